@@ -1,0 +1,264 @@
+"""The tokenizer that every stage shares: byte-level BPE merges in a JSON file. Torch-free.
+
+Ids 0..255 are the bytes, id 256 + k is what merge k makes, and the nine special tokens come last.
+Encoding is tiktoken's; it never reads a special token out of text, so a user cannot inject one.
+The file holds merges, not code: nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import tiktoken
+from numpy.typing import NDArray
+
+from runs.errors import Corrupt, NotFound, UsageError
+
+FORMAT_VERSION = 1
+NUM_BYTES = 256
+SPECIAL_TOKENS: tuple[str, ...] = (
+    "<|bos|>",
+    "<|user_start|>",
+    "<|user_end|>",
+    "<|assistant_start|>",
+    "<|assistant_end|>",
+    "<|python_start|>",
+    "<|python_end|>",
+    "<|output_start|>",
+    "<|output_end|>",
+)
+# GPT-4's split with digits in groups of one or two: a small vocabulary has no room for three.
+SPLIT_PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}"
+    r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+# A vocabulary trained on documents is far below this; a hostile file of doublings is not.
+MAX_VOCABULARY_BYTES = 64 * 2**20
+# tiktoken's regex engine aborts on runs of about a million characters.
+MAX_SPLIT_CHARS = 100_000
+
+
+class Tokenizer:
+    """A trained vocabulary; cheap to load, the encoder is built when it is first used."""
+
+    num_specials = len(SPECIAL_TOKENS)
+
+    def __init__(
+        self,
+        merges: Iterable[tuple[int, int]],
+        *,
+        pattern: str = SPLIT_PATTERN,
+        trained_on: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Build a tokenizer from merges in training order.
+
+        Args:
+            merges: pairs of ids, each made of the bytes or of earlier merges.
+            pattern: the split pattern, in the syntax of tiktoken's regex engine.
+            trained_on: facts about the training text, kept in the file.
+
+        Raises:
+            UsageError: the merges do not form a vocabulary.
+        """
+        self.merges: tuple[tuple[int, int], ...] = tuple(merges)
+        self.pattern = pattern
+        self.trained_on: Mapping[str, Any] = dict(trained_on or {})
+        try:
+            self._bytes_by_id = _expand(self.merges)
+        except ValueError as error:
+            raise UsageError(f"these merges do not form a vocabulary: {error}") from None
+        self._file_bytes: bytes | None = None
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Return the tokenizer in a tokenizer.json.
+
+        Raises:
+            NotFound: there is no such file.
+            Corrupt: the file is not a tokenizer of this version.
+        """
+        try:
+            content = path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            raise NotFound(f"no tokenizer at {path}; run the tok stage first") from None
+        try:
+            tokenizer = cls._from_json(json.loads(content))
+        except (ValueError, RecursionError, UsageError) as error:
+            raise Corrupt(f"{path} is not a usable tokenizer ({error}); train it again") from None
+        tokenizer._file_bytes = content
+        return tokenizer
+
+    @classmethod
+    def _from_json(cls, body: object) -> Self:
+        if not isinstance(body, dict) or body.get("v") != FORMAT_VERSION:
+            raise ValueError(f"not a tokenizer file of version {FORMAT_VERSION}")
+        if body.get("special_tokens") != list(SPECIAL_TOKENS):
+            raise ValueError("its special tokens are not the nine of this version")
+        pattern, trained_on = body.get("pattern"), body.get("trained_on", {})
+        if not isinstance(pattern, str) or not isinstance(trained_on, dict):
+            raise ValueError("its pattern or trained_on has the wrong type")
+        return cls(_parse_merges(body.get("merges")), pattern=pattern, trained_on=trained_on)
+
+    def save(self, path: Path) -> str:
+        """Write the file atomically and return its sha256."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace_file(path, self._content)
+        return self.hash
+
+    @cached_property
+    def hash(self) -> str:
+        """The sha256 of the file, saved or not."""
+        return hashlib.sha256(self._content).hexdigest()
+
+    @property
+    def _content(self) -> bytes:
+        if self._file_bytes is None:
+            body = {
+                "v": FORMAT_VERSION,
+                "pattern": self.pattern,
+                "special_tokens": list(SPECIAL_TOKENS),
+                "trained_on": dict(sorted(self.trained_on.items())),
+                "merges": self.merges,
+            }
+            text = json.dumps(body, separators=(",", ":"))
+            self._file_bytes = text.encode("ascii") + b"\n"
+        return self._file_bytes
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens included."""
+        return len(self._bytes_by_id)
+
+    @property
+    def bos(self) -> int:
+        """The id that opens every document and conversation."""
+        return self.special("<|bos|>")
+
+    def special(self, name: str) -> int:
+        """Return the id of a special token, named with or without its `<|` and `|>`."""
+        full = name if name.startswith("<|") else f"<|{name}|>"
+        if full not in SPECIAL_TOKENS:
+            raise UsageError(f"no special token {name!r}; there are {', '.join(SPECIAL_TOKENS)}")
+        return self.vocab_size - self.num_specials + SPECIAL_TOKENS.index(full)
+
+    @cached_property
+    def mergeable_ranks(self) -> Mapping[bytes, int]:
+        """Every token that is not special, by its bytes."""
+        plain = self._bytes_by_id[: self.vocab_size - self.num_specials]
+        return {token: index for index, token in enumerate(plain)}
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the bytes of one id; a special token's are its written name."""
+        if not 0 <= token_id < self.vocab_size:
+            raise UsageError(f"token id {token_id} is outside the vocabulary of {self.vocab_size}")
+        return self._bytes_by_id[token_id]
+
+    def token_bytes_lengths(self) -> NDArray[np.int32]:
+        """Return the raw bytes that each id stands for, int32 [vocab_size]; 0 for specials."""
+        lengths = np.array([len(token) for token in self._bytes_by_id], dtype=np.int32)
+        lengths[-self.num_specials :] = 0
+        return lengths
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text; a special token's name in it is plain text."""
+        if len(text) <= MAX_SPLIT_CHARS:
+            return self._encoding.encode_ordinary(text)
+        ids: list[int] = []
+        for piece in _pieces(text):
+            ids += self._encoding.encode_ordinary(piece)
+        return ids
+
+    def encode_batch(self, texts: Sequence[str], num_threads: int = 1) -> list[list[int]]:
+        """Return the ids of each text, encoded by `num_threads` threads."""
+        if num_threads <= 1 or len(texts) < 2:
+            return [self.encode(text) for text in texts]
+        with ThreadPoolExecutor(num_threads) as pool:
+            return list(pool.map(self.encode, texts))
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Return the bytes that the ids stand for; special tokens as their written names."""
+        return b"".join(map(self.token_bytes, ids))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of the ids; bytes that are not UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    @cached_property
+    def _encoding(self) -> tiktoken.Encoding:
+        try:
+            return tiktoken.Encoding(
+                f"labcli-{self.vocab_size}",
+                pat_str=self.pattern,
+                mergeable_ranks=dict(self.mergeable_ranks),
+                special_tokens={},
+            )
+        except ValueError as error:
+            raise Corrupt(f"the tokenizer's split pattern cannot be used: {error}") from None
+
+
+def _parse_merges(raw: object) -> list[tuple[int, int]]:
+    if not isinstance(raw, list):
+        raise ValueError("it has no list of merges")
+    merges: list[tuple[int, int]] = []
+    for pair in raw:
+        # type() and not isinstance: JSON's true would pass for 1.
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(x) is int for x in pair)):
+            raise ValueError(f"merge {len(merges)} is not a pair of ids")
+        merges.append((pair[0], pair[1]))
+    return merges
+
+
+def _expand(merges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return the bytes of every id, specials included; raise ValueError for impossible merges."""
+    tokens = [bytes([value]) for value in range(NUM_BYTES)]
+    seen = set(tokens)
+    total = NUM_BYTES
+    for index, (left, right) in enumerate(merges):
+        if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
+            raise ValueError(f"merge {index} uses an id that does not exist yet")
+        total += len(tokens[left]) + len(tokens[right])
+        if total > MAX_VOCABULARY_BYTES:
+            raise ValueError(f"its tokens exceed {MAX_VOCABULARY_BYTES} bytes at merge {index}")
+        token = tokens[left] + tokens[right]
+        if token in seen:
+            # Two ids for the same bytes: the encoder, which looks bytes up, would lose one of
+            # them. Training cannot produce this; core/bpe.py says why.
+            raise ValueError(f"merge {index} makes bytes that an earlier id already stands for")
+        seen.add(token)
+        tokens.append(token)
+    return tokens + [name.encode("ascii") for name in SPECIAL_TOKENS]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield `text` in parts of at most MAX_SPLIT_CHARS.
+
+    A line break followed by a character that is not white space always ends a word of
+    SPLIT_PATTERN, so cutting there changes no token. A text without such a place is cut anywhere.
+    """
+    start = 0
+    while len(text) - start > MAX_SPLIT_CHARS:
+        end = start + MAX_SPLIT_CHARS
+        cut = text.rfind("\n", start, end) + 1
+        while cut > start and text[cut].isspace():
+            cut = text.rfind("\n", start, cut - 1) + 1
+        end = cut if cut > start else end
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open(partial, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)

@@ -1,0 +1,40 @@
+//! What can go wrong, in words for the person who called.
+
+use std::fmt;
+
+/// Every failure of this crate; none of them is a panic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The split pattern does not compile.
+    Pattern(String),
+    /// The regex engine gave up on a text.
+    Split { num_bytes: usize, reason: String },
+    /// More merges than ids.
+    TooManyMerges(usize),
+    /// More distinct words than the position lists can number.
+    TooManyWords(usize),
+    /// The pairs occur more often than 63 bits can count.
+    TooManyOccurrences,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(reason) => write!(out, "the split pattern does not compile: {reason}"),
+            Self::Split { num_bytes, reason } => write!(
+                out,
+                "the split pattern gave up on a text of {num_bytes} bytes ({reason}); \
+                 lower max_doc_chars or simplify the pattern"
+            ),
+            Self::TooManyMerges(count) => write!(out, "{count} merges do not fit 32-bit ids"),
+            Self::TooManyWords(count) => {
+                write!(out, "{count} distinct words are too many; lower max_chars")
+            }
+            Self::TooManyOccurrences => {
+                write!(out, "the word counts sum past 63 bits; lower max_chars")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

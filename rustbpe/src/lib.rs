@@ -1,0 +1,19 @@
+//! Byte-level BPE training: split text into words, count them, merge pairs.
+//!
+//! Everything but `py` is free of Python, so `cargo test` needs none. The result depends on the
+//! word counts alone, never on threads or hashing: naive BPE, where the most frequent pair is
+//! merged and ties go to the smallest (left id, right id).
+
+mod count;
+mod error;
+#[cfg(feature = "python")]
+mod py;
+mod split;
+mod train;
+mod word;
+
+pub use count::{Counter, Limits};
+pub use error::Error;
+pub use split::Splitter;
+pub use train::{Progress, Trainer};
+pub use word::Pair;
