@@ -1,0 +1,156 @@
+"""Checkpoints: weights, optimizer moments, loader cursor and generator state, committed last.
+
+A directory without its COMMITTED file is no checkpoint: saving was cut off. COMMITTED lists
+the hash of every other file, and the hash of that list names the checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from core.config import ModelConfig
+from core.model import GPT
+from core.optim import MuonAdamW
+from runs.errors import Corrupt, NotFound
+
+COMMITTED = "COMMITTED"
+MODEL_FILE = "model.safetensors"
+OPTIMIZER_FILE = "optimizer/state.safetensors"
+META_FILE = "meta.json"
+RNG_KEY = "rng"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointMeta:
+    """What a checkpoint says of itself; cumulative figures are over all attempts."""
+
+    stage: str
+    step: int
+    model_config: ModelConfig
+    tokenizer_sha256: str
+    config_hash: str
+    num_rows: int
+    tokens: int
+    train_s: float
+    flops: float
+    val_bpb: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A checkpoint that was just committed."""
+
+    path: Path
+    num_bytes: int
+    sha256: str
+
+
+def step_dir(checkpoints_dir: Path, step: int) -> Path:
+    """Return the directory of a step's checkpoint."""
+    return checkpoints_dir / f"step_{step:06d}"
+
+
+def save(checkpoints_dir: Path, model: GPT, optimizer: MuonAdamW, meta: CheckpointMeta) -> Saved:
+    """Write and commit a checkpoint; raises OSError, and leaves nothing, when it cannot."""
+    path = step_dir(checkpoints_dir, meta.step)
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        (path / OPTIMIZER_FILE).parent.mkdir(parents=True)
+        _save_tensors(path / MODEL_FILE, dict(model.state_dict()))
+        moments = optimizer.state_tensors()
+        _save_tensors(path / OPTIMIZER_FILE, {**moments, RNG_KEY: torch.get_rng_state()})
+        (path / META_FILE).write_text(json.dumps({"v": 1, **asdict(meta)}, indent=1))
+        hashes = {name: _sha256(path / name) for name in (MODEL_FILE, OPTIMIZER_FILE, META_FILE)}
+        for name in hashes:
+            _fsync(path / name)
+        listing = json.dumps(hashes, indent=1).encode()
+        (path / COMMITTED).write_bytes(listing)
+        for name in (COMMITTED, "optimizer", "."):
+            _fsync(path / name)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    size = sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+    return Saved(path=path, num_bytes=size, sha256=hashlib.sha256(listing).hexdigest())
+
+
+def prune(checkpoints_dir: Path, keep: int) -> None:
+    """Remove all but the newest `keep` committed checkpoints of a stage."""
+    committed = sorted(path.parent for path in checkpoints_dir.glob(f"step_*/{COMMITTED}"))
+    for path in committed[:-keep]:
+        # Uncommitted first: a removal that is cut off leaves no half checkpoint behind.
+        (path / COMMITTED).unlink()
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def read_meta(path: Path) -> CheckpointMeta:
+    """Return what a checkpoint says of itself, without loading tensors."""
+    if not (path / COMMITTED).is_file():
+        raise NotFound(f"{path} is not a committed checkpoint; see: labcli runs show")
+    try:
+        body: dict[str, Any] = json.loads((path / META_FILE).read_bytes())
+        del body["v"]
+        body["model_config"] = ModelConfig(**body["model_config"])
+        return CheckpointMeta(**body)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"checkpoint {path} has an unreadable {META_FILE}: {error}") from error
+
+
+def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> GPT:
+    """Return a checkpoint's model, ready to run; Corrupt when its weights were changed."""
+    meta = read_meta(path)
+    with torch.device("meta"):
+        model = GPT(meta.model_config, dtype=dtype)
+    model.to_empty(device=device)
+    model.load_state_dict(_load_tensors(path, MODEL_FILE, device))
+    model.init_buffers()
+    return model
+
+
+def load_optimizer(path: Path, optimizer: MuonAdamW, *, device: torch.device) -> None:
+    """Restore moments and torch's generator from a checkpoint."""
+    tensors = _load_tensors(path, OPTIMIZER_FILE, device)
+    torch.set_rng_state(tensors.pop(RNG_KEY).cpu())
+    optimizer.load_state_tensors(tensors, read_meta(path).step)
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    try:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        # safetensors reports a full disk as an error of its own.
+        raise OSError(str(error)) from error
+
+
+def _load_tensors(path: Path, name: str, device: torch.device) -> dict[str, Tensor]:
+    try:
+        expected = json.loads((path / COMMITTED).read_bytes())[name]
+        if _sha256(path / name) != expected:
+            raise Corrupt(f"{path / name} does not match its recorded hash; use another step")
+        return dict(load_file(path / name, device=str(device)))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise Corrupt(f"{path / name} cannot be read: {error}") from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

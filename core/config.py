@@ -1,0 +1,289 @@
+"""The settings of every stage: one frozen dataclass each. Torch-free.
+
+The help text of a field feeds `--set`, `--dry-run` and the docs; `__post_init__` refuses
+values that no run could use, with a UsageError that names the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_type_hints
+
+from runs.errors import UsageError, nearest
+
+Arch = Literal["current", "classic"]
+Dtype = Literal["auto", "float32", "bfloat16"]
+Compile = Literal["auto", "on", "off"]
+
+
+def setting(default: Any, help_text: str) -> Any:
+    """Return a dataclass field with a default and the sentence that explains it."""
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The shape of a model and the features it has; stored in every checkpoint."""
+
+    vocab_size: int
+    sequence_len: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    n_embd: int
+    window_pattern: str = "L"
+    rope_base: float = 100_000.0
+    qk_scale: float = 1.2
+    softcap: float = 15.0
+    value_embeds: bool = True
+    residual_scalars: bool = True
+    smear: bool = True
+    backout: bool = True
+
+    def __post_init__(self) -> None:
+        if self.n_embd % self.num_heads or (self.n_embd // self.num_heads) % 2:
+            raise UsageError(
+                f"n_embd {self.n_embd} does not split into {self.num_heads} heads of even width"
+            )
+        if self.num_heads % self.num_kv_heads:
+            raise UsageError(f"{self.num_kv_heads} kv heads do not divide {self.num_heads} heads")
+        if not self.window_pattern or set(self.window_pattern) - set("SL"):
+            raise UsageError(f"window_pattern {self.window_pattern!r} must be made of S and L")
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.n_embd // self.num_heads
+
+    @property
+    def padded_vocab_size(self) -> int:
+        """Rows of every vocabulary-sized table: the vocabulary rounded up to 64."""
+        return -(-self.vocab_size // 64) * 64
+
+    def has_value_embed(self, layer: int) -> bool:
+        """Return whether a layer has a value-embedding table (alternating, last always)."""
+        return self.value_embeds and layer % 2 == (self.num_layers - 1) % 2
+
+    def window(self, layer: int) -> int:
+        """Return how many previous positions a layer sees, itself excluded."""
+        kind = self.window_pattern[layer % len(self.window_pattern)]
+        if kind == "L" or layer == self.num_layers - 1:
+            return self.sequence_len
+        return min(self.sequence_len, -(-self.sequence_len // 4 // 128) * 128)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageConfig:
+    """What every stage has: a seed, so that a run can be repeated."""
+
+    seed: int = setting(42, "Seed of everything random in the stage.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig(StageConfig):
+    """Settings of `data`: the corpus and the generated conversations."""
+
+    corpus: Literal["embedded"] = setting(
+        "embedded", "Where the text comes from: the documentation of this Python installation."
+    )
+    num_mid: int = setting(24_000, "Conversations generated for midtraining.")
+    num_sft: int = setting(6_000, "Conversations generated for supervised fine-tuning.")
+    num_test: int = setting(400, "Held-out items generated for each skill.")
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_mid", "num_sft", "num_test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokConfig(StageConfig):
+    """Settings of `tok`: the byte-level BPE tokenizer."""
+
+    vocab_size: int = setting(4096, "Vocabulary size, special tokens included.")
+    max_chars: int = setting(2_000_000_000, "Characters of training text to read at most.")
+    max_doc_chars: int = setting(10_000, "Characters read from one document at most.")
+
+    def __post_init__(self) -> None:
+        require_positive(self, "max_chars", "max_doc_chars")
+        if not 265 <= self.vocab_size <= 65_536:
+            raise UsageError(
+                f"vocab_size {self.vocab_size} is outside 265..65536 "
+                "(256 bytes and 9 special tokens are always there)"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(StageConfig):
+    """Settings shared by the three stages that train a model."""
+
+    device_batch_size: int = setting(8, "Rows per micro-batch on one rank.")
+    total_batch_size: int = setting(4096, "Tokens per optimizer step over all ranks.")
+    num_iterations: int | None = setting(None, "Optimizer steps; absent: from the data or ratio.")
+    embedding_lr: float = setting(0.3, "Learning rate of token and value embeddings.")
+    unembedding_lr: float = setting(0.008, "Learning rate of the output head.")
+    matrix_lr: float = setting(0.02, "Learning rate of the matrices (Muon).")
+    scalar_lr: float = setting(0.5, "Learning rate of the residual scalars.")
+    weight_decay: float = setting(0.0, "Cautious weight decay of the matrices at the start.")
+    warmup_ratio: float = setting(0.0, "Share of the steps in which the rate rises from 0.")
+    warmdown_ratio: float = setting(0.65, "Share of the steps in which the rate falls.")
+    final_lr_frac: float = setting(0.05, "Rate at the last step, as a share of the peak.")
+    muon_iterations: int = setting(5, "Polar Express iterations of one Muon update.")
+    dtype: Dtype = setting("auto", "Compute type; auto: bfloat16 where the hardware has it.")
+    compile: Compile = setting("auto", "torch.compile; auto: when a C++ compiler is at hand.")
+    eval_every: int = setting(100, "Steps between measurements of validation bits per byte.")
+    eval_tokens: int = setting(65_536, "Validation tokens read by one measurement.")
+    save_every: int = setting(100, "Steps between checkpoints; the last step is always saved.")
+    keep_checkpoints: int = setting(2, "Newest checkpoints kept per stage.")
+    sample_every: int = setting(200, "Steps between samples of the fixed prompts.")
+
+    def __post_init__(self) -> None:
+        require_positive(
+            self, "device_batch_size", "total_batch_size", "eval_every", "eval_tokens",
+            "save_every", "keep_checkpoints", "sample_every", "muon_iterations",
+        )  # fmt: skip
+        if self.num_iterations is not None:
+            require_positive(self, "num_iterations")
+        for name in ("warmup_ratio", "warmdown_ratio", "final_lr_frac"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise UsageError(f"{name} is a share between 0 and 1, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseConfig(TrainConfig):
+    """Settings of `base`: pretraining on text."""
+
+    arch: Arch = setting("current", "Named architecture: current or classic.")
+    depth: int = setting(4, "Number of layers: the one dial that sets the model's size.")
+    aspect_ratio: int = setting(64, "Model width per layer of depth.")
+    head_dim: int = setting(64, "Width of one attention head.")
+    sequence_len: int = setting(512, "Tokens in a training row.")
+    window_pattern: str = setting("L", "Attention windows by layer: S short, L long.")
+    target_param_data_ratio: float | None = setting(
+        None, "Training tokens per scaling parameter, when num_iterations is absent."
+    )
+
+    def __post_init__(self) -> None:
+        super(BaseConfig, self).__post_init__()
+        require_positive(self, "depth", "aspect_ratio", "head_dim", "sequence_len")
+        if (self.num_iterations is None) == (self.target_param_data_ratio is None):
+            raise UsageError("base: set one of num_iterations and target_param_data_ratio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatTrainConfig(TrainConfig):
+    """Settings of `mid` and `sft`: packed, masked conversations."""
+
+    epochs: int = setting(1, "Passes over the conversations, when num_iterations is absent.")
+    init_lr_frac: float = setting(1.0, "Scale of every learning rate against its setting.")
+
+    def __post_init__(self) -> None:
+        super(ChatTrainConfig, self).__post_init__()
+        require_positive(self, "epochs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig(StageConfig):
+    """Settings of the `eval-*` stages."""
+
+    num_items: int = setting(200, "Held-out items asked per skill.")
+    max_new_tokens: int = setting(96, "Tokens the model may write per item.")
+    batch_size: int = setting(32, "Items answered at once.")
+    eval_tokens: int = setting(131_072, "Validation tokens for bits per byte.")
+    dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_items", "max_new_tokens", "batch_size", "eval_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportConfig(StageConfig):
+    """Settings of `report`."""
+
+    usd_per_hour: float | None = setting(None, "Price of the machine; absent: from the hardware.")
+
+
+STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {
+    "data": DataConfig,
+    "tok": TokConfig,
+    "base": BaseConfig,
+    "eval-base": EvalConfig,
+    "mid": ChatTrainConfig,
+    "eval-mid": EvalConfig,
+    "sft": ChatTrainConfig,
+    "eval-sft": EvalConfig,
+    "report": ReportConfig,
+}
+
+
+def require_positive(config: object, *names: str) -> None:
+    """Raise UsageError unless every named field is above zero."""
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise UsageError(f"{name} must be above 0, not {getattr(config, name)}")
+
+
+def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
+    """Return the config of a stage from plain values (TOML, JSON or `--set` text).
+
+    Raises:
+        UsageError: an unknown key (the nearest are named), or a value of the wrong type.
+    """
+    kind = STAGE_CONFIGS.get(stage)
+    if kind is None:
+        raise UsageError(f"unknown stage {stage!r}{nearest(stage, STAGE_CONFIGS)}")
+    hints = get_type_hints(kind)
+    known = {spec.name for spec in fields(kind)}
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"{stage} has no setting {key!r}{nearest(key, known)}")
+        checked[key] = convert(f"{stage}.{key}", value, hints[key])
+    return kind(**checked)
+
+
+def convert(name: str, value: Any, hint: Any) -> Any:
+    """Return `value` as the type of a field; text is parsed, as it comes from `--set`."""
+    choices = getattr(hint, "__args__", ())
+    if type(None) in choices:
+        if value is None or value in ("none", "null"):
+            return None
+        hint = next(kind for kind in choices if kind is not type(None))
+        choices = getattr(hint, "__args__", ())
+    if choices and all(isinstance(choice, str) for choice in choices):
+        if value not in choices:
+            raise UsageError(f"{name} is one of {', '.join(choices)}, not {value!r}")
+        return value
+    try:
+        return _parse(value, hint)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} takes a value of type {hint.__name__}, not {value!r}") from None
+
+
+def _parse(value: Any, hint: Any) -> Any:
+    if hint is bool:
+        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if isinstance(value, bool):
+            return value
+        return words[str(value).lower()] if str(value).lower() in words else _fail()
+    if isinstance(value, bool):
+        return _fail()
+    if hint is int:
+        if isinstance(value, str):
+            return int(value.replace("_", ""))
+        return int(value) if value == int(value) else _fail()
+    if hint is float:
+        return float(value)
+    return value if isinstance(value, hint) else _fail()
+
+
+def _fail() -> Any:
+    raise ValueError
+
+
+def config_hash(config: StageConfig | ModelConfig) -> str:
+    """Return a hash of the settings: equal settings, equal hash, whatever their order."""
+    text = json.dumps(asdict(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,127 @@
+"""Tokenised documents: the memory-mapped cache of a corpus, and ragged arrays in memory.
+
+The cache lies in the corpus directory, one folder per tokenizer, and is shared by all runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.shards import Split, load_manifest, read_texts
+from core.tokenizer import Tokenizer
+from runs.errors import Corrupt
+from runs.events import Progress
+
+ENCODE_BATCH_DOCS = 512
+SPLITS: tuple[Split, ...] = ("train", "val")
+# Vocabularies end at 65,536, so two bytes hold every id.
+TokenArray = npt.NDArray[np.uint16]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSplit:
+    """Documents end to end: document i is tokens[offsets[i] : offsets[i + 1]]."""
+
+    tokens: TokenArray
+    offsets: Ints
+    mask: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens per document."""
+        return np.diff(self.offsets)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in all documents."""
+        return int(self.offsets[-1])
+
+    def document(self, index: int, length: int) -> tuple[TokenArray, npt.NDArray[np.bool_] | bool]:
+        """Return the first `length` tokens of a document and which of them count as targets."""
+        start = int(self.offsets[index])
+        ids = self.tokens[start : start + length]
+        return ids, True if self.mask is None else self.mask[start : start + length]
+
+
+def ragged(documents: Iterable[tuple[Sequence[int], Sequence[int]]]) -> TokenSplit:
+    """Return documents given as (ids, loss mask) as one split in memory."""
+    ids: list[int] = []
+    mask: list[int] = []
+    offsets = [0]
+    for document, counted in documents:
+        ids.extend(document)
+        mask.extend(counted)
+        offsets.append(len(ids))
+    return TokenSplit(
+        tokens=np.array(ids, dtype=np.uint16),
+        offsets=np.array(offsets, dtype=np.int64),
+        mask=np.array(mask, dtype=bool),
+    )
+
+
+def cache_dir(corpus_dir: Path, tokenizer: Tokenizer) -> Path:
+    """Return where the cache of this corpus lies for this tokenizer."""
+    return corpus_dir / f"tokens-{tokenizer.hash[:16]}"
+
+
+def build_token_cache(corpus_dir: Path, tokenizer: Tokenizer) -> Iterator[Progress]:
+    """Tokenise a corpus unless it is done already, telling how far it is.
+
+    Every document starts with the bos token. The folder is built aside and renamed under a
+    lock, so that ranks and runs that come at once build it a single time.
+    """
+    target = cache_dir(corpus_dir, tokenizer)
+    with open(corpus_dir / ".tokens.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return
+        aside = target.with_name(target.name + ".partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        total = sum(shard.num_docs for shard in load_manifest(corpus_dir).shards)
+        done = 0
+        for split in SPLITS:
+            for count in _encode_split(corpus_dir, tokenizer, split, aside):
+                done += count
+                yield Progress(done=done, total=total, unit="documents", label="tokenising")
+        aside.replace(target)
+
+
+def _encode_split(
+    corpus_dir: Path, tokenizer: Tokenizer, split: Split, directory: Path
+) -> Iterator[int]:
+    texts = read_texts(corpus_dir, split)
+    offsets = [0]
+    with open(directory / f"{split}.tokens", "wb") as stream:
+        while batch := list(islice(texts, ENCODE_BATCH_DOCS)):
+            for ids in tokenizer.encode_batch(batch):
+                np.array([tokenizer.bos, *ids], dtype=np.uint16).tofile(stream)
+                offsets.append(offsets[-1] + len(ids) + 1)
+            yield len(batch)
+        stream.flush()
+        os.fsync(stream.fileno())
+    np.save(directory / f"{split}.offsets.npy", np.array(offsets, dtype=np.int64))
+    meta = {"v": 1, "num_tokens": offsets[-1], "num_docs": len(offsets) - 1}
+    (directory / f"{split}.json").write_text(json.dumps(meta))
+
+
+def open_token_cache(corpus_dir: Path, tokenizer: Tokenizer, split: Split) -> TokenSplit:
+    """Return a split of a built cache, memory-mapped; Corrupt when its files disagree."""
+    directory = cache_dir(corpus_dir, tokenizer)
+    path = directory / f"{split}.tokens"
+    offsets = np.load(directory / f"{split}.offsets.npy", allow_pickle=False)
+    if path.stat().st_size != 2 * int(offsets[-1]):
+        raise Corrupt(f"token cache {directory} is damaged; delete that folder and run again")
+    tokens = np.memmap(path, dtype=np.uint16, mode="r") if offsets[-1] else np.zeros(0, np.uint16)
+    return TokenSplit(tokens=tokens, offsets=offsets)

@@ -1,0 +1,56 @@
+"""Text that a model writes for the same few prompts each time, to be read by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.chat_format import render_for_completion
+from core.engine.answer import readable
+from core.engine.engine import Engine
+from core.engine.request import Request
+from core.model import GPT
+from core.tokenizer import Tokenizer
+from runs.events import Sample
+
+CONTINUATION_TOKENS = 32
+ANSWER_TOKENS = 64
+CONTINUATIONS = (
+    "Return the number of",
+    "This module provides a",
+    "The capital of France is",
+    "If the file does not exist,",
+)
+QUESTIONS = (
+    "What is 27 * 14?",
+    'How many times does "r" occur in "strawberry"?',
+    'Spell the word "lantern".',
+    "Who are you?",
+    "What does os.path.join do?",
+)
+
+
+def sample_events(
+    model: GPT, tokenizer: Tokenizer, *, step: int, is_chat: bool
+) -> Iterator[Sample]:
+    """Yield one greedy sample per prompt: continuations of text, or answers in a chat."""
+    prompts = QUESTIONS if is_chat else CONTINUATIONS
+    engine = Engine(model, tokenizer)
+    ids = [_prompt_ids(tokenizer, prompt, is_chat=is_chat) for prompt in prompts]
+    # A model of very short rows has few positions; its samples are then short, or none.
+    room = engine.max_positions - max(map(len, ids))
+    max_new_tokens = min(ANSWER_TOKENS if is_chat else CONTINUATION_TOKENS, room)
+    if max_new_tokens < 1:
+        return
+    completions = engine.complete(
+        [Request(prompt_ids=prompt_ids, max_new_tokens=max_new_tokens) for prompt_ids in ids]
+    )
+    settings = {"temperature": 0, "max_new_tokens": max_new_tokens}
+    for prompt, completion in zip(prompts, completions, strict=True):
+        text = readable(completion.parts)
+        yield Sample(step=step, prompt=prompt, text=text, settings=settings)
+
+
+def _prompt_ids(tokenizer: Tokenizer, prompt: str, *, is_chat: bool) -> list[int]:
+    if is_chat:
+        return render_for_completion(tokenizer, [{"role": "user", "content": prompt}])
+    return [tokenizer.bos, *tokenizer.encode(prompt)]

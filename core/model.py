@@ -1,0 +1,294 @@
+"""The GPT: one implementation, its features switched by ModelConfig.
+
+Unusual against GPT-2: no biases and no learnable norm gains, rotary positions, normalised
+queries and keys, squared ReLU, gated value embeddings on every other layer, a learned mix of
+each layer's input with the token embedding, a token-shift on the embedding (smear), a share of
+the middle layer subtracted at the end (backout), soft-capped logits, an untied head.
+
+Shapes: B rows, T positions, C model width, H heads, K kv heads, D head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.attention import attend, rotary_tables, rotate, window_mask
+from core.config import ModelConfig
+from core.engine.cache import KVCache
+
+SMEAR_CHANNELS = 24
+GATE_CHANNELS = 12
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Return x divided by its root mean square over the last axis."""
+    return F.rms_norm(x, (x.size(-1),))
+
+
+class Linear(nn.Linear):
+    """A bias-free linear layer whose float32 weight is cast to the type of its input."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x times the transposed weight."""
+        return F.linear(x, self.weight.to(x.dtype))
+
+
+class Attention(nn.Module):
+    """Causal self-attention of one layer."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = layer
+        kv_width = config.num_kv_heads * config.head_dim
+        self.query = Linear(config.n_embd, config.n_embd)
+        self.key = Linear(config.n_embd, kv_width)
+        self.value = Linear(config.n_embd, kv_width)
+        self.out = Linear(config.n_embd, config.n_embd)
+        self.value_gate = (
+            Linear(GATE_CHANNELS, config.num_kv_heads) if config.has_value_embed(layer) else None
+        )
+
+    def forward(
+        self,
+        x_BTC: Tensor,
+        value_embed_BTE: Tensor | None,
+        rotary: tuple[Tensor, Tensor],
+        mask_BTS: Tensor | None,
+        cache: KVCache | None,
+        positions_BT: Tensor | None,
+    ) -> Tensor:
+        """Return what the layer adds to x, (B, T, C)."""
+        B, T, _ = x_BTC.shape
+        D = self.config.head_dim
+        q_BTHD = self.query(x_BTC).view(B, T, -1, D)
+        k_BTKD = self.key(x_BTC).view(B, T, -1, D)
+        v_BTKD = self.value(x_BTC).view(B, T, -1, D)
+        if self.value_gate is not None and value_embed_BTE is not None:
+            gate_BTK = 3 * torch.sigmoid(self.value_gate(x_BTC[..., :GATE_CHANNELS]))
+            v_BTKD = v_BTKD + gate_BTK[..., None] * value_embed_BTE.view(B, T, -1, D)
+        q_BTHD = rms_norm(rotate(q_BTHD, *rotary)) * self.config.qk_scale
+        k_BTKD = rms_norm(rotate(k_BTKD, *rotary)) * self.config.qk_scale
+        if cache is not None and positions_BT is not None:
+            k_BTKD, v_BTKD = cache.write(self.layer, positions_BT, k_BTKD, v_BTKD)
+        y_BTHD = attend(q_BTHD, k_BTKD, v_BTKD, mask_BTS)
+        return self.out(y_BTHD.reshape(B, T, -1))
+
+
+class MLP(nn.Module):
+    """Two linear layers with a squared ReLU between them."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.fc = Linear(config.n_embd, 4 * config.n_embd)
+        self.out = Linear(4 * config.n_embd, config.n_embd)
+
+    def forward(self, x_BTC: Tensor) -> Tensor:
+        """Return what the layer adds to x, (B, T, C)."""
+        return self.out(F.relu(self.fc(x_BTC)).square())
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each on a normalised input and added to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attn = Attention(config, layer)
+        self.mlp = MLP(config)
+
+    def forward(
+        self,
+        x_BTC: Tensor,
+        value_embed_BTE: Tensor | None,
+        rotary: tuple[Tensor, Tensor],
+        mask_BTS: Tensor | None = None,
+        cache: KVCache | None = None,
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
+        """Return the residual stream after this layer, (B, T, C)."""
+        x_BTC = x_BTC + self.attn(
+            rms_norm(x_BTC), value_embed_BTE, rotary, mask_BTS, cache, positions_BT
+        )
+        return x_BTC + self.mlp(rms_norm(x_BTC))
+
+
+class GPT(nn.Module):
+    """The whole model: embed, trunk and head, callable apart so that a loss can be fused."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, config: ModelConfig, *, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.config = config
+        self.dtype = dtype
+        vocab, layers = config.padded_vocab_size, config.num_layers
+        self.wte = nn.Embedding(vocab, config.n_embd)
+        self.value_embeds = nn.ModuleDict(
+            {
+                str(layer): nn.Embedding(vocab, config.num_kv_heads * config.head_dim)
+                for layer in range(layers)
+                if config.has_value_embed(layer)
+            }
+        )
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(layers))
+        self.head = Linear(config.n_embd, vocab)
+        if config.residual_scalars:
+            self.resid_lambdas = nn.Parameter(torch.empty(layers))
+            self.x0_lambdas = nn.Parameter(torch.empty(layers))
+        if config.smear:
+            self.smear_gate = Linear(SMEAR_CHANNELS, 1)
+            self.smear_lambda = nn.Parameter(torch.empty(1))
+        if config.backout:
+            self.backout_lambda = nn.Parameter(torch.empty(1))
+        # Ten times the training length, so that a chat may outgrow it.
+        for name in ("cos", "sin"):
+            shape = (10 * config.sequence_len, config.head_dim // 2)
+            self.register_buffer(name, torch.empty(shape), persistent=False)
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator) -> None:
+        """Write every parameter and buffer.
+
+        token embedding normal 0.8 | head normal 0.001 | q, k, v uniform of std 1/sqrt(C) |
+        attention and MLP outputs zero | MLP input 0.4 of that uniform | value embeddings like
+        q, k, v | gates uniform 0..0.02 | smear 0 | backout 0.2 | residual scalars 1.15 falling
+        by 0.10, embedding scalars 0.20 falling by 0.15 over the layers.
+        """
+        bound = math.sqrt(3 / self.config.n_embd)
+        self.wte.weight.normal_(0, 0.8, generator=generator)
+        self.head.weight.normal_(0, 0.001, generator=generator)
+        for table in self.value_embeds.values():
+            assert isinstance(table, nn.Embedding)
+            table.weight.uniform_(-bound, bound, generator=generator)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for linear in (block.attn.query, block.attn.key, block.attn.value):
+                linear.weight.uniform_(-bound, bound, generator=generator)
+            block.mlp.fc.weight.uniform_(-0.4 * bound, 0.4 * bound, generator=generator)
+            block.attn.out.weight.zero_()
+            block.mlp.out.weight.zero_()
+            if block.attn.value_gate is not None:
+                block.attn.value_gate.weight.uniform_(0, 0.02, generator=generator)
+        self._init_scalars(generator)
+        self.init_buffers()
+
+    def _init_scalars(self, generator: torch.Generator) -> None:
+        layers = self.config.num_layers
+        fraction_L = torch.arange(layers) / max(layers - 1, 1)
+        if self.config.residual_scalars:
+            self.resid_lambdas.copy_(1.15 - 0.10 * fraction_L)
+            self.x0_lambdas.copy_(0.20 - 0.15 * fraction_L)
+        if self.config.smear:
+            self.smear_gate.weight.uniform_(0, 0.02, generator=generator)
+            self.smear_lambda.zero_()
+        if self.config.backout:
+            self.backout_lambda.fill_(0.2)
+
+    @torch.no_grad()
+    def init_buffers(self) -> None:
+        """Write the rotary tables, which checkpoints do not hold."""
+        tables = rotary_tables(
+            self.cos.size(0), self.config.head_dim, self.config.rope_base, self.cos.device
+        )
+        self.cos.copy_(tables[0])
+        self.sin.copy_(tables[1])
+
+    def embed(self, idx_BT: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return token embeddings (B, T, C) and one value embedding per layer that has one.
+
+        Kept outside compiled code: inductor adds embedding gradients with atomics, whose order
+        is not repeatable on a CPU, while the eager kernel's is.
+        """
+        x_BTC = rms_norm(F.embedding(idx_BT, self.wte.weight)).to(self.dtype)
+        values = []
+        for table in self.value_embeds.values():
+            assert isinstance(table, nn.Embedding)
+            values.append(F.embedding(idx_BT, table.weight).to(self.dtype))
+        return x_BTC, values
+
+    def trunk(
+        self,
+        x_BTC: Tensor,
+        value_embeds: Sequence[Tensor],
+        cache: KVCache | None = None,
+        num_new_B: Tensor | None = None,
+    ) -> Tensor:
+        """Return the normalised last hidden state, (B, T, C).
+
+        With a cache, x holds new positions only; num_new_B says how many of them are real.
+        """
+        positions_BT, rotary, masks = self._geometry(x_BTC, cache)
+        if self.config.smear:
+            before_BTC = self._shifted(x_BTC, cache)
+            if cache is not None and num_new_B is not None:
+                cache.advance(x_BTC, num_new_B)
+            gate_BT1 = torch.sigmoid(self.smear_gate(x_BTC[..., :SMEAR_CHANNELS]))
+            x_BTC = x_BTC + self.smear_lambda.to(x_BTC.dtype) * gate_BT1 * before_BTC
+        elif cache is not None and num_new_B is not None:
+            cache.advance(x_BTC, num_new_B)
+        x0_BTC, middle_BTC = x_BTC, x_BTC
+        remaining = iter(value_embeds)
+        for layer, block in enumerate(self.blocks):
+            if self.config.residual_scalars:
+                resid, x0 = self.resid_lambdas[layer], self.x0_lambdas[layer]
+                x_BTC = resid.to(x_BTC.dtype) * x_BTC + x0.to(x_BTC.dtype) * x0_BTC
+            value = next(remaining) if self.config.has_value_embed(layer) else None
+            x_BTC = block(x_BTC, value, rotary, masks[layer], cache, positions_BT)
+            if layer == self.config.num_layers // 2:
+                middle_BTC = x_BTC
+        if self.config.backout:
+            x_BTC = x_BTC - self.backout_lambda.to(x_BTC.dtype) * middle_BTC
+        return rms_norm(x_BTC)
+
+    def logits(self, x_BTC: Tensor) -> Tensor:
+        """Return soft-capped float32 logits over the unpadded vocabulary, (B, T, V)."""
+        logits_BTV = self.head(x_BTC)[..., : self.config.vocab_size].float()
+        cap = self.config.softcap
+        return cap * torch.tanh(logits_BTV / cap)
+
+    def forward(self, idx_BT: Tensor) -> Tensor:
+        """Return logits of every position, (B, T, V)."""
+        return self.logits(self.trunk(*self.embed(idx_BT)))
+
+    def decode(self, idx_BT: Tensor, cache: KVCache, num_new_B: Tensor) -> Tensor:
+        """Return the logits after each row's last real new token, (B, V); fills the cache."""
+        x_BTC = self.trunk(*self.embed(idx_BT), cache, num_new_B)
+        last_B1C = (num_new_B - 1).clamp(min=0)[:, None, None].expand(-1, 1, x_BTC.size(2))
+        return self.logits(x_BTC.gather(1, last_B1C)).squeeze(1)
+
+    def _shifted(self, x_BTC: Tensor, cache: KVCache | None) -> Tensor:
+        """Return the embedding before each position; the first of a document has none."""
+        if cache is None:
+            return F.pad(x_BTC, (0, 0, 1, 0))[:, :-1]
+        first_B1C = cache.last_embedding_BC.to(x_BTC.dtype)[:, None]
+        return torch.cat((first_B1C, x_BTC[:, :-1]), dim=1)
+
+    def _geometry(
+        self, x_BTC: Tensor, cache: KVCache | None
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor], list[Tensor | None]]:
+        """Return cache positions, rotary tables (B or 1, T, 1, D/2) and a mask per layer."""
+        T, device = x_BTC.size(1), x_BTC.device
+        windows = [self.config.window(layer) for layer in range(self.config.num_layers)]
+        steps_T = torch.arange(T, device=device)
+        if cache is None:
+            positions_BT, keys_S = steps_T[None], steps_T
+            known = {
+                w: None if w >= T else window_mask(positions_BT, keys_S, w) for w in set(windows)
+            }
+            rotary = self.cos[None, :T, None], self.sin[None, :T, None]
+        else:
+            positions_BT = cache.lengths_B[:, None] + steps_T
+            keys_S = torch.arange(cache.num_slots, device=device)
+            known = {w: window_mask(positions_BT, keys_S, w) for w in set(windows)}
+            rotary = self.cos[positions_BT][:, :, None], self.sin[positions_BT][:, :, None]
+        rotary = rotary[0].to(x_BTC.dtype), rotary[1].to(x_BTC.dtype)
+        return (None if cache is None else positions_BT), rotary, [known[w] for w in windows]

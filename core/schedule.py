@@ -1,0 +1,48 @@
+"""Learning-rate, momentum and weight-decay schedules, and the horizon. Torch-free, pure."""
+
+from __future__ import annotations
+
+import math
+
+MOMENTUM_START, MOMENTUM_PEAK, MOMENTUM_END = 0.85, 0.97, 0.90
+MOMENTUM_WARMUP_STEPS = 400
+MOMENTUM_WARMUP_SHARE = 0.25
+
+
+def lr_multiplier(
+    step: int, total: int, *, warmup_ratio: float, warmdown_ratio: float, final_frac: float
+) -> float:
+    """Return the factor on every learning rate at a step: rise, plateau, linear fall."""
+    warmup, warmdown = round(warmup_ratio * total), round(warmdown_ratio * total)
+    if step < warmup:
+        return (step + 1) / warmup
+    if step <= total - warmdown:
+        return 1.0
+    remaining = (total - step) / warmdown
+    return remaining + (1 - remaining) * final_frac
+
+
+def muon_momentum(step: int, total: int, *, warmdown_ratio: float) -> float:
+    """Return Muon's momentum at a step.
+
+    The warm-up is a share of short runs: with a fixed 400 steps, a run of 500 would jump from
+    its warm-up straight into the middle of its warm-down.
+    """
+    warmup = max(1, min(MOMENTUM_WARMUP_STEPS, round(MOMENTUM_WARMUP_SHARE * total)))
+    warmdown = round(warmdown_ratio * total)
+    if step < warmup:
+        return MOMENTUM_START + (MOMENTUM_PEAK - MOMENTUM_START) * step / warmup
+    if warmdown and step >= total - warmdown:
+        done = (step - (total - warmdown)) / warmdown
+        return MOMENTUM_PEAK + (MOMENTUM_END - MOMENTUM_PEAK) * done
+    return MOMENTUM_PEAK
+
+
+def weight_decay_multiplier(step: int, total: int) -> float:
+    """Return the factor on the weight decay of the matrices: half a cosine from 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def steps_for_ratio(ratio: float, num_scaling_params: int, tokens_per_step: int) -> int:
+    """Return optimizer steps that read `ratio` tokens per scaling parameter, at least 1."""
+    return max(1, int(ratio * num_scaling_params) // tokens_per_step)

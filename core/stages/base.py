@@ -1,0 +1,77 @@
+"""The `base` stage: pretraining on the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from core import checkpoint
+from core.config import BaseConfig
+from core.data.packing import PackedRows
+from core.data.shards import load_manifest
+from core.data.tokens import build_token_cache, open_token_cache
+from core.device import pick_device, training_dtype
+from core.model import GPT
+from core.ranks import join
+from core.scaling import count_params, model_config
+from core.schedule import steps_for_ratio
+from core.stages.context import CheckpointRef, StageContext
+from core.stages.training import Training, train
+from core.tokenizer import Tokenizer
+from runs.events import Event
+
+
+def run(
+    config: BaseConfig,
+    ctx: StageContext,
+    *,
+    stop: Callable[[], bool],
+    resume: CheckpointRef | None,
+) -> Iterator[Event]:
+    """Pretrain a new model, or continue one from a checkpoint of this stage."""
+    device = pick_device(ctx.device)
+    tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
+    corpus = ctx.input("corpus").path
+    yield from build_token_cache(corpus, tokenizer)
+    split = open_token_cache(corpus, tokenizer, "train")
+    shape = model_config(config, tokenizer.vocab_size)
+    torch.manual_seed(config.seed)
+    dtype = training_dtype(config.dtype, device)
+    if resume is None:
+        model = GPT(shape, dtype=dtype)
+        # Drawn on the CPU, so that every device starts from the same weights.
+        model.init_weights(torch.Generator().manual_seed(config.seed))
+        model.to(device)
+    else:
+        model = checkpoint.load_model(resume.path, device=device, dtype=dtype)
+    with join(ctx.rank, ctx.world_size, device) as ranks:
+        job = Training(
+            ctx=ctx,
+            config=config,
+            ranks=ranks,
+            model=model,
+            tokenizer=tokenizer,
+            rows=PackedRows(
+                split,
+                row_len=config.sequence_len,
+                pad=tokenizer.bos,
+                seed=config.seed,
+                crop=True,
+            ),
+            validation=open_token_cache(corpus, tokenizer, "val"),
+            val_sha256=load_manifest(corpus).val_sha256,
+            total_steps=total_steps(config, tokenizer.vocab_size),
+            lr_scale=1.0,
+            sample_chat=False,
+        )
+        yield from train(job, stop=stop, resume=resume)
+
+
+def total_steps(config: BaseConfig, vocab_size: int) -> int:
+    """Return the horizon: as many steps as asked, or as the tokens-per-parameter ratio gives."""
+    if config.num_iterations is not None:
+        return config.num_iterations
+    assert config.target_param_data_ratio is not None
+    scaling = count_params(model_config(config, vocab_size)).scaling
+    return steps_for_ratio(config.target_param_data_ratio, scaling, config.total_batch_size)

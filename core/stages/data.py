@@ -1,0 +1,108 @@
+"""The `data` stage: the text corpus and the conversations, built once and shared by all runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.config import DataConfig
+from core.data.conversations import Conversations, build_conversations, find_conversations
+from core.data.corpus import Corpus, build_corpus, find_corpus, num_readers
+from core.data.publish import DataLock
+from core.data.shards import MANIFEST, file_sha256
+from core.data.sources import PACKAGES, Source, embedded_sources
+from core.stages.context import CheckpointRef, StageContext
+from runs.events import Artifact, End, Event, Note, Progress
+
+POLL_S = 0.5
+
+
+def run(
+    config: DataConfig,
+    ctx: StageContext,
+    *,
+    stop: Callable[[], bool],
+    resume: CheckpointRef | None,
+) -> Iterator[Event]:
+    """Provide the corpus and the conversations; what is already there is reused."""
+    if ctx.rank:
+        return
+    yield from prepare(config, ctx, embedded_sources(), stop=stop)
+
+
+def prepare(
+    config: DataConfig,
+    ctx: StageContext,
+    sources: tuple[Source, ...],
+    *,
+    stop: Callable[[], bool],
+) -> Iterator[Event]:
+    """Do the stage's work with the given sources of text."""
+    stopped = End(reason="stopped")
+    with DataLock(ctx.data_dir) as lock:
+        while not lock.try_acquire():
+            if stop():
+                yield stopped
+                return
+            yield Progress(done=0, total=1, unit="builds", label="waiting for another data stage")
+            time.sleep(POLL_S)
+        corpus = find_corpus(ctx.data_dir, sources)
+        is_reused = corpus is not None
+        if corpus is None:
+            corpus = yield from build_corpus(
+                ctx.data_dir, sources, num_processes=num_readers(), stop=stop
+            )
+        if corpus is None:
+            yield stopped
+            return
+        yield _artifact(ctx, "corpus", corpus.path, corpus.manifest.num_bytes)
+        yield _corpus_note(corpus, is_reused=is_reused)
+        talks = find_conversations(ctx.data_dir, config, corpus.path.name)
+        if talks is None:
+            talks = yield from build_conversations(
+                ctx.data_dir, config, corpus_dir=corpus.path, stop=stop
+            )
+        if talks is None:
+            yield stopped
+            return
+        yield _artifact(ctx, "conversations", talks.path, talks.num_bytes)
+        yield _conversations_note(talks)
+
+
+def _artifact(ctx: StageContext, name: str, path: Path, num_bytes: int) -> Artifact:
+    return Artifact(
+        name=name,
+        path=ctx.relative(path),
+        bytes=num_bytes,
+        sha256=file_sha256(path / MANIFEST),
+    )
+
+
+def _corpus_note(corpus: Corpus, *, is_reused: bool) -> Note:
+    manifest = corpus.manifest
+    absent = [name for name in PACKAGES if name not in manifest.sources]
+    verb = "reused" if is_reused else "built"
+    return Note(
+        message=(
+            f"{verb} corpus {manifest.corpus_id}: {manifest.num_docs:,} documents, "
+            f"{manifest.num_chars / 1e6:.1f} million characters"
+        ),
+        data={
+            "num_docs": manifest.num_docs,
+            "num_chars": manifest.num_chars,
+            "chars_by_source": {
+                name: count.num_chars for name, count in sorted(manifest.counts.items())
+            },
+            "absent": absent,
+        },
+    )
+
+
+def _conversations_note(talks: Conversations) -> Note:
+    counts = {file.name: file.num_rows for file in talks.files}
+    rows = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
+    return Note(
+        message=f"conversations: {rows}",
+        data={file.name: dict(file.tasks) for file in talks.files},
+    )

@@ -1,0 +1,222 @@
+"""The loop that base, mid and sft share: steps, checkpoints, then measurements and samples.
+
+A checkpoint comes before the evaluation of the same step, so that a crash in an evaluation
+cannot lose what was trained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from core import checkpoint, hardware
+from core.checkpoint import CheckpointMeta
+from core.config import TrainConfig, config_hash
+from core.data.packing import PackedRows
+from core.data.tokens import TokenSplit
+from core.device import peak_flops
+from core.evals.bpb import validation_bpb
+from core.evals.samples import sample_events
+from core.model import GPT
+from core.optim import MuonAdamW
+from core.ranks import Ranks
+from core.scaling import flops_per_token
+from core.stages.context import CheckpointRef, StageContext
+from core.step import Stepper, StepResult, compiled_loss
+from core.tokenizer import Tokenizer
+from runs.errors import StageFailed
+from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """Everything one training stage works on; `prompts` are sampled along the way."""
+
+    ctx: StageContext
+    config: TrainConfig
+    ranks: Ranks
+    model: GPT
+    tokenizer: Tokenizer
+    rows: PackedRows
+    validation: TokenSplit
+    val_sha256: str
+    total_steps: int
+    lr_scale: float
+    sample_chat: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """How far a stage has come, over all attempts."""
+
+    step: int = 0
+    num_rows: int = 0
+    tokens: int = 0
+    train_s: float = 0.0
+    flops: float = 0.0
+
+
+def train(
+    job: Training, *, stop: Callable[[], bool], resume: CheckpointRef | None
+) -> Iterator[Event]:
+    """Train to the last step, or to the step at which some rank is told to stop."""
+    tokens_per_step = job.config.total_batch_size
+    optimizer = MuonAdamW(
+        job.model, job.config, tokens_per_step=tokens_per_step, lr_scale=job.lr_scale
+    )
+    at = Progressed()
+    if resume is not None:
+        at = _restore(resume, job, optimizer)
+    loss_fn, why_eager = compiled_loss(job.config.compile, job.ranks.device)
+    stepper = Stepper(
+        job.model, optimizer, job.rows, job.config, job.ranks,
+        loss_fn=loss_fn, total_steps=job.total_steps,
+    )  # fmt: skip
+    peak = peak_flops(job.ranks.device, job.model.dtype)
+    yield _describe(job, peak, why_eager)
+    while at.step < job.total_steps:
+        if job.ranks.is_any(stop()):
+            yield from _save(job, optimizer, at)
+            yield End(reason="stopped")
+            return
+        start = time.perf_counter()
+        result = stepper.run(at.step, at.num_rows)
+        seconds = time.perf_counter() - start
+        at = _advance(at, stepper, seconds)
+        yield _step_event(job, stepper, at, result, seconds, peak)
+        is_last = at.step == job.total_steps
+        if is_last or at.step % job.config.save_every == 0:
+            yield from _save(job, optimizer, at, is_last=is_last)
+        if is_last or at.step % job.config.eval_every == 0:
+            yield from _measure(job, at)
+        if job.ranks.rank == 0 and (is_last or at.step % job.config.sample_every == 0):
+            yield from sample_events(
+                job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat
+            )
+
+
+def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Progressed:
+    meta = checkpoint.read_meta(resume.path)
+    if meta.config_hash != config_hash(job.config):
+        raise StageFailed(f"checkpoint {resume.path} was made with other settings; start a new run")
+    checkpoint.load_optimizer(resume.path, optimizer, device=job.ranks.device)
+    return Progressed(
+        step=meta.step,
+        num_rows=meta.num_rows,
+        tokens=meta.tokens,
+        train_s=meta.train_s,
+        flops=meta.flops,
+    )
+
+
+def _advance(at: Progressed, stepper: Stepper, seconds: float) -> Progressed:
+    tokens = stepper.config.total_batch_size
+    return replace(
+        at,
+        step=at.step + 1,
+        num_rows=at.num_rows + stepper.rows_per_step,
+        tokens=at.tokens + tokens,
+        train_s=at.train_s + seconds,
+        flops=at.flops + tokens * flops_per_token(stepper.model.config),
+    )
+
+
+def _step_event(
+    job: Training,
+    stepper: Stepper,
+    at: Progressed,
+    result: StepResult,
+    seconds: float,
+    peak: float | None,
+) -> Step:
+    tokens = job.config.total_batch_size
+    metrics = {
+        "loss": result.loss,
+        "tokens": at.tokens,
+        "train_s": round(at.train_s, 4),
+        "flops": at.flops,
+        "tok_per_sec": round(tokens / seconds, 1),
+        "lrm": round(stepper.rates(at.step - 1).lr_multiplier, 6),
+        "grad_norm": result.grad_norm,
+        "epoch": job.rows.epoch_of(at.num_rows - 1),
+    }
+    if peak is not None:
+        achieved = tokens * flops_per_token(job.model.config) / seconds
+        metrics["mfu"] = round(achieved / (peak * job.ranks.world_size), 4)
+    return Step(step=at.step, total_steps=job.total_steps, metrics=metrics)
+
+
+def _save(
+    job: Training, optimizer: MuonAdamW, at: Progressed, *, is_last: bool = False
+) -> Iterator[Event]:
+    """Commit a checkpoint on rank 0. A full disk loses a checkpoint, never the training."""
+    if job.ranks.rank != 0 or at.step == 0:
+        return
+    meta = CheckpointMeta(
+        stage=job.ctx.stage,
+        step=at.step,
+        model_config=job.model.config,
+        tokenizer_sha256=job.tokenizer.hash,
+        config_hash=config_hash(job.config),
+        num_rows=at.num_rows,
+        tokens=at.tokens,
+        train_s=at.train_s,
+        flops=at.flops,
+    )
+    try:
+        saved = checkpoint.save(job.ctx.checkpoints_dir, job.model, optimizer, meta)
+    except OSError as error:
+        if is_last:
+            raise StageFailed(
+                f"the final checkpoint of {job.ctx.stage} could not be written ({error}); free "
+                "some disk space, then: labcli runs resume"
+            ) from error
+        yield Alert(
+            code="checkpoint-failed",
+            severity="error",
+            message=f"no checkpoint at step {at.step}: {error}; training goes on",
+        )
+        return
+    checkpoint.prune(job.ctx.checkpoints_dir, job.config.keep_checkpoints)
+    yield Checkpoint(
+        step=at.step,
+        path=job.ctx.relative(saved.path),
+        bytes=saved.num_bytes,
+        sha256=saved.sha256,
+    )
+
+
+def _measure(job: Training, at: Progressed) -> Iterator[Event]:
+    if job.ranks.rank != 0:
+        return
+    yield Eval(
+        step=at.step,
+        val_bpb=validation_bpb(
+            job.model,
+            job.tokenizer,
+            job.validation,
+            num_tokens=job.config.eval_tokens,
+            batch_size=job.config.device_batch_size,
+        ),
+        val_sha256=job.val_sha256,
+    )
+
+
+def _describe(job: Training, peak: float | None, why_eager: str | None) -> Note:
+    where = job.ranks.device.type
+    yardstick = "this CPU's own best matmul" if where == "cpu" else "the vendor's peak"
+    how = why_eager or "training is compiled; the first step builds the kernels"
+    return Note(
+        message=f"{how}; MFU is against {yardstick}",
+        data={
+            "dtype": str(job.model.dtype).removeprefix("torch."),
+            "is_compiled": why_eager is None,
+            "peak_flops": peak,
+            "device": hardware.cpu_name() if where == "cpu" else torch.cuda.get_device_name(),
+            "threads": torch.get_num_threads(),
+            "num_params": sum(p.numel() for p in job.model.parameters()),
+        },
+    )

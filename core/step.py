@@ -1,0 +1,130 @@
+"""One optimizer step: micro-batches, the sum over ranks, the schedules, the update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
+from core import schedule
+from core.config import TrainConfig
+from core.data.packing import PackedRows
+from core.hardware import has_compiler
+from core.loss import summed_loss
+from core.model import GPT
+from core.optim import MuonAdamW, StepRates
+from core.ranks import Ranks
+from core.scaling import micro_batches
+from runs.errors import StageFailed, UsageError
+
+LossFn = Callable[[GPT, Tensor, Sequence[Tensor], Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What one step measured, equal on all ranks."""
+
+    loss: float
+    grad_norm: float
+    num_targets: int
+
+
+def compiled_loss(setting: str, device: torch.device) -> tuple[LossFn, str | None]:
+    """Return the loss function, compiled if asked and possible, and why it is eager if not."""
+    if setting == "off":
+        return summed_loss, "training runs eager: compile is off"
+    if device.type == "cpu" and not has_compiler():
+        reason = "no C++ compiler with Python headers on this machine"
+        if setting == "on":
+            raise UsageError(f"compile = on needs a C++ compiler: {reason}")
+        return summed_loss, f"training runs eager: {reason}"
+    return torch.compile(summed_loss, dynamic=False), None
+
+
+class Stepper:
+    """Carries a model from one step to the next; its only state is the model's and optimizer's."""
+
+    def __init__(
+        self,
+        model: GPT,
+        optimizer: MuonAdamW,
+        rows: PackedRows,
+        config: TrainConfig,
+        ranks: Ranks,
+        *,
+        loss_fn: LossFn,
+        total_steps: int,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.rows = rows
+        self.config = config
+        self.ranks = ranks
+        self.total_steps = total_steps
+        self._loss_fn = loss_fn
+        self._num_micro = micro_batches(config, model.config.sequence_len, ranks.world_size)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that all ranks together read in one step."""
+        return self._num_micro * self.config.device_batch_size * self.ranks.world_size
+
+    def rates(self, step: int) -> StepRates:
+        """Return the schedules' values for the update that makes step `step` + 1."""
+        config = self.config
+        decay = config.weight_decay * schedule.weight_decay_multiplier(step, self.total_steps)
+        return StepRates(
+            lr_multiplier=schedule.lr_multiplier(
+                step,
+                self.total_steps,
+                warmup_ratio=config.warmup_ratio,
+                warmdown_ratio=config.warmdown_ratio,
+                final_frac=config.final_lr_frac,
+            ),
+            momentum=schedule.muon_momentum(
+                step, self.total_steps, warmdown_ratio=config.warmdown_ratio
+            ),
+            weight_decay=decay,
+        )
+
+    def run(self, step: int, first_row: int) -> StepResult:
+        """Make one step from the rows that start at `first_row`.
+
+        Raises:
+            StageFailed: the loss or a gradient is not finite; the model is left unchanged.
+        """
+        num_targets = max(1, self.rows.count_targets(first_row, self.rows_per_step))
+        self.optimizer.zero_grad()
+        loss = 0.0
+        per_pass = self.rows_per_step // self._num_micro
+        for micro in range(self._num_micro):
+            row = first_row + micro * per_pass + self.ranks.rank
+            loss += self._accumulate(row, num_targets)
+        loss = self.ranks.sum_number(loss)
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self.ranks.sum_in_place(gradients)
+        grad_norm = float(get_total_norm(gradients))
+        if not math.isfinite(loss) or not math.isfinite(grad_norm):
+            raise StageFailed(
+                f"loss {loss} and gradient norm {grad_norm} at step {step + 1}; lower the "
+                "learning rates and resume from the last checkpoint"
+            )
+        self.optimizer.step(self.rates(step))
+        return StepResult(loss=loss, grad_norm=grad_norm, num_targets=num_targets)
+
+    def _accumulate(self, row: int, num_targets: int) -> float:
+        batch = self.rows.batch(row, self.config.device_batch_size, stride=self.ranks.world_size)
+        idx_BT, targets_BT = (self._to_device(array) for array in batch)
+        x_BTC, value_embeds = self.model.embed(idx_BT)
+        loss = self._loss_fn(self.model, x_BTC, value_embeds, targets_BT) / num_targets
+        loss.backward()
+        return float(loss.detach())
+
+    def _to_device(self, array: npt.NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array).to(self.ranks.device)

@@ -1,0 +1,202 @@
+"""Training: it learns, resumes bit for bit after kill -9, and two ranks train like one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core import checkpoint
+from core.config import ChatTrainConfig
+from core.stages import base, sft
+from core.stages.context import CheckpointRef, Input
+from runs.errors import Corrupt, NotFound, StageFailed, UsageError
+from runs.events import Alert, Checkpoint, End, Eval, Event, Sample, Step
+from tests.core.builders import base_config, context, make_world
+
+
+def run_process(root: Path, *, ranks: int = 1, **options: Any) -> dict[int, float]:
+    """Train in a process of its own; return the loss of every step that it printed."""
+    command = [sys.executable, "-m"]
+    if ranks > 1:
+        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
+    command += ["tests.core.train_base", str(root), json.dumps(options)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if "kill_after" in options:
+        assert done.returncode == -9
+    else:
+        assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line["step"]: line["loss"] for line in lines}
+
+
+def weights(root: Path, name: str, step: int) -> Mapping[str, torch.Tensor]:
+    path = checkpoint.step_dir(root / name / "checkpoints" / "base", step)
+    model = checkpoint.load_model(path, device=torch.device("cpu"), dtype=torch.float32)
+    return model.state_dict()
+
+
+def losses(events: list[Event]) -> list[float]:
+    return [event.metrics["loss"] for event in events if isinstance(event, Step)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    make_world(root)
+    return root
+
+
+@pytest.fixture
+def inputs(world: Path) -> dict[str, Input]:
+    return {
+        "corpus": Input(path=world / "data" / "corpus", sha256="c"),
+        "tokenizer": Input(path=world / "tokenizer.json", sha256="t"),
+        "conversations": Input(path=world / "data" / "conversations", sha256="d"),
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(world: Path) -> dict[int, float]:
+    return run_process(world, name="whole")
+
+
+@pytest.mark.parametrize("kill_after", [2, 5, 11])
+def test_killed_run_resumes_with_bitwise_equal_losses_and_weights(
+    world: Path, uninterrupted: dict[int, float], kill_after: int
+) -> None:
+    name = f"killed-{kill_after}"
+    first = run_process(world, name=name, kill_after=kill_after)
+    rest = run_process(world, name=name)
+    assert {**first, **rest} == uninterrupted
+    assert min(rest) == kill_after // 4 * 4 + 1
+    whole, resumed = weights(world, "whole", 12), weights(world, name, 12)
+    assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
+
+
+def test_two_ranks_train_like_one_with_twice_the_accumulation(world: Path) -> None:
+    one = run_process(world, name="one", num_iterations=20, eval_every=20)
+    two = run_process(world, name="two", num_iterations=20, eval_every=20, ranks=2)
+    assert list(one) == list(range(1, 21))
+    assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_stopped_run_checkpoints_at_the_step_boundary_and_goes_on(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    ctx = context(tmp_path, inputs)
+    events: list[Event] = []
+    for event in base.run(base_config(), ctx, stop=lambda: len(losses(events)) >= 5, resume=None):
+        events.append(event)
+    assert events[-1] == End(reason="stopped")
+    saved = [event for event in events if isinstance(event, Checkpoint)][-1]
+    assert saved.step == 5
+    ref = CheckpointRef(path=tmp_path / saved.path, step=5)
+    rest = list(base.run(base_config(), ctx, stop=lambda: False, resume=ref))
+    assert len(losses(rest)) == 7
+    tokens = [e.metrics["tokens"] for e in (*events, *rest) if isinstance(e, Step)]
+    assert tokens == [128.0 * step for step in range(1, 13)]
+
+
+def test_training_learns_and_checkpoints_before_it_measures(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    config = base_config(num_iterations=24, save_every=6)
+    events = list(base.run(config, context(tmp_path, inputs), stop=lambda: False, resume=None))
+    curve = losses(events)
+    assert sum(curve[-4:]) < 0.9 * sum(curve[:4])
+    kinds = [type(event) for event in events]
+    last_save = max(i for i, kind in enumerate(kinds) if kind is Checkpoint)
+    assert kinds[last_save:][:2] == [Checkpoint, Eval]
+    assert kinds[-1] is Sample
+    kept = sorted(path.parent.name for path in tmp_path.glob("checkpoints/base/*/COMMITTED"))
+    assert kept == ["step_000018", "step_000024"]
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_training(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_save = checkpoint.save
+
+    def failing(*args: Any, **kwargs: Any) -> checkpoint.Saved:
+        if args[3].step == 4:
+            raise OSError(28, "No space left on device")
+        return whole_save(*args, **kwargs)
+
+    monkeypatch.setattr(checkpoint, "save", failing)
+    events = list(
+        base.run(base_config(), context(tmp_path, inputs), stop=lambda: False, resume=None)
+    )
+    alerts = [event for event in events if isinstance(event, Alert)]
+    assert [alert.code for alert in alerts] == ["checkpoint-failed"]
+    assert len(losses(events)) == 12
+
+
+def test_a_checkpoint_that_was_cut_off_is_none(tmp_path: Path, inputs: dict[str, Input]) -> None:
+    list(base.run(base_config(), context(tmp_path, inputs), stop=lambda: False, resume=None))
+    path = checkpoint.step_dir(tmp_path / "checkpoints" / "base", 12)
+    (path / checkpoint.COMMITTED).rename(path / "elsewhere")
+    with pytest.raises(NotFound, match="not a committed checkpoint"):
+        checkpoint.read_meta(path)
+
+
+def test_a_flipped_byte_in_the_weights_is_corrupt(tmp_path: Path, inputs: dict[str, Input]) -> None:
+    list(base.run(base_config(), context(tmp_path, inputs), stop=lambda: False, resume=None))
+    path = checkpoint.step_dir(tmp_path / "checkpoints" / "base", 12)
+    data = bytearray((path / checkpoint.MODEL_FILE).read_bytes())
+    data[-1] ^= 1
+    (path / checkpoint.MODEL_FILE).write_bytes(data)
+    with pytest.raises(Corrupt, match="does not match its recorded hash"):
+        checkpoint.load_model(path, device=torch.device("cpu"), dtype=torch.float32)
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path, inputs: dict[str, Input]) -> None:
+    ctx = context(tmp_path, inputs)
+    list(base.run(base_config(), ctx, stop=lambda: False, resume=None))
+    ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 8), step=8)
+    with pytest.raises(StageFailed, match="other settings"):
+        list(base.run(base_config(matrix_lr=0.5), ctx, stop=lambda: False, resume=ref))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    config = base_config(embedding_lr=1e30)
+    with pytest.raises(StageFailed, match="at step"):
+        list(base.run(config, context(tmp_path, inputs), stop=lambda: False, resume=None))
+
+
+def test_a_batch_that_does_not_divide_is_a_usage_error(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    with pytest.raises(UsageError, match="not a multiple of 64"):
+        list(
+            base.run(
+                base_config(total_batch_size=100),
+                context(tmp_path, inputs),
+                stop=lambda: False,
+                resume=None,
+            )
+        )
+
+
+def test_sft_continues_the_parent_and_trains_on_answers_alone(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    list(base.run(base_config(), context(tmp_path, inputs), stop=lambda: False, resume=None))
+    parent = checkpoint.step_dir(tmp_path / "checkpoints" / "base", 12)
+    config = ChatTrainConfig(
+        device_batch_size=2, total_batch_size=64, dtype="float32", compile="off",
+        eval_tokens=256, embedding_lr=20.0, matrix_lr=1.0, epochs=3,
+    )  # fmt: skip
+    ctx = context(tmp_path, {**inputs, "checkpoint": Input(path=parent, sha256="p")}, stage="sft")
+    curve = losses(list(sft.run(config, ctx, stop=lambda: False, resume=None)))
+    assert curve[-1] < 0.9 * curve[0]

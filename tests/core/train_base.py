@@ -1,0 +1,45 @@
+"""Runs the base stage as a process of its own: `python -m tests.core.train_base ROOT OVERRIDES`.
+
+Prints one JSON line per step, and kills itself after step `kill_after` when that is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from core.stages import base
+from core.stages.context import CheckpointRef, Input
+from runs.events import Step
+from tests.core.builders import base_config, context
+
+
+def main(root: Path, options: dict[str, object]) -> None:
+    """Train in `root`, which holds a world made by `make_world`."""
+    inputs = {
+        "corpus": Input(path=root / "data" / "corpus", sha256="c"),
+        "tokenizer": Input(path=root / "tokenizer.json", sha256="t"),
+    }
+    kill_after = options.pop("kill_after", None)
+    name = str(options.pop("name", "base"))
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    ctx = context(root / name, inputs, rank=rank, world_size=world)
+    committed = sorted(ctx.checkpoints_dir.glob("step_*/COMMITTED"))
+    resume = None
+    if committed:
+        path = committed[-1].parent
+        resume = CheckpointRef(path=path, step=int(path.name.removeprefix("step_")))
+    for event in base.run(base_config(**options), ctx, stop=lambda: False, resume=resume):
+        if isinstance(event, Step) and rank == 0:
+            line = json.dumps({"step": event.step, "loss": event.metrics["loss"]})
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            if event.step == kill_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
