@@ -1,0 +1,97 @@
+"""control.jsonl folded: who supervises a run, what was launched, and how it exited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from runs.log import LogRecord
+from runs.process import ProcessIdentity, identity_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How the process of a stage ended; `signal` is set when a signal ended it."""
+
+    code: int | None
+    signal: int | None
+    was_stopping: bool
+    t: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageControl:
+    """The newest attempt of a stage as the supervisor knows it."""
+
+    attempt: int
+    launched_s: float
+    worker: ProcessIdentity | None = None
+    exit: Exit | None = None
+    is_done: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What the supervisors of a run have written; `state` is the word of the newest one."""
+
+    supervisor: ProcessIdentity | None = None
+    supervisor_s: float | None = None
+    first_s: float | None = None
+    last_s: float | None = None
+    state: str | None = None
+    state_s: float | None = None
+    stages: Mapping[str, StageControl] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def fold_control(records: Iterable[LogRecord], before: Control | None = None) -> Control:
+    """Return what the records say, continuing from an earlier fold."""
+    control = before or Control()
+    for record in records:
+        control = _apply(control, record)
+    return control
+
+
+def _apply(control: Control, record: LogRecord) -> Control:
+    first_s = record.t if control.first_s is None else control.first_s
+    control = replace(control, first_s=first_s, last_s=record.t)
+    if record.kind == "supervisor":
+        return replace(
+            control,
+            supervisor=identity_from(record.data),
+            supervisor_s=record.t,
+            state=None,
+            state_s=None,
+        )
+    if record.kind == "state":
+        return replace(control, state=record.text("state"), state_s=record.t)
+    stage = record.text("stage")
+    attempt = record.integer("attempt")
+    if stage is None or attempt is None:
+        return control
+    entry = _apply_stage(control.stages.get(stage), attempt, record)
+    if entry is None:
+        return control
+    return replace(control, stages={**control.stages, stage: entry})
+
+
+def _apply_stage(
+    entry: StageControl | None, attempt: int, record: LogRecord
+) -> StageControl | None:
+    if record.kind == "launch":
+        return StageControl(attempt=attempt, launched_s=record.t)
+    if entry is None or entry.attempt != attempt:
+        return entry
+    if record.kind == "stage":
+        return replace(entry, worker=identity_from(record.data))
+    if record.kind == "exit":
+        ended = Exit(
+            code=record.integer("code"),
+            signal=record.integer("signal"),
+            was_stopping=record.data.get("was_stopping") is True,
+            t=record.t,
+        )
+        return replace(entry, exit=ended)
+    if record.kind == "done":
+        return replace(entry, is_done=True)
+    return entry

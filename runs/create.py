@@ -1,0 +1,94 @@
+"""A new run: its directory appears whole, with run.json in it, or not at all."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runs import environment
+from runs.errors import LabError, UsageError
+from runs.files import sync_dir, write_atomic
+from runs.ids import new_slug, new_ulid
+from runs.paths import LabHome, RunPaths
+from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
+
+_NAME_TRAPS = frozenset(":@/\\\n\t")
+
+
+def create_run(
+    home: LabHome,
+    *,
+    plan: Mapping[str, Any],
+    recipe: str,
+    preset: str,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    argv: Sequence[str] = (),
+    nproc: int = 1,
+    parents: Sequence[str] = (),
+    inputs: Mapping[str, Mapping[str, str]] | None = None,
+    worker: Sequence[str] = DEFAULT_WORKER,
+    clock: Callable[[], float] = time.time,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> RunPaths:
+    """Create the directory of a run that nobody has started yet, and return its paths.
+
+    The run is named after its slug when `name` is None. `inputs` holds what the plan takes
+    from other runs: input name -> {"path", "sha256", "from"}.
+    """
+    if name is not None and (not name.strip() or _NAME_TRAPS & set(name)):
+        raise UsageError(f"{name!r} cannot name a run: it is empty or holds one of : @ / \\")
+    run_id = new_ulid(clock=clock, entropy=entropy)
+    slug = new_slug(_slug_stem(recipe), _taken_slugs(home), random.Random(entropy(8)))
+    git = environment.capture_git(environment.source_dir())
+    record = RunRecord(
+        run_id=run_id,
+        slug=slug,
+        name=name or slug,
+        recipe=recipe,
+        preset=preset,
+        plan=plan,
+        plan_hash=plan_hash(plan),
+        tags=tuple(tags),
+        created_s=clock(),
+        git=git.as_record("git.diff" if git.diff else None),
+        packages=environment.package_versions(),
+        host=environment.host_facts(),
+        argv=tuple(argv),
+        parents=tuple(parents),
+        inputs=dict(inputs or {}),
+        nproc=nproc,
+        worker=tuple(worker),
+    )
+    return _publish(home, record, git.diff)
+
+
+def _publish(home: LabHome, record: RunRecord, diff: bytes | None) -> RunPaths:
+    final = home.runs_dir / f"{record.run_id}-{record.slug}"
+    aside = home.runs_dir / f".{record.run_id}.tmp"
+    try:
+        aside.mkdir(parents=True)
+        if diff:
+            write_atomic(RunPaths(aside).git_diff, diff)
+        write_record(aside, record)
+        aside.rename(final)
+        sync_dir(home.runs_dir)
+    except OSError as error:
+        raise LabError(
+            f"cannot create a run in {home.runs_dir}: {error.strerror}; choose another --home"
+        ) from None
+    return RunPaths(final)
+
+
+def _slug_stem(recipe: str) -> str:
+    kept = "".join(char if char.isalnum() and char.isascii() else "-" for char in recipe.lower())
+    return kept.strip("-") or "run"
+
+
+def _taken_slugs(home: LabHome) -> frozenset[str]:
+    if not home.runs_dir.is_dir():
+        return frozenset()
+    return frozenset(path.name[27:] for path in home.runs_dir.iterdir())

@@ -1,0 +1,44 @@
+"""What a run directory holds only for speed, made again from its events where it is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runs.errors import Corrupt, LabError
+from runs.facts import event_files, sizes
+from runs.files import read_json
+from runs.paths import RunPaths
+from runs.query import load_run
+from runs.series import compact_stage
+from runs.states import ACTIVE
+from runs.summary import write_summary
+
+
+def refresh(run_dir: Path) -> bool:
+    """Bring metrics and summary of a run that has ended up to date; return whether it had to.
+
+    A run that cannot be read is left as it is: the registry shows it with its problem.
+    """
+    if load_run(run_dir).state in ACTIVE or is_current(run_dir):
+        return False
+    try:
+        for stage in event_files(run_dir):
+            compact_stage(run_dir, stage)
+        write_summary(run_dir)
+    except LabError:
+        return False
+    return True
+
+
+def is_current(run_dir: Path) -> bool:
+    """Return whether the summary was made from the event logs as they are now."""
+    try:
+        stages = read_json(RunPaths(run_dir).summary).get("stages")
+    except (OSError, Corrupt):
+        return False
+    if not isinstance(stages, dict):
+        return False
+    return all(
+        isinstance(stages.get(stage), dict) and stages[stage].get("files") == sizes(files)
+        for stage, files in event_files(run_dir).items()
+    )

@@ -1,0 +1,131 @@
+"""Where everything lies: the lab home and the files of one run. Computes paths, creates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LabHome:
+    """The directory that holds every run, the shared data and the registry."""
+
+    root: Path
+
+    @property
+    def registry(self) -> Path:
+        """The derived catalogue; `labcli runs reindex` recreates it."""
+        return self.root / "registry.duckdb"
+
+    @property
+    def registry_lock(self) -> Path:
+        """Locked by whoever publishes the registry; readers take no lock."""
+        return self.root / "registry.lock"
+
+    @property
+    def data_dir(self) -> Path:
+        """Corpora and conversations, shared by all runs."""
+        return self.root / "data"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One directory per run."""
+        return self.root / "runs"
+
+    @property
+    def generations_dir(self) -> Path:
+        """Interactive answers that a person saved or voted on."""
+        return self.root / "generations"
+
+
+def lab_home(override: Path | None, env: Mapping[str, str]) -> LabHome:
+    """Return the lab home: `--home`, else `$LABCLI_HOME`, else `~/.labcli`."""
+    chosen = override or Path(env.get("LABCLI_HOME") or "~/.labcli")
+    return LabHome(chosen.expanduser().absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The files of one run directory."""
+
+    run_dir: Path
+
+    @property
+    def home(self) -> LabHome:
+        """The lab home that this run lies in."""
+        return LabHome(self.run_dir.parent.parent)
+
+    @property
+    def run_json(self) -> Path:
+        """What was asked for and where it ran; written once."""
+        return self.run_dir / "run.json"
+
+    @property
+    def control(self) -> Path:
+        """What the supervisor did and saw; it is the only writer."""
+        return self.run_dir / "control.jsonl"
+
+    @property
+    def requests(self) -> Path:
+        """What anyone asked the supervisor to do."""
+        return self.run_dir / "requests.jsonl"
+
+    @property
+    def annotations(self) -> Path:
+        """Tags, notes and renames that people added."""
+        return self.run_dir / "annotations.jsonl"
+
+    @property
+    def host(self) -> Path:
+        """Samples of CPU, memory, GPU and disk, taken by the supervisor."""
+        return self.run_dir / "host.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """Figures of every stage; derived from the events."""
+        return self.run_dir / "summary.json"
+
+    @property
+    def git_diff(self) -> Path:
+        """What the working tree held beyond the recorded commit."""
+        return self.run_dir / "git.diff"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Held by the live supervisor, so that there is only one."""
+        return self.run_dir / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """Standard output and error of the supervisor."""
+        return self.run_dir / "logs" / "supervisor.log"
+
+    @property
+    def events_dir(self) -> Path:
+        """One event log per stage, attempt and rank."""
+        return self.run_dir / "events"
+
+    def events(self, stage: str, attempt: int, rank: int = 0) -> Path:
+        """Return the event log of one rank in one attempt of a stage."""
+        return self.events_dir / f"{stage}.a{attempt}.r{rank}.jsonl"
+
+    def log_dir(self, stage: str) -> Path:
+        """Return the directory of what the workers of a stage printed."""
+        return self.run_dir / "logs" / stage
+
+    def worker_log(self, stage: str, attempt: int) -> Path:
+        """Return the file with the standard output and error of one attempt."""
+        return self.log_dir(stage) / f"a{attempt}.log"
+
+    def artifacts_dir(self, stage: str) -> Path:
+        """Return the directory of what a stage produced."""
+        return self.run_dir / "artifacts" / stage
+
+    def checkpoints_dir(self, stage: str) -> Path:
+        """Return the directory that holds `step_<n>/` of a stage."""
+        return self.run_dir / "checkpoints" / stage
+
+    def metrics(self, stage: str) -> Path:
+        """Return the compacted metrics of a stage; derived from its events."""
+        return self.run_dir / "metrics" / f"{stage}.parquet"

@@ -1,0 +1,279 @@
+"""What a run looks like from outside: views folded from its files, never from the registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runs.control import Control, StageControl
+from runs.errors import LabError
+from runs.facts import FoldCache, load_facts
+from runs.fold import StageFacts
+from runs.ids import is_ulid, ulid_time_s
+from runs.labels import Labels, fold_annotations
+from runs.log import read_log
+from runs.paths import LabHome, RunPaths
+from runs.process import Liveness, identity_from, liveness
+from runs.record import RunRecord, StagePlan, load_record
+from runs.states import (
+    ACTIVE,
+    ENDED,
+    RunSigns,
+    RunState,
+    StageSigns,
+    StageState,
+    current_stage,
+    run_state,
+    stage_state,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """One stage as it stands now; `done` and `total` count `unit`s, times are Unix seconds."""
+
+    stage: str
+    state: StageState = "pending"
+    attempt: int = 0
+    step: int | None = None
+    total: float | None = None
+    done: float | None = None
+    unit: str = ""
+    label: str = ""
+    eta_s: float | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+    val_bpb: float | None = None
+    val_sha256: str | None = None
+    results: Mapping[str, Mapping[str, float]] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    resumed_from: int | None = None
+    num_alerts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One run as it stands now; `problem` says in one line what a person should know or do."""
+
+    run_id: str
+    slug: str
+    name: str
+    recipe: str
+    preset: str
+    state: RunState
+    stage: str | None
+    created_s: float
+    started_s: float | None
+    ended_s: float | None
+    val_bpb: float | None
+    val_sha256: str | None
+    tags: tuple[str, ...]
+    notes: tuple[str, ...]
+    stages: tuple[StageView, ...]
+    path: Path
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """Who is there: the supervisor, and a launch that no supervisor has confirmed yet."""
+
+    supervisor: Liveness | None
+    launch: Liveness | None
+
+
+def run_dirs(home: LabHome) -> list[Path]:
+    """Return the run directories of a lab home, newest first."""
+    if not home.runs_dir.is_dir():
+        return []
+    named = [path for path in home.runs_dir.iterdir() if is_ulid(path.name[:26])]
+    return sorted((path for path in named if path.is_dir()), reverse=True)
+
+
+def list_runs(home: LabHome, cache: FoldCache | None = None) -> list[RunView]:
+    """Return the view of every run, newest first; a poller hands in the same cache each time."""
+    return [load_run(path, cache) for path in run_dirs(home)]
+
+
+def load_run(run_dir: Path, cache: FoldCache | None = None) -> RunView:
+    """Return the view of one run directory; a broken one has the state "unreadable"."""
+    try:
+        return _load(run_dir, cache or FoldCache())
+    except (LabError, OSError) as error:
+        return _unreadable(run_dir, str(error))
+
+
+def presence(run_dir: Path, control: Control) -> Presence:
+    """Return whether the supervisor of a run lives, and whether a new one is on its way."""
+    launches = [r for r in read_log(RunPaths(run_dir).requests) if r.kind == "spawned"]
+    launch = None
+    if launches and launches[-1].t >= (control.supervisor_s or 0.0):
+        identity = identity_from(launches[-1].data)
+        if identity is not None and identity != control.supervisor:
+            launch = liveness(identity)
+    supervisor = None if control.supervisor is None else liveness(control.supervisor)
+    return Presence(supervisor=supervisor, launch=launch)
+
+
+def _load(run_dir: Path, cache: FoldCache) -> RunView:
+    paths = RunPaths(run_dir)
+    record = load_record(run_dir)
+    control = cache.control(paths.control)
+    facts = load_facts(run_dir, cache)
+    here = presence(run_dir, control)
+    now = time.time()
+    stages = tuple(
+        _stage_view(entry, facts.get(entry.stage, StageFacts()), control, here, now)
+        for entry in record.stages
+    )
+    state = run_state(
+        RunSigns(
+            stages=[view.state for view in stages],
+            supervisor=here.supervisor,
+            launch=here.launch,
+            word=control.state,
+            control_age_s=None if control.last_s is None else now - control.last_s,
+        )
+    )
+    labels = fold_annotations(read_log(paths.annotations), name=record.name, tags=record.tags)
+    return _run_view(run_dir, record, labels, control, here, stages, state)
+
+
+def _run_view(
+    run_dir: Path,
+    record: RunRecord,
+    labels: Labels,
+    control: Control,
+    here: Presence,
+    stages: tuple[StageView, ...],
+    state: RunState,
+) -> RunView:
+    index = current_stage([view.state for view in stages])
+    current = stages[-1 if index is None else index]
+    measured = [view for view in stages if view.val_bpb is not None]
+    ended = [view.ended_s for view in stages if view.ended_s is not None]
+    return RunView(
+        run_id=record.run_id,
+        slug=record.slug,
+        name=labels.name,
+        recipe=record.recipe,
+        preset=record.preset,
+        state=state,
+        stage=current.stage,
+        created_s=record.created_s,
+        started_s=control.first_s,
+        ended_s=(control.state_s or max(ended, default=control.last_s)) if state in ENDED else None,
+        val_bpb=measured[-1].val_bpb if measured else None,
+        val_sha256=measured[-1].val_sha256 if measured else None,
+        tags=labels.tags,
+        notes=labels.notes,
+        stages=stages,
+        path=run_dir,
+        problem=_problem(record, control, here, current, state),
+    )
+
+
+def _stage_view(
+    entry: StagePlan, facts: StageFacts, control: Control, here: Presence, now: float
+) -> StageView:
+    launched = control.stages.get(entry.stage)
+    attempt = max(facts.attempt, launched.attempt if launched else 0)
+    is_heard = facts.attempt == attempt
+    state = stage_state(_signs(facts if is_heard else StageFacts(), launched, control, here, now))
+    left = None if facts.total is None or facts.done is None else facts.total - facts.done
+    eta_s = None
+    if state in ACTIVE and left is not None and facts.unit_s is not None:
+        eta_s = max(0.0, left * facts.unit_s)
+    bpb = facts.last_bpb
+    exit_s = launched.exit.t if launched and launched.exit else None
+    return StageView(
+        stage=entry.stage,
+        state=state,
+        attempt=attempt,
+        step=facts.step,
+        total=entry.total if facts.total is None else facts.total,
+        done=facts.done,
+        unit=facts.unit,
+        label=facts.label,
+        eta_s=eta_s,
+        started_s=facts.started_s or (launched.launched_s if launched else None),
+        ended_s=(facts.ended_s or exit_s or facts.last_s) if state in ENDED else None,
+        val_bpb=bpb[0] if bpb else None,
+        val_sha256=bpb[1] if bpb else None,
+        results=facts.results,
+        metrics=facts.metrics,
+        error=facts.error if is_heard else None,
+        resumed_from=facts.resumed_from,
+        num_alerts=facts.num_alerts,
+    )
+
+
+def _signs(
+    facts: StageFacts, launched: StageControl | None, control: Control, here: Presence, now: float
+) -> StageSigns:
+    def age(t: float | None) -> float | None:
+        return None if t is None else now - t
+
+    worker = launched.worker if launched else None
+    return StageSigns(
+        is_launched=launched is not None,
+        end_reason=facts.end_reason,
+        has_error=facts.error is not None,
+        exit=launched.exit if launched else None,
+        worker=None if worker is None else liveness(worker),
+        is_supervised=here.supervisor == "alive"
+        and launched is not None
+        and launched.launched_s >= (control.supervisor_s or 0.0),
+        is_stopping=control.state == "stopping",
+        event_age_s=age(facts.last_s),
+        work_age_s=age(facts.last_work_s),
+        control_age_s=age(control.last_s),
+    )
+
+
+def _problem(
+    record: RunRecord, control: Control, here: Presence, current: StageView, state: RunState
+) -> str | None:
+    resume = f"labcli runs resume {record.slug}"
+    launched = control.stages.get(current.stage)
+    if state in ("running", "stalled", "stopping") and here.supervisor == "dead":
+        return f"supervisor is gone, {current.stage} still works on: {resume}"
+    if state == "stalled":
+        return f"{current.stage} is alive but silent; stop it with: labcli runs stop {record.slug}"
+    if state == "failed" and current.error:
+        return f"{current.stage} failed: {current.error}"
+    if state == "killed" and launched and launched.exit and launched.exit.signal:
+        return f"{current.stage} was killed by signal {launched.exit.signal}: {resume}"
+    if state == "crashed" and here.supervisor is None:
+        return "the supervisor did not start: see logs/supervisor.log in the run directory"
+    if state == "crashed":
+        return f"{current.stage} is gone without a word: {resume}"
+    if state == "lost":
+        return f"last seen on another machine or before a reboot: {resume}"
+    return None
+
+
+def _unreadable(run_dir: Path, problem: str) -> RunView:
+    run_id, slug = run_dir.name[:26], run_dir.name[27:]
+    return RunView(
+        run_id=run_id,
+        slug=slug,
+        name=slug,
+        recipe="",
+        preset="",
+        state="unreadable",
+        stage=None,
+        created_s=ulid_time_s(run_id),
+        started_s=None,
+        ended_s=None,
+        val_bpb=None,
+        val_sha256=None,
+        tags=(),
+        notes=(),
+        stages=(),
+        path=run_dir,
+        problem=problem,
+    )

@@ -1,0 +1,152 @@
+"""The rows of the registry that one run directory gives; pure reading, no database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runs.errors import Corrupt, LabError
+from runs.events import number
+from runs.files import read_json
+from runs.paths import RunPaths
+from runs.query import RunView, load_run
+from runs.record import RunRecord, load_record
+from runs.states import ACTIVE
+
+Row = dict[str, Any]
+TABLES = ("runs", "stages", "summaries")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRows:
+    """What one run adds to each table of the registry."""
+
+    runs: list[Row]
+    stages: list[Row] = field(default_factory=list)
+    summaries: list[Row] = field(default_factory=list)
+
+    def table(self, name: str) -> list[Row]:
+        """Return the rows for one of TABLES."""
+        return {"runs": self.runs, "stages": self.stages, "summaries": self.summaries}[name]
+
+
+def fingerprint(run_dir: Path) -> str:
+    """Return a text that changes whenever a file changes that the rows are made from."""
+    paths = RunPaths(run_dir)
+    watched = (paths.run_json, paths.control, paths.annotations, paths.summary, paths.events_dir)
+    return " ".join(_mark(path) for path in watched)
+
+
+def run_rows(run_dir: Path) -> RunRows:
+    """Return the rows of a run; an unreadable one has its line in `runs` too."""
+    # The mark first: a file that changes while it is read is read again by the next publisher.
+    mark = fingerprint(run_dir)
+    view = load_run(run_dir)
+    try:
+        record = load_record(run_dir)
+    except LabError:
+        return RunRows(runs=[_run_row(view, None, mark)])
+    summaries = _summary_stages(run_dir)
+    if view.state in ACTIVE:
+        # Its state can change without a write to any file, by the death of a process.
+        mark += " active"
+    return RunRows(
+        runs=[_run_row(view, record, mark)],
+        stages=_stage_rows(view, record),
+        summaries=[
+            {"run_id": view.run_id, "stage": stage, **figures}
+            for stage, summary in summaries.items()
+            for figures in _figures(summary)
+        ],
+    )
+
+
+def _mark(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "-"
+    return f"{status.st_mtime_ns:x}.{status.st_size:x}"
+
+
+def _run_row(view: RunView, record: RunRecord | None, mark: str) -> Row:
+    return {
+        "run_id": view.run_id,
+        "slug": view.slug,
+        "name": view.name,
+        "recipe": view.recipe,
+        "preset": view.preset,
+        "state": view.state,
+        "stage": view.stage,
+        "created_s": view.created_s,
+        "started_s": view.started_s,
+        "ended_s": view.ended_s,
+        "val_bpb": view.val_bpb,
+        "val_sha256": view.val_sha256,
+        "tags": list(view.tags),
+        "notes": list(view.notes),
+        "problem": view.problem,
+        "path": str(view.path),
+        "plan": json.dumps(record.plan) if record else None,
+        "plan_hash": record.plan_hash if record else None,
+        "git_sha": record.git.get("sha") if record else None,
+        "hostname": record.host.get("hostname") if record else None,
+        "fingerprint": mark,
+    }
+
+
+def _stage_rows(view: RunView, record: RunRecord) -> list[Row]:
+    return [
+        {
+            "run_id": view.run_id,
+            "stage": seen.stage,
+            "position": position,
+            "state": seen.state,
+            "attempt": seen.attempt,
+            "step": seen.step,
+            "total": seen.total,
+            "started_s": seen.started_s,
+            "ended_s": seen.ended_s,
+            "val_bpb": seen.val_bpb,
+            "val_sha256": seen.val_sha256,
+            "error": seen.error,
+            "resumed_from": seen.resumed_from,
+            "num_alerts": seen.num_alerts,
+            "config": json.dumps(entry.config),
+            "config_hash": entry.config_hash,
+        }
+        for position, (seen, entry) in enumerate(zip(view.stages, record.stages, strict=True))
+    ]
+
+
+def _summary_stages(run_dir: Path) -> Mapping[str, Any]:
+    try:
+        stages = read_json(RunPaths(run_dir).summary).get("stages")
+    except (OSError, Corrupt):
+        return {}
+    return stages if isinstance(stages, dict) else {}
+
+
+def _figures(summary: Mapping[str, Any]) -> list[Row]:
+    rows = []
+    for key, figures in (summary.get("metrics") or {}).items():
+        rows.append(
+            {
+                "key": key,
+                "last": number(figures.get("last")),
+                "min": number(figures.get("min")),
+                "max": number(figures.get("max")),
+                "n": figures.get("n"),
+                "last_step": figures.get("last_step"),
+            }
+        )
+    for task, figures in (summary.get("results") or {}).items():
+        for name, value in figures.items():
+            value = number(value)
+            key = f"results.{task}.{name}"
+            one = {"key": key, "last": value, "min": value, "max": value}
+            rows.append({**one, "n": 1, "last_step": None})
+    return rows

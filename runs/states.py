@@ -1,0 +1,140 @@
+"""The state of a stage and of a run, decided from facts alone: pure, no files, no clock."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from runs.control import Exit
+from runs.process import Liveness
+
+StageState = Literal[
+    "pending", "running", "stalled", "stopping", "finished", "stopped", "failed", "crashed",
+    "killed", "budget", "lost",
+]  # fmt: skip
+RunState = StageState | Literal["queued", "unreadable"]
+
+ACTIVE = frozenset({"queued", "running", "stalled", "stopping"})
+ENDED = frozenset({"finished", "stopped", "failed", "crashed", "killed", "budget", "lost"})
+
+HEARTBEAT_LIMIT_S = 30.0
+# A worker writes at least a heartbeat every 2 s; silence means that it is frozen.
+SILENCE_LIMIT_S = 30.0
+# Heartbeats come from a thread: they go on while the work itself hangs.
+NO_WORK_LIMIT_S = 1200.0
+# The supervisor notices an exit within 0.2 s; until it says so the worker counts as running.
+EXIT_NOTICE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSigns:
+    """What is known about the newest attempt of a stage; ages are in seconds, None: never."""
+
+    is_launched: bool = False
+    end_reason: str | None = None
+    has_error: bool = False
+    exit: Exit | None = None
+    worker: Liveness | None = None
+    is_supervised: bool = False
+    is_stopping: bool = False
+    event_age_s: float | None = None
+    work_age_s: float | None = None
+    control_age_s: float | None = None
+
+
+def stage_state(signs: StageSigns) -> StageState:
+    """Return the state of a stage."""
+    if not signs.is_launched and signs.event_age_s is None:
+        return "pending"
+    match signs.end_reason:
+        case "stopped" if _was_killed(signs.exit):
+            # The other ranks stopped because one of them, or torchrun, was killed.
+            return "killed"
+        case "finished" | "stopped" | "failed" | "budget" as ended:
+            return ended
+    if signs.exit is not None:
+        return _exited(signs.exit, signs.has_error)
+    if signs.worker == "elsewhere":
+        ages = (signs.event_age_s, signs.control_age_s)
+        heard = [age for age in ages if age is not None and age < HEARTBEAT_LIMIT_S]
+        return _living(signs) if heard else "lost"
+    if signs.worker == "alive":
+        return _living(signs)
+    if signs.is_supervised and (signs.control_age_s or 0.0) < EXIT_NOTICE_S:
+        return _living(signs)
+    return "failed" if signs.has_error else "crashed"
+
+
+def _exited(ended: Exit, has_error: bool) -> StageState:
+    if has_error:
+        return "failed"
+    if ended.signal == signal.SIGTERM and ended.was_stopping:
+        # Told to stop before it could even listen: nothing had begun, nothing is lost.
+        return "stopped"
+    return "crashed" if ended.signal is None else "killed"
+
+
+def _was_killed(ended: Exit | None) -> bool:
+    return ended is not None and ended.signal is not None and not ended.was_stopping
+
+
+def _living(signs: StageSigns) -> StageState:
+    if signs.is_stopping:
+        return "stopping"
+    silence_s = signs.event_age_s if signs.event_age_s is not None else 0.0
+    no_work_s = signs.work_age_s if signs.work_age_s is not None else 0.0
+    is_stalled = silence_s > SILENCE_LIMIT_S or no_work_s > NO_WORK_LIMIT_S
+    return "stalled" if is_stalled else "running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSigns:
+    """What is known about a run; `launch` is the newest start that no supervisor confirmed."""
+
+    stages: Sequence[StageState]
+    supervisor: Liveness | None = None
+    launch: Liveness | None = None
+    word: str | None = None
+    control_age_s: float | None = None
+
+
+def current_stage(stages: Sequence[StageState]) -> int | None:
+    """Return the index of the first stage that is not finished, or None."""
+    return next((i for i, state in enumerate(stages) if state != "finished"), None)
+
+
+def run_state(signs: RunSigns) -> RunState:
+    """Return the state of a run: that of its current stage, unless it waits or ended between."""
+    index = current_stage(signs.stages)
+    if index is None:
+        return "finished"
+    current = signs.stages[index]
+    if signs.launch == "alive":
+        return "queued"
+    if current in ACTIVE:
+        return current
+    if signs.supervisor is None:
+        return _never_supervised(signs, current)
+    is_silent = (signs.control_age_s or 0.0) > HEARTBEAT_LIMIT_S
+    if signs.word in ENDED:
+        return current if current in ENDED else _as_state(signs.word)
+    if signs.supervisor == "alive" or (signs.supervisor == "elsewhere" and not is_silent):
+        return "stopping" if signs.word == "stopping" else "running"
+    if current in ENDED:
+        return current
+    return "lost" if signs.supervisor == "elsewhere" else "crashed"
+
+
+def _never_supervised(signs: RunSigns, current: StageState) -> RunState:
+    if current in ENDED:
+        return current
+    return "crashed" if signs.launch == "dead" else "queued"
+
+
+def _as_state(word: str | None) -> RunState:
+    match word:
+        case "stopped" | "failed" | "killed" | "budget" | "lost" as state:
+            return state
+    return "crashed"

@@ -1,0 +1,63 @@
+"""Stages on several ranks, under a real torchrun: logs, stop, and ranks that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from runs.command import worker_argv, worker_env
+from runs.events import read_events
+from runs.paths import LabHome, RunPaths
+from runs.process import find_family
+from runs.query import load_run
+from runs.record import load_record
+from runs.requests import request_stop
+from tests.runs.builders import make_run, start, wait_for, wait_for_state, wait_for_step, worker_pid
+
+SLOW = {"steps": 600, "step_s": 0.05}
+
+
+def rank_pids(paths: RunPaths) -> list[int]:
+    torchrun = worker_pid(paths, "base")
+    return [member.pid for member in find_family(paths.run_dir.name[:26]) if member.pid != torchrun]
+
+
+def test_single_rank_is_plain_python_with_its_threads_untouched(home: LabHome) -> None:
+    paths = make_run(home, nproc=2)
+    record = load_record(paths.run_dir)
+    argv = worker_argv(record, record.stage("tok"), paths.run_dir, 1)
+    assert "torch.distributed.run" not in argv
+    assert argv[-3:] == [str(paths.run_dir), "tok", "1"]
+    env = worker_env(record, record.stage("tok"), paths.run_dir, {"A": "b"})
+    assert "OMP_NUM_THREADS" not in env
+    assert env["LABCLI_HOME"] == str(home.root) and env["LABCLI_RUN"] == record.run_id
+    assert "OMP_NUM_THREADS" in worker_env(record, record.stage("base"), paths.run_dir, {})
+
+
+def test_stage_on_two_ranks_finishes_and_stops_gracefully(home: LabHome) -> None:
+    paths = start(make_run(home, {"tok": {}, "base": {"steps": 3}, "mid": SLOW}, nproc=2))
+    wait_for_step(paths, "mid", 2)
+    view = load_run(paths.run_dir)
+    assert view.stages[1].state == "finished"
+    assert [r.kind for r in read_events(paths.events("base", 1, 1))] == ["start", "end"]
+    assert paths.worker_log("base", 1).exists()
+    request_stop(paths.run_dir)
+    assert wait_for_state(paths, "stopped").stages[2].state == "stopped"
+    assert find_family(view.run_id) == []
+
+
+def test_killed_rank_is_a_killed_stage_and_leaves_no_process(home: LabHome) -> None:
+    paths = start(make_run(home, {"base": SLOW}, nproc=2))
+    wait_for_step(paths, "base", 2)
+    os.kill(rank_pids(paths)[0], signal.SIGKILL)
+    view = wait_for_state(paths, "killed")
+    assert view.problem is not None and "killed by signal 9" in view.problem
+    wait_for(lambda: not find_family(view.run_id), "the ranks to be gone")
+
+
+def test_ranks_checkpoint_and_end_when_torchrun_is_killed(home: LabHome) -> None:
+    paths = start(make_run(home, {"base": SLOW}, nproc=2))
+    wait_for_step(paths, "base", 2)
+    os.kill(worker_pid(paths, "base"), signal.SIGKILL)
+    view = wait_for_state(paths, "killed", deadline_s=5)
+    wait_for(lambda: not find_family(view.run_id), "the ranks to be gone")

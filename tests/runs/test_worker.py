@@ -1,0 +1,247 @@
+"""The worker: what it writes around a stage, how it resolves inputs, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.config import StageConfig
+from core.stages.context import CheckpointRef, Stage, StageContext
+from labcli.stage_inputs import resolve_inputs
+from labcli.worker import Rank, Worker, pick_device, read_rank
+from runs.create import create_run
+from runs.errors import NotFound, UsageError
+from runs.events import Artifact, Checkpoint, End, Event, EventRecord, Note, Step, read_events
+from runs.files import write_json
+from runs.paths import LabHome, RunPaths
+from runs.record import load_record
+from tests.runs.builders import make_run, toy_plan, write_events
+
+Body = Callable[[StageContext, Callable[[], bool], CheckpointRef | None], Iterator[Event]]
+
+
+def stage_of(body: Body) -> Callable[[str], Stage]:
+    """Return a loader that gives the same stage whatever its name."""
+
+    def run(
+        config: StageConfig,
+        ctx: StageContext,
+        *,
+        stop: Callable[[], bool],
+        resume: CheckpointRef | None,
+    ) -> Iterator[Event]:
+        yield from body(ctx, stop, resume)
+
+    def load(name: str) -> Stage:
+        return run
+
+    return load
+
+
+def execute(
+    paths: RunPaths, stage: str, body: Body, *, attempt: int = 1, rank: Rank | None = None
+) -> tuple[int, list[EventRecord]]:
+    place = rank or Rank()
+    worker = Worker(paths.run_dir, stage, attempt, rank=place, load=stage_of(body))
+    code = worker.run()
+    return code, list(read_events(paths.events(stage, attempt, place.rank)))
+
+
+def commit(paths: RunPaths, stage: str, step: int) -> Path:
+    directory = paths.checkpoints_dir(stage) / f"step_{step}"
+    directory.mkdir(parents=True)
+    (directory / "COMMITTED").touch()
+    return directory
+
+
+@pytest.fixture
+def paths(home: LabHome) -> RunPaths:
+    return make_run(home, {"tok": {"vocab_size": 512}, "data": {}, "report": {}})
+
+
+def quiet(ctx: StageContext, stop: object, resume: CheckpointRef | None) -> Iterator[Event]:
+    yield Note(message="hello")
+
+
+def test_start_comes_first_and_end_comes_last(paths: RunPaths) -> None:
+    code, records = execute(paths, "tok", quiet)
+    assert code == 0
+    assert [record.kind for record in records] == ["start", "note", "end"]
+    assert records[0].data["config_hash"] == "toy"
+    assert records[-1].data["reason"] == "finished"
+
+
+def test_end_that_the_stage_yields_is_written_once(paths: RunPaths) -> None:
+    def stopped(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        yield End(reason="stopped")
+
+    code, records = execute(paths, "tok", stopped)
+    assert code == 0
+    assert [record.data.get("reason") for record in records[1:]] == ["stopped"]
+
+
+def test_expected_error_has_a_message_and_no_traceback(paths: RunPaths) -> None:
+    def broken(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        yield Note(message="hello")
+        raise UsageError("no such corpus; see labcli data list")
+
+    code, records = execute(paths, "tok", broken)
+    assert code == 1
+    assert [record.kind for record in records] == ["start", "note", "error", "end"]
+    assert records[2].data["message"] == "no such corpus; see labcli data list"
+    assert records[2].data["traceback"] == ""
+    assert records[3].data["reason"] == "failed"
+
+
+def test_unexpected_error_keeps_the_tail_of_its_traceback(paths: RunPaths) -> None:
+    def broken(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        yield Note(message=str(1 // 0))
+
+    code, records = execute(paths, "tok", broken)
+    assert code == 1
+    assert records[1].data["message"].startswith("ZeroDivisionError")
+    assert "1 // 0" in records[1].data["traceback"]
+
+
+def test_setting_that_no_stage_has_fails_the_stage(home: LabHome) -> None:
+    paths = make_run(home, {"tok": {"vocab": 3}})
+    code, records = execute(paths, "tok", quiet)
+    assert code == 1
+    assert "closest: 'vocab_size'" in records[1].data["message"]
+
+
+def test_unknown_stage_fails_and_says_so(paths: RunPaths) -> None:
+    worker = Worker(paths.run_dir, "tokk", 1, rank=Rank())
+    assert worker.run() == 1
+    kinds = [record.kind for record in read_events(paths.events("tokk", 1))]
+    assert kinds == ["error", "end"]
+
+
+def test_resume_takes_the_newest_committed_checkpoint(paths: RunPaths) -> None:
+    commit(paths, "tok", 5)
+    newest = commit(paths, "tok", 10)
+    (paths.checkpoints_dir("tok") / "step_20").mkdir()
+    seen: list[CheckpointRef | None] = []
+
+    def look(ctx: StageContext, stop: object, resume: CheckpointRef | None) -> Iterator[Event]:
+        seen.append(resume)
+        yield Note(message="x")
+
+    _, records = execute(paths, "tok", look, attempt=2)
+    assert seen == [CheckpointRef(path=newest, step=10)]
+    assert records[0].data["resumed_from"] == 10
+
+
+def test_second_attempt_without_a_checkpoint_starts_over(paths: RunPaths) -> None:
+    _, records = execute(paths, "tok", quiet, attempt=2)
+    assert "resumed_from" not in records[0].data
+
+
+def test_stop_is_seen_by_the_stage(paths: RunPaths) -> None:
+    def patient(ctx: StageContext, stop: Callable[[], bool], resume: object) -> Iterator[Event]:
+        worker.stop()
+        yield End(reason="stopped" if stop() else "failed")
+
+    worker = Worker(paths.run_dir, "tok", 1, rank=Rank(), load=stage_of(patient))
+    assert worker.run() == 0
+
+
+def test_other_ranks_write_no_metrics(paths: RunPaths) -> None:
+    def metrics(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        yield Step(step=1, total_steps=1, metrics={"rank": float(ctx.rank)})
+
+    rank = Rank(rank=1, world_size=2, local_rank=1)
+    _, records = execute(paths, "tok", metrics, rank=rank)
+    assert [record.kind for record in records] == ["start", "end"]
+
+
+def test_rank_comes_from_the_environment() -> None:
+    env = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
+    assert read_rank(env) == Rank(rank=3, world_size=8, local_rank=1)
+    assert read_rank({}) == Rank()
+
+
+@pytest.mark.parametrize(
+    ("planned", "local_rank", "device"),
+    [(None, None, "cpu"), ("cpu", 1, "cpu"), ("cuda", None, "cuda"), ("cuda", 1, "cuda:1")],
+)
+def test_device_is_that_of_the_plan(
+    home: LabHome, planned: str | None, local_rank: int | None, device: str
+) -> None:
+    plan: dict[str, Any] = toy_plan({"tok": {}})
+    if planned:
+        plan["device"] = planned
+    record = load_record(create_run(home, plan=plan, recipe="r", preset="p").run_dir)
+    assert pick_device(record, Rank(local_rank=local_rank)) == device
+
+
+def run_with_inputs(home: LabHome, wanted: dict[str, str], **fields: Any) -> RunPaths:
+    plan = toy_plan({"tok": {}, "base": {}, "report": {}})
+    plan["stages"][2]["inputs"] = wanted
+    return create_run(home, plan=plan, recipe="r", preset="p", **fields)
+
+
+def test_inputs_come_from_the_events_of_this_run(home: LabHome) -> None:
+    wanted = {"tokenizer": "tok", "checkpoint": "base", "results:base": "base", "summary": "base"}
+    paths = run_with_inputs(home, wanted)
+    tokenizer = paths.artifacts_dir("tok") / "tokenizer.json"
+    results = home.root / "results.json"
+    for path in (tokenizer, results):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    relative = str(tokenizer.relative_to(paths.run_dir))
+    write_events(paths, "tok", 1, Artifact(name="tokenizer", path=relative, bytes=0, sha256="t"))
+    directory = commit(paths, "base", 7)
+    write_events(
+        paths, "base", 1, Checkpoint(step=7, path="p", bytes=0, sha256="c"),
+        Artifact(name="results", path=str(results), bytes=0, sha256="r"),
+    )  # fmt: skip
+    write_json(paths.summary, {"v": 1})
+    inputs = resolve_inputs(paths, load_record(paths.run_dir), "report")
+    assert (inputs["tokenizer"].path, inputs["tokenizer"].sha256) == (tokenizer, "t")
+    assert (inputs["checkpoint"].path, inputs["checkpoint"].sha256) == (directory, "c")
+    assert inputs["results:base"].path == results
+    assert inputs["summary"].path == paths.summary and len(inputs["summary"].sha256) == 64
+
+
+def test_inputs_of_other_runs_come_from_the_launch(home: LabHome, tmp_path: Path) -> None:
+    made = tmp_path / "tokenizer.json"
+    made.touch()
+    given = {"corpus": {"path": str(made), "sha256": "x", "from": "R:data"}}
+    paths = run_with_inputs(home, {"corpus": "data"}, inputs=given)
+    assert resolve_inputs(paths, load_record(paths.run_dir), "report")["corpus"].path == made
+    made.unlink()
+    with pytest.raises(NotFound, match="is gone"):
+        resolve_inputs(paths, load_record(paths.run_dir), "report")
+
+
+def test_missing_input_says_what_to_do(home: LabHome) -> None:
+    paths = run_with_inputs(home, {"corpus": "data"})
+    with pytest.raises(NotFound, match="--from RUN"):
+        resolve_inputs(paths, load_record(paths.run_dir), "report")
+    paths = run_with_inputs(home, {"tokenizer": "tok"})
+    with pytest.raises(NotFound, match="has not made 'tokenizer'"):
+        resolve_inputs(paths, load_record(paths.run_dir), "report")
+
+
+def test_report_finds_the_summary_of_its_run(paths: RunPaths) -> None:
+    execute(paths, "tok", quiet)
+
+    def look(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        yield Note(message=ctx.input("summary").path.name)
+
+    code, records = execute(paths, "report", look)
+    assert code == 0
+    assert records[1].data["message"] == "summary.json"
+
+
+def test_importing_the_worker_loads_no_torch() -> None:
+    code = "import sys, labcli.worker; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ, timeout=60)
+    assert done.returncode == 0

@@ -1,0 +1,78 @@
+"""A stage without torch: counts steps, checkpoints each one, and misbehaves on request.
+
+Its config says how: steps, step_s, and one of fail_at, vanish_at, deaf, end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from runs import checkpoints
+from runs.events import Artifact, Checkpoint, End, Error, Eval, EventLog, Start, Step
+from runs.paths import RunPaths
+from runs.record import load_record
+
+
+def main(argv: list[str]) -> int:
+    run_dir, stage, attempt = Path(argv[0]), argv[1], int(argv[2])
+    rank = int(os.environ.get("RANK", "0"))
+    config = load_record(run_dir).stage(stage).config
+    paths = RunPaths(run_dir)
+    stopping = threading.Event()
+    if not config.get("deaf"):
+        signal.signal(signal.SIGTERM, lambda number, frame: stopping.set())
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    newest = checkpoints.newest(paths.checkpoints_dir(stage))
+    first = newest.step if newest else 0
+    with EventLog(paths.events(stage, attempt, rank)) as log:
+        log.append(
+            Start(
+                stage=stage,
+                attempt=attempt,
+                config_hash="toy",
+                host="here",
+                device="cpu",
+                torch=None,
+                world_size=int(os.environ.get("WORLD_SIZE", "1")),
+                argv=tuple(sys.argv),
+                resumed_from=newest.step if newest else None,
+            )
+        )
+        for step in range(first + 1, int(config.get("steps", 3)) + 1):
+            if stopping.wait(float(config.get("step_s", 0.01))):
+                log.append(End(reason="stopped"))
+                return 0
+            if step == config.get("fail_at"):
+                log.append(Error(type="ValueError", message="bad batch", traceback=""))
+                log.append(End(reason="failed"))
+                return 1
+            if step == config.get("vanish_at"):
+                os._exit(3)
+            if rank == 0:
+                take_step(log, paths, stage, step, int(config.get("steps", 3)))
+        if rank == 0:
+            log.append(Eval(step=step, val_bpb=1.0 / (first + step), val_sha256="toy"))
+            log.append(Artifact(name="tokenizer", path="a/tok.json", bytes=2, sha256="aa"))
+        log.append(End(reason=config.get("end", "finished")))
+    return 0
+
+
+def take_step(log: EventLog, paths: RunPaths, stage: str, step: int, total: int) -> None:
+    metrics = {"loss": 10.0 / step, "tokens": float(step * 100), "pid": float(os.getpid())}
+    log.append(Step(step=step, total_steps=total, metrics=metrics))
+    directory = paths.checkpoints_dir(stage) / f"step_{step}"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "state.json").write_text(json.dumps({"step": step}))
+    (directory / checkpoints.COMMITTED).write_text("")
+    path = str(directory.relative_to(paths.run_dir))
+    log.append(Checkpoint(step=step, path=path, bytes=1, sha256="bb"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
