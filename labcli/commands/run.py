@@ -1,0 +1,119 @@
+"""`labcli run`: plan a recipe or a stage, create the run, start its supervisor, watch it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from labcli import diagnostics
+from labcli.attached import detached_hints, open_dashboard, watch_to_end
+from labcli.launching import PlanRequest, make_plan, start_run
+from labcli.options import HomeOption, JsonOption, home_of
+from labcli.output import emit, emit_json
+from labcli.plans import plan_text
+from labcli.watch import Watch
+from runs.errors import ExitCode, UsageError
+from runs.paths import LabHome, RunPaths
+from runs.query import load_run
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE|STAGE",
+        help="Name a recipe, a recipe file, or one stage.",
+        show_default=False,
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="REF", help="Take missing inputs from this run: RUN[:STAGE][@STEP]."
+    ),
+]
+Preset = Annotated[
+    str, typer.Option(metavar="NAME", help="Use the settings for this kind of machine.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change a setting; may be repeated."),
+]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Give the run a name.")]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TEXT", help="Tag the run; may be repeated.")
+]
+Until = Annotated[str | None, typer.Option(metavar="STAGE", help="End after this stage.")]
+Only = Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the background.")]
+Tui = Annotated[bool, typer.Option("--tui", help="Open the dashboard instead of narrating.")]
+NumProcesses = Annotated[
+    int | None,
+    typer.Option("--nproc", metavar="N", min=1, help="Train on N ranks; default: one per GPU."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")]
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def run(
+    ctx: typer.Context,
+    what: What,
+    from_ref: From = None,
+    preset: Preset = "auto",
+    overrides: Set = None,
+    name: Name = None,
+    tags: Tag = None,
+    until: Until = None,
+    only: Only = None,
+    detach: Detach = False,
+    tui: Tui = False,
+    nproc: NumProcesses = None,
+    dry_run: DryRun = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Train: run a recipe, or one stage of it as a run of its own.
+
+    The run belongs to a process in the background; this command only watches it. Ctrl-C asks
+    whether to detach, to stop after a checkpoint, or to keep watching.
+    """
+    request = PlanRequest(
+        what=what,
+        preset=preset,
+        overrides=tuple(overrides or ()),
+        only=only,
+        until=until,
+        nproc=nproc,
+    )
+    plan = make_plan(request)
+    if dry_run:
+        body = plan.to_json()
+        emit_json(body) if json else emit(plan_text(body, plan.headline()))
+        return
+    if tui and not sys.stdout.isatty():
+        raise UsageError("--tui needs a terminal; use --detach, then labcli tui dashboard")
+    lab = home_of(ctx, home)
+    paths = start_run(lab, request, plan, from_ref=from_ref, name=name, tags=tags or ())
+    diagnostics.say(plan.headline())
+    raise typer.Exit(_attend(lab, paths, detach=detach, tui=tui, json=json))
+
+
+def _attend(lab: LabHome, paths: RunPaths, *, detach: bool, tui: bool, json: bool) -> int:
+    """Watch the run, or leave it alone, and write its name to stdout."""
+    view = load_run(paths.run_dir)
+    diagnostics.say(f"run {view.slug} in {paths.run_dir}")
+    code: int = ExitCode.OK
+    if tui:
+        code = open_dashboard(lab, view.run_id)
+    elif detach:
+        for line in detached_hints(view.slug):
+            diagnostics.say(line)
+    else:
+        code = watch_to_end(Watch(paths.run_dir))
+    if json:
+        emit_json({"run_id": view.run_id, "slug": view.slug, "path": str(paths.run_dir)})
+    else:
+        emit(view.slug)
+    return code

@@ -1,0 +1,62 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labcli.output import Format
+from runs.errors import UsageError
+from runs.paths import LabHome, lab_home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What was said before the command's name."""
+
+    home: Path | None = None
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Use this lab home instead of $LABCLI_HOME or ~/.labcli.",
+        show_default=False,
+    ),
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Name the run: its id or the start of it, its slug, its name, or 'last'.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+JsonlOption = Annotated[bool, typer.Option("--jsonl", help="Write one JSON object per line.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Write comma-separated values.")]
+TableOption = Annotated[bool, typer.Option("--table", help="Write a table (the default).")]
+
+
+def home_of(ctx: typer.Context, home: Path | None) -> LabHome:
+    """Return the lab home: the command's --home, else the one before it, else the default."""
+    session = ctx.find_root().obj
+    if home is None and isinstance(session, Session):
+        home = session.home
+    return lab_home(home, os.environ)
+
+
+def pick_format(*, json: bool, jsonl: bool, csv: bool, table: bool) -> Format:
+    """Return the one form that was asked for; a table when none was."""
+    flags = {Format.JSON: json, Format.JSONL: jsonl, Format.CSV: csv, Format.TABLE: table}
+    chosen = [form for form, is_set in flags.items() if is_set]
+    if len(chosen) > 1:
+        names = ", ".join(f"--{form}" for form in chosen)
+        raise UsageError(f"{names} exclude each other; give one of them")
+    return chosen[0] if chosen else Format.TABLE

@@ -1,0 +1,87 @@
+"""Plain text tables and the readable forms of numbers, times and sizes. Pure functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+ABSENT = "-"
+
+
+def render(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> str:
+    """Return a table with two spaces between columns.
+
+    `right` has one letter per column: "r" aligns that column to the right.
+    """
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = []
+    for row in cells:
+        parts = [
+            text.rjust(width) if right[column : column + 1] == "r" else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration: 4.2s, 3m12s, 2h05m, 1d04h."""
+    if value is None:
+        return ABSENT
+    if value < 9.95:
+        return f"{max(value, 0.0):.1f}s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02d}h"
+
+
+def short_count(value: float | None) -> str:
+    """Return a count in three digits: 950, 23.8k, 11.5M, 1.38B, 4.20T."""
+    if value is None:
+        return ABSENT
+    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            scaled = value / limit
+            digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
+            return f"{scaled:.{digits}f}{unit}"
+    return f"{value:.0f}"
+
+
+def size(num_bytes: float | None) -> str:
+    """Return a size in binary units: 512 B, 1.5 MiB, 12 GiB."""
+    if num_bytes is None:
+        return ABSENT
+    value, unit = float(num_bytes), "B"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, bigger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """Return a measured number with fixed digits, or a dash when there is none."""
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage with one digit."""
+    return ABSENT if share is None else f"{100 * share:.1f}%"
+
+
+def when(stamp_s: float | None) -> str:
+    """Return a moment in local time, to the minute."""
+    if stamp_s is None:
+        return ABSENT
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp_s))
+
+
+def clock(stamp_s: float) -> str:
+    """Return the local time of day, to the second."""
+    return time.strftime("%H:%M:%S", time.localtime(stamp_s))

@@ -1,0 +1,50 @@
+"""Numbers, times and sizes in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from labcli.tables import percent, render, seconds, short_count, size
+from labcli.views import validation_marks
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"), (-1.0, "0.0s"), (4.24, "4.2s"), (9.96, "10s"), (59.4, "59s"), (59.6, "1m00s"),
+        (192.0, "3m12s"), (7500.0, "2h05m"), (100_800.0, "1d04h"),
+    ],
+)  # fmt: skip
+def test_durations(value: float | None, text: str) -> None:
+    assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"), (950.0, "950"), (1200.0, "1.20k"), (23_800.0, "23.8k"),
+        (11_534_336.0, "11.5M"), (1.38e9, "1.38B"), (4.2e12, "4.20T"),
+    ],
+)  # fmt: skip
+def test_counts(value: float | None, text: str) -> None:
+    assert short_count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (512, "512 B"), (1536, "1.5 KiB"), (12 << 30, "12 GiB")]
+)
+def test_sizes(value: int | None, text: str) -> None:
+    assert size(value) == text
+
+
+def test_shares() -> None:
+    assert (percent(0.415), percent(None)) == ("41.5%", "-")
+
+
+def test_table_aligns_and_leaves_no_trailing_space() -> None:
+    table = render(("A", "NUMBER"), [["long name", "1"], ["b", "22"]], right="lr")
+    assert table.splitlines() == ["A          NUMBER", "long name       1", "b              22"]
+
+
+def test_first_validation_text_is_the_unmarked_one() -> None:
+    assert validation_marks([None, "b", "a", "b"]) == ["", "", "*", ""]
