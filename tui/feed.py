@@ -1,0 +1,112 @@
+"""Reads a run's event logs and worker logs by byte offset, a bounded amount at a time.
+
+No widgets, no threads: the dashboard calls `poll` every 50 ms, and drains a large backlog in a
+thread worker first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from runs.events import MAX_LINE_BYTES, EventTail
+from runs.paths import RunPaths
+from tui.state import StageRecord
+
+# Decoding 256 KB takes about 3 ms, so one poll never delays a key press noticeably.
+POLL_BYTES = 256 * 1024
+DRAIN_BYTES = 4 * 1024 * 1024
+LOG_BACKLOG_BYTES = 64 * 1024
+_EVENT_FILE = re.compile(r"(?P<stage>.+)\.a(?P<attempt>\d+)\.r(?P<rank>\d+)\.jsonl")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class RunFeed:
+    """The event logs of one run: of all stages, in the order of `stages`, attempts and ranks."""
+
+    def __init__(self, run_dir: Path, stages: Sequence[str] = ()) -> None:
+        self.run_dir = run_dir
+        self._place = {stage: place for place, stage in enumerate(stages)}
+        self._tails: dict[tuple[str, int, int], EventTail] = {}
+
+    def poll(self, *, max_bytes: int = POLL_BYTES) -> list[StageRecord]:
+        """Return the new records, attempts in order, from about `max_bytes` of new lines."""
+        self._discover()
+        found: list[StageRecord] = []
+        for stage, attempt, rank in sorted(self._tails, key=self._order):
+            tail = self._tails[stage, attempt, rank]
+            if not _has_more(tail):
+                continue
+            before = tail.offset
+            found += [
+                StageRecord(stage=stage, attempt=attempt, rank=rank, record=record)
+                for record in tail.read(max_bytes=max_bytes)
+            ]
+            num_read = tail.offset - before
+            max_bytes -= num_read
+            # A later attempt decides what becomes a ghost: it waits until this one is read.
+            # A file that yields nothing ends in a torn line, which nobody will finish.
+            if (num_read and _has_more(tail)) or max_bytes < MAX_LINE_BYTES:
+                break
+        return found
+
+    @property
+    def num_malformed(self) -> int:
+        """How many lines could not be read."""
+        return sum(tail.num_malformed for tail in self._tails.values())
+
+    def _order(self, key: tuple[str, int, int]) -> tuple[int, str, int, int]:
+        return (self._place.get(key[0], len(self._place)), *key)
+
+    def _discover(self) -> None:
+        try:
+            names = [path.name for path in RunPaths(self.run_dir).events_dir.iterdir()]
+        except OSError:
+            return
+        for name in names:
+            match = _EVENT_FILE.fullmatch(name)
+            if match:
+                key = (match["stage"], int(match["attempt"]), int(match["rank"]))
+                if key not in self._tails:
+                    self._tails[key] = EventTail(RunPaths(self.run_dir).events(*key))
+
+
+class LogTail:
+    """The lines of one worker log, from a bounded backlog on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset: int | None = None
+
+    def read(self, *, max_bytes: int = LOG_BACKLOG_BYTES) -> list[str]:
+        """Return the complete new lines, free of escape sequences."""
+        try:
+            with open(self.path, "rb") as stream:
+                if self._offset is None:
+                    self._offset = max(0, stream.seek(0, os.SEEK_END) - max_bytes)
+                stream.seek(self._offset)
+                chunk = stream.read(max_bytes)
+        except OSError:
+            return []
+        end = chunk.rfind(b"\n") + 1
+        if not end and len(chunk) == max_bytes:
+            end = len(chunk)
+        self._offset += end
+        lines = chunk[:end].decode("utf-8", errors="replace").split("\n")
+        return [plain_line(line) for line in lines if line.strip()]
+
+
+def plain_line(line: str) -> str:
+    """Return a line as it would stand after its escapes and carriage returns took effect."""
+    shown = _ESCAPES.sub("", line.rstrip("\r\n")).rsplit("\r", 1)[-1]
+    return _CONTROLS.sub("", shown.expandtabs(4))
+
+
+def _has_more(tail: EventTail) -> bool:
+    try:
+        return tail.path.stat().st_size > tail.offset
+    except OSError:
+        return False

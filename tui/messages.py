@@ -1,0 +1,48 @@
+"""What workers tell the dashboard. Widgets' own messages are nested in the widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.message import Message
+
+from runs.query import RunView
+from tui.focus import FocusedRun
+
+
+@dataclass
+class RunsListed(Message):
+    """The lab home was read."""
+
+    runs: tuple[RunView, ...]
+
+
+@dataclass
+class RunsFailed(Message):
+    """The lab home could not be read."""
+
+    problem: str
+
+
+@dataclass
+class FocusLoaded(Message):
+    """The events of a run were read to their end."""
+
+    focused: FocusedRun
+
+
+@dataclass
+class FocusFailed(Message):
+    """The events of a run could not be read."""
+
+    run_dir: Path
+    problem: str
+
+
+@dataclass
+class ActionDone(Message):
+    """A request to stop or resume a run was made, or refused."""
+
+    text: str
+    is_refused: bool

@@ -1,0 +1,188 @@
+"""Views as the cells, curves and figures that widgets show. Pure: no widgets, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from runs.query import RunView, StageView
+from runs.states import ACTIVE, ENDED
+from tui import format as fmt
+from tui.plot import Layer, Role
+from tui.series import FloatArray
+from tui.smoothing import ema, smoothing_beta
+from tui.state import LiveView, StageCurves
+
+MODEL_STAGES = ("base", "mid", "sft", "rl")
+RESUMABLE = ENDED - {"finished"}
+
+REPLAYED = "dim: replayed"
+Unit = Literal["plain", "compact", "percent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChartData:
+    """One chart: its title, the newest value, its curves and what a person should know."""
+
+    title: str
+    latest: str = ""
+    warning: str = ""
+    hint: str = ""
+    layers: tuple[Layer, ...] = ()
+    unit: Unit = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A named number of the focused stage."""
+
+    label: str
+    value: str
+
+
+def share_done(stage: StageView) -> float | None:
+    """Return how much of a stage is done, from 0 to 1."""
+    if stage.state == "finished":
+        return 1.0
+    if stage.done is None or not stage.total:
+        return None
+    return min(max(stage.done / stage.total, 0.0), 1.0)
+
+
+def current_stage(run: RunView) -> StageView | None:
+    """Return the stage that a run is in, or was in last."""
+    return next((stage for stage in run.stages if stage.stage == run.stage), None)
+
+
+def run_share(run: RunView) -> float | None:
+    """Return the progress of the current stage, and 1 for a finished run."""
+    if run.state == "finished":
+        return 1.0
+    stage = current_stage(run)
+    return share_done(stage) if stage else None
+
+
+def last_metric(run: RunView, key: str) -> float | None:
+    """Return a metric of the current stage, or of the last stage that has logged it."""
+    stage = current_stage(run)
+    if stage and key in stage.metrics:
+        return stage.metrics[key]
+    return next((item.metrics[key] for item in reversed(run.stages) if key in item.metrics), None)
+
+
+def run_eta(run: RunView) -> str:
+    """Return the time left in the current stage of an active run."""
+    stage = current_stage(run)
+    return fmt.duration(stage.eta_s) if stage and run.state in ACTIVE else ""
+
+
+def stage_time(stage: StageView, now: float) -> str:
+    """Return how long a stage took, or has been at it."""
+    if stage.started_s is None:
+        return ""
+    is_open = stage.ended_s is None and stage.state in ACTIVE
+    end = now if is_open else stage.ended_s
+    return fmt.duration(end - stage.started_s) if end is not None else ""
+
+
+def stage_count(stage: StageView, room: int) -> str:
+    """Return "1,234/2,000 steps" for the work that a stage counts, without the unit if narrow."""
+    if stage.done is None or not stage.total:
+        return stage.label
+    done, total = (
+        (f"{stage.done:,.0f}", f"{stage.total:,.0f}")
+        if stage.total < 100_000
+        else (fmt.compact(stage.done), fmt.compact(stage.total))
+    )
+    count = f"{done}/{total}"
+    with_unit = f"{count} {stage.unit}".rstrip()
+    return with_unit if len(with_unit) <= room else count
+
+
+def followed_stage(run: RunView, live: LiveView) -> str | None:
+    """Return the stage to show while nobody has picked one.
+
+    That is the current stage, but a stage without curves (an evaluation, the report) gives way
+    to the last model stage before it.
+    """
+    names = [stage.stage for stage in run.stages]
+    current = run.stage or live.current
+    if current is None or current not in names:
+        return names[0] if names else None
+    before = names[: names.index(current) + 1]
+    with_curves = [name for name in before if live.stage(name).curves or name == current]
+    is_model = [name for name in with_curves if name in MODEL_STAGES]
+    return is_model[-1] if is_model else current
+
+
+def charts(curves: StageCurves) -> tuple[ChartData, ...]:
+    """Return the four charts of a stage: loss, validation, speed, utilisation."""
+    mfu_title = "MFU (CPU probe)" if curves.device == "cpu" else "MFU"
+    return (
+        _noisy_chart(curves, "loss", "loss", "plain"),
+        _point_chart(curves, "val_bpb", "val bpb"),
+        _noisy_chart(curves, "tok_per_sec", "tokens/s", "compact"),
+        _noisy_chart(curves, "mfu", mfu_title, "percent"),
+    )
+
+
+def figures(curves: StageCurves, stage: StageView | None) -> tuple[Figure, ...]:
+    """Return the newest numbers of a stage, those that were never logged as blanks."""
+    metrics = {**(dict(stage.metrics) if stage else {}), **curves.latest}
+    bpb = curves.curve("val_bpb").last
+    if bpb is None and stage is not None:
+        bpb = stage.val_bpb
+    mfu = "MFU cpu" if curves.device == "cpu" else "MFU"
+    return (
+        Figure(label="loss", value=fmt.decimal(metrics.get("loss"))),
+        Figure(label="val bpb", value=fmt.decimal(bpb)),
+        Figure(label="tok/s", value=fmt.compact(metrics.get("tok_per_sec"))),
+        Figure(label=mfu, value=fmt.percent(metrics.get("mfu"), 1)),
+        Figure(label="tokens", value=fmt.compact(metrics.get("tokens"))),
+        Figure(label="FLOPs", value=fmt.compact(metrics.get("flops"))),
+        Figure(label="grad", value=fmt.decimal(metrics.get("grad_norm"))),
+        Figure(label="lr x", value=fmt.decimal(metrics.get("lrm"))),
+    )
+
+
+def _noisy_chart(curves: StageCurves, key: str, title: str, unit: Unit) -> ChartData:
+    series = curves.curve(key)
+    x, y = series.x, series.y
+    layers = [Layer(x=ghost.x, y=ghost.y, role=Role.GHOST) for ghost in curves.ghosts.get(key, ())]
+    layers.append(Layer(x=x, y=y, role=Role.RAW))
+    layers.append(Layer(x=x, y=ema(y, smoothing_beta(len(y))), role=Role.LINE))
+    return ChartData(
+        title=title,
+        latest=_value(series.last, unit),
+        warning=_warning(series.y),
+        hint=REPLAYED if curves.ghosts.get(key) else "",
+        layers=tuple(layers),
+        unit=unit,
+    )
+
+
+def _point_chart(curves: StageCurves, key: str, title: str) -> ChartData:
+    series = curves.curve(key)
+    ghosts = curves.ghosts.get(key, ())
+    layers = [Layer(x=ghost.x, y=ghost.y, role=Role.GHOST) for ghost in ghosts]
+    layers.append(Layer(x=series.x, y=series.y, role=Role.LINE, has_points=True))
+    return ChartData(
+        title=title,
+        latest=_value(series.last, "plain"),
+        warning=_warning(series.y),
+        hint=REPLAYED if ghosts else "",
+        layers=tuple(layers),
+    )
+
+
+def _value(value: float | None, unit: Unit) -> str:
+    if unit == "percent":
+        return fmt.percent(value, 1)
+    return fmt.compact(value) if unit == "compact" else fmt.decimal(value)
+
+
+def _warning(values: FloatArray) -> str:
+    num_bad = int(np.count_nonzero(~np.isfinite(values)))
+    return f"{num_bad} NaN" if num_bad else ""

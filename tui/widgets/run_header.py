@@ -1,0 +1,111 @@
+"""One line about the whole lab home, and one or two about the focused run."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+
+from rich.text import Text
+from textual.reactive import reactive
+
+from runs.query import RunView
+from runs.states import ACTIVE
+from tui import format as fmt
+from tui import present
+from tui.glyphs import Glyphs
+from tui.tones import Piece, ToneLine, state_tone
+from tui.widgets.toned import TonedWidget, spread
+
+MAX_PROBLEM_LINES = 2
+
+
+class TopBar(TonedWidget):
+    """The name of the program, the lab home and how many runs are in which state."""
+
+    home: reactive[str] = reactive("")
+    """The lab home."""
+    states: reactive[tuple[str, ...]] = reactive(())
+    """The state of every run."""
+    problem: reactive[str] = reactive("")
+    """Why the lab home cannot be read, if so."""
+
+    def __init__(self, *, glyphs: Glyphs) -> None:
+        super().__init__(id="top")
+        self._glyphs = glyphs
+
+    def render(self) -> Text:
+        """Return the line."""
+        left = (Piece("labcli", "strong"), Piece(f"  {self.home}", "quiet"))
+        if self.problem:
+            return self.toned(spread(left, (Piece(self.problem, "error"),), self.size.width))
+        counts = Counter(self.states)
+        order = sorted(counts, key=lambda state: (state not in ACTIVE, state in ("finished",)))
+        total = len(self.states)
+        right = [Piece("1 run" if total == 1 else f"{total} runs", "quiet")]
+        right += [
+            Piece(f"  {self._glyphs.state(state)} {counts[state]} {state}", state_tone(state))
+            for state in order
+        ]
+        return self.toned(spread(left, tuple(right), self.size.width))
+
+
+class RunHeader(TonedWidget):
+    """Which run is shown below, and what is wrong with it, if anything."""
+
+    run_view: reactive[RunView | None] = reactive(None, layout=True)
+    """The focused run."""
+    problem: reactive[str] = reactive("", layout=True)
+    """A problem with reading it that its own view does not tell."""
+
+    now: reactive[float] = reactive(0.0)
+    """The time against which its age is counted."""
+
+    def __init__(self, *, glyphs: Glyphs) -> None:
+        super().__init__(id="header")
+        self._glyphs = glyphs
+
+    def render(self) -> Text:
+        """Return the title line and, where there is one, the line with the problem."""
+        run = self.run_view
+        if run is None:
+            return Text("")
+        lines = [self._title(run)]
+        problem = self.problem or run.problem or _stage_error(run)
+        # The directory itself is named in the table: only what lies in it is news.
+        problem = " ".join(problem.replace(f"{run.path}/", "").split())
+        wrapped = textwrap.wrap(problem, max(self.size.width - 2, 8), max_lines=MAX_PROBLEM_LINES)
+        for place, line in enumerate(wrapped):
+            mark = " " if place else self._glyphs.alert
+            lines.append(ToneLine((Piece(f"{mark} {line}", "error"),)))
+        return self.toned(*lines)
+
+    def _title(self, run: RunView) -> ToneLine:
+        glyphs = self._glyphs
+        left = [
+            Piece(f"{glyphs.cursor} {run.name or run.slug or run.path.name}  ", "strong"),
+            Piece(f"{glyphs.state(run.state)} {run.state}", state_tone(run.state)),
+        ]
+        if run.recipe:
+            left.append(
+                Piece(f"  {run.recipe}" + (f"/{run.preset}" if run.preset else ""), "quiet")
+            )
+        num_alerts = sum(stage.num_alerts for stage in run.stages)
+        if num_alerts:
+            word = "alert" if num_alerts == 1 else "alerts"
+            left.append(Piece(f"  {glyphs.alert} {num_alerts} {word}", "warning"))
+        left.append(Piece(f"  {fmt.age(self.now - run.created_s)} old", "quiet"))
+        right = []
+        eta = present.run_eta(run)
+        if eta:
+            right.append(Piece(f"{run.stage} ETA {eta}", "active"))
+        if run.tags:
+            right.append(Piece("  " + " ".join(f"#{tag}" for tag in run.tags), "quiet"))
+        return spread(tuple(left), tuple(right), self.size.width)
+
+
+def _stage_error(run: RunView) -> str:
+    """Return the error of the stage that stopped the run."""
+    for stage in run.stages:
+        if stage.error and stage.state in ("failed", "crashed", "killed", "lost"):
+            return f"{stage.stage}: {stage.error}"
+    return ""

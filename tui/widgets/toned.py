@@ -1,0 +1,36 @@
+"""The base of widgets that draw toned text from their own lines."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.widget import Widget
+
+from tui.tones import TONE_CLASSES, TONE_CSS, Piece, ToneLine
+
+
+class TonedWidget(Widget):
+    """A widget whose content is a few lines of toned text."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
+    DEFAULT_CSS = "TonedWidget { height: auto; " + TONE_CSS + "}"
+
+    def toned(self, *lines: ToneLine) -> Text:
+        """Return the lines as one text, in the colours of the theme."""
+        text = Text(no_wrap=True, overflow="ellipsis", end="")
+        for place, line in enumerate(lines):
+            if place:
+                text.append("\n")
+            for piece in line.pieces:
+                text.append(piece.text, self.get_component_rich_style(f"tone--{piece.tone}"))
+        return text
+
+
+def spread(left: tuple[Piece, ...], right: tuple[Piece, ...], width: int) -> ToneLine:
+    """Return a line with pieces at both ends; what does not fit on the right is left out."""
+    left_width = sum(len(piece.text) for piece in left)
+    while right and left_width + 2 + sum(len(piece.text) for piece in right) > width:
+        right = right[:-1]
+    gap = width - left_width - sum(len(piece.text) for piece in right)
+    return ToneLine((*left, Piece(" " * max(gap, 0)), *right))
