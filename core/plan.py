@@ -110,6 +110,8 @@ class Plan:
 
     def headline(self) -> str:
         """Return the first line of a run: what it will build."""
+        if not any(stage.stage == "base" for stage in self.stages):
+            return f"{', '.join(stage.stage for stage in self.stages)}, preset {self.preset}"
         params = count_params(self.model).total
         return (
             f"{self.arch} d{self.model.num_layers}, {_short(params)} parameters, "

@@ -191,7 +191,7 @@ def decode(line: bytes) -> EventRecord | None:
     """Return the record in `line`, or None when the line is torn, foreign or malformed."""
     try:
         body = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or body.get("v") != VERSION:
         return None
@@ -299,7 +299,9 @@ class EventTail:
         try:
             with open(self.path, "rb") as stream:
                 stream.seek(self.offset)
-                chunk = stream.read(-1 if max_bytes is None else max_bytes)
+                # At least one whole line, or a small bound would never get past a long one.
+                limit = None if max_bytes is None else max(max_bytes, 2 * MAX_LINE_BYTES)
+                chunk = stream.read(limit)
         except OSError:
             return []
         end = chunk.rfind(b"\n") + 1

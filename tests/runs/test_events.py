@@ -183,3 +183,13 @@ def test_start_without_torch_leaves_the_field_out() -> None:
     record = decode(encode(start, seq=0, t=0.0))
     assert record is not None
     assert "torch" not in record.data and "resumed_from" not in record.data
+
+
+def test_a_line_nested_too_deep_is_malformed_and_not_a_crash() -> None:
+    assert decode(b"[" * 4000) is None
+
+
+def test_a_small_bound_gets_past_a_long_line(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(encode(Note(message="x" * 3000), seq=0, t=0.0))
+    assert len(EventTail(path).read(max_bytes=10)) == 1

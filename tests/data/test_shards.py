@@ -1,0 +1,83 @@
+"""Shards hold what was written, and a damaged one is never read as if it were whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from core.data.shards import MANIFEST, SourceCount, load_manifest, read_texts, write_shards
+from runs.errors import Corrupt, NotFound
+
+TRAIN = [f"train document {index} \u00e9" for index in range(2500)]
+VAL = ["validation"]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    counts = {"fake": SourceCount(num_docs=2501, num_chars=1)}
+    write_shards(
+        tmp_path, train=TRAIN, val=VAL, sources={"fake": "1"}, counts=counts, shard_chars=10_000
+    )
+    return tmp_path
+
+
+def test_texts_come_back_in_order(directory: Path) -> None:
+    assert list(read_texts(directory, "train")) == TRAIN
+    assert list(read_texts(directory, "val")) == VAL
+
+
+def test_shards_close_on_whole_row_groups_of_1024(directory: Path) -> None:
+    shards = load_manifest(directory).shards
+    assert [shard.num_docs for shard in shards] == [1024, 1024, 452, 1]
+    file = pq.ParquetFile(directory / shards[0].name)
+    assert file.num_row_groups == 1
+    assert file.schema_arrow.names == ["text"]
+    assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_last_shard_is_the_validation_text_pinned_by_hash(directory: Path) -> None:
+    manifest = load_manifest(directory, verify=True)
+    assert [shard.split for shard in manifest.shards] == ["train"] * 3 + ["val"]
+    assert manifest.val_sha256 == manifest.shards[-1].sha256
+
+
+def test_flipped_byte_is_corrupt(directory: Path) -> None:
+    path = directory / "shard_00001.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match="shard_00001"):
+        load_manifest(directory, verify=True)
+
+
+def test_missing_and_truncated_shards_are_corrupt_even_without_hashing(directory: Path) -> None:
+    path = directory / "shard_00000.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Corrupt, match="bytes"):
+        load_manifest(directory)
+    path.unlink()
+    with pytest.raises(Corrupt, match="missing"):
+        load_manifest(directory)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{", '{"v": 2}', '{"v": 1, "shards": []}', '"x"']
+)
+def test_malformed_manifest_is_corrupt(directory: Path, text: str) -> None:
+    (directory / MANIFEST).write_text(text)
+    with pytest.raises(Corrupt):
+        load_manifest(directory)
+
+
+def test_shard_names_cannot_leave_the_directory(directory: Path) -> None:
+    path = directory / MANIFEST
+    path.write_text(path.read_text().replace("shard_00000", "../shard_00000"))
+    with pytest.raises(Corrupt):
+        load_manifest(directory)
+
+
+def test_directory_without_manifest_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load_manifest(tmp_path)
