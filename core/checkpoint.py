@@ -110,9 +110,9 @@ def read_meta(path: Path) -> CheckpointMeta:
 def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> GPT:
     """Return a checkpoint's model, ready to run; Corrupt when its weights were changed."""
     meta = read_meta(path)
-    with torch.device("meta"):
+    # Not by way of the meta device: leaving it loads sympy and torch's decompositions, seconds.
+    with torch.device(device):
         model = GPT(meta.model_config, dtype=dtype)
-    model.to_empty(device=device)
     model.load_state_dict(_load_tensors(path, MODEL_FILE, device))
     model.init_buffers()
     return model

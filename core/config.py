@@ -190,8 +190,8 @@ class EvalConfig(StageConfig):
 
     num_items: int = setting(200, "Held-out items asked per skill.")
     max_new_tokens: int = setting(96, "Tokens the model may write per item.")
-    batch_size: int = setting(32, "Items answered at once.")
-    eval_tokens: int = setting(131_072, "Validation tokens for bits per byte.")
+    batch_size: int = setting(64, "Items answered at once.")
+    eval_tokens: int = setting(65_536, "Validation tokens for bits per byte.")
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
     def __post_init__(self) -> None:

@@ -15,7 +15,10 @@ PROBE_REPEATS = 8
 
 def pick_device(name: str) -> torch.device:
     """Return the device of a name such as cpu or cuda:1; UsageError when it is not there."""
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"{name!r} is no device; name cpu, cuda or cuda:N") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device {name!r} is not available: torch {torch.__version__} sees no GPU")
     return device

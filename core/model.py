@@ -36,9 +36,22 @@ class Linear(nn.Linear):
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features, bias=False)
 
+    def reset_parameters(self) -> None:
+        """Leave the weight unwritten: init_weights or a checkpoint writes it."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Return x times the transposed weight."""
         return F.linear(x, self.weight.to(x.dtype))
+
+
+class Embedding(nn.Embedding):
+    """A table whose rows init_weights or a checkpoint writes."""
+
+    def reset_parameters(self) -> None:
+        """Leave the table unwritten.
+
+        torch's own normal draw, made on the meta device, would load torch._dynamo: seconds.
+        """
 
 
 class Attention(nn.Module):
@@ -131,10 +144,10 @@ class GPT(nn.Module):
         self.config = config
         self.dtype = dtype
         vocab, layers = config.padded_vocab_size, config.num_layers
-        self.wte = nn.Embedding(vocab, config.n_embd)
+        self.wte = Embedding(vocab, config.n_embd)
         self.value_embeds = nn.ModuleDict(
             {
-                str(layer): nn.Embedding(vocab, config.num_kv_heads * config.head_dim)
+                str(layer): Embedding(vocab, config.num_kv_heads * config.head_dim)
                 for layer in range(layers)
                 if config.has_value_embed(layer)
             }

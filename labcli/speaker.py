@@ -1,0 +1,77 @@
+"""From a reference to a model that can speak: its checkpoint, its own tokenizer, an engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runs.errors import LabError, NotFound
+from runs.facts import stage_facts
+from runs.record import load_record
+from runs.refs import ResolvedCheckpoint
+
+if TYPE_CHECKING:
+    from core.engine.engine import Engine
+    from core.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """A loaded model and the name to show for it."""
+
+    engine: Engine
+    name: str
+    stage: str
+
+
+def load_speaker(found: ResolvedCheckpoint, device_name: str | None) -> Speaker:
+    """Return the model of a checkpoint, ready to answer; default device: a GPU if there is one."""
+    # Before torch loads OpenMP, which reads it once. Threads that wait by spinning slow a talk
+    # down tenfold while a run is training on the same cores (measured on 2 cores).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import torch
+
+    from core import checkpoint
+    from core.device import inference_dtype, pick_device
+    from core.engine.engine import Engine
+
+    if device_name is None:
+        device_name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = pick_device(device_name)
+    meta = checkpoint.read_meta(found.path)
+    tokenizer = find_tokenizer(found.path, meta.tokenizer_sha256)
+    model = checkpoint.load_model(found.path, device=device, dtype=inference_dtype("auto", device))
+    return Speaker(engine=Engine(model, tokenizer), name=found.name, stage=meta.stage)
+
+
+def find_tokenizer(checkpoint_dir: Path, sha256: str) -> Tokenizer:
+    """Return the tokenizer that a checkpoint's run made or was given, checked by its hash."""
+    from core.tokenizer import Tokenizer
+
+    # <run>/checkpoints/<stage>/step_<n>; a checkpoint that was copied may lie anywhere.
+    *_, run_dir = checkpoint_dir.absolute().parents[:3]
+    for path in _tokenizer_paths(run_dir):
+        if path.is_file():
+            tokenizer = Tokenizer.from_file(path)
+            if tokenizer.hash == sha256:
+                return tokenizer
+    raise NotFound(
+        f"the tokenizer of {checkpoint_dir} ({sha256[:12]}) is not in {run_dir} nor where "
+        "that run took it from; restore its tokenizer.json"
+    )
+
+
+def _tokenizer_paths(run_dir: Path) -> list[Path]:
+    paths = [run_dir / "artifacts" / "tok" / "tokenizer.json"]
+    try:
+        given = load_record(run_dir).inputs.get("tokenizer")
+        made = stage_facts(run_dir, "tok").artifacts.get("tokenizer")
+    except (LabError, OSError):
+        return paths
+    if made is not None:
+        paths.insert(0, run_dir / str(made["path"]))
+    if given is not None:
+        paths.append(Path(given["path"]))
+    return paths
