@@ -178,10 +178,15 @@ class ChatTrainConfig(TrainConfig):
 
     epochs: int = setting(1, "Passes over the conversations, when num_iterations is absent.")
     init_lr_frac: float = setting(1.0, "Scale of every learning rate against its setting.")
+    text_every: int | None = setting(
+        None, "Every n-th row is corpus text, so that the model keeps what it learned from it."
+    )
 
     def __post_init__(self) -> None:
         super(ChatTrainConfig, self).__post_init__()
         require_positive(self, "epochs")
+        if self.text_every is not None and self.text_every < 2:
+            raise UsageError(f"text_every must be 2 or more, not {self.text_every}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from torch.nn.utils import get_total_norm
 
 from core import schedule
 from core.config import TrainConfig
-from core.data.packing import PackedRows
+from core.data.packing import Rows
 from core.hardware import has_compiler
 from core.loss import summed_loss
 from core.model import GPT
@@ -54,7 +54,7 @@ class Stepper:
         self,
         model: GPT,
         optimizer: MuonAdamW,
-        rows: PackedRows,
+        rows: Rows,
         config: TrainConfig,
         ranks: Ranks,
         *,

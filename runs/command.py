@@ -52,6 +52,9 @@ def worker_env(
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    # Threads that spin while they wait cost 6 % less on an idle machine, and several times the
+    # whole step on one where anything else wants the cores.
+    env.setdefault("OMP_WAIT_POLICY", "passive")
     nproc = num_processes(record, stage)
     if nproc > 1:
         env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // nproc))

@@ -7,6 +7,7 @@ consumed. Nothing depends on the world size, so any number of ranks continues th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,8 +70,29 @@ def plan_epoch(lengths: Ints, capacity: int, *, seed: int, epoch: int, crop: boo
     )
 
 
-class PackedRows:
-    """Rows by their global number, epoch after epoch; nothing is consumed by reading."""
+class Rows(ABC):
+    """Training rows by their global number; nothing is consumed by reading."""
+
+    @abstractmethod
+    def row(self, index: int) -> tuple[Ints, Ints]:
+        """Return inputs and targets of a row; uncounted targets are IGNORED."""
+
+    @abstractmethod
+    def epoch_of(self, index: int) -> int:
+        """Return the pass over the data, from 0, that a row belongs to."""
+
+    def batch(self, first: int, count: int, *, stride: int = 1) -> tuple[Ints, Ints]:
+        """Return `count` rows from `first` on, every `stride`-th, as two (count, row_len)."""
+        rows = [self.row(first + stride * offset) for offset in range(count)]
+        return np.stack([ids for ids, _ in rows]), np.stack([targets for _, targets in rows])
+
+    def count_targets(self, first: int, count: int) -> int:
+        """Return how many targets of these rows are counted in the loss."""
+        return sum(int((self.row(first + i)[1] != IGNORED).sum()) for i in range(count))
+
+
+class PackedRows(Rows):
+    """Rows of one set of documents, epoch after epoch."""
 
     def __init__(self, split: TokenSplit, *, row_len: int, pad: int, seed: int, crop: bool) -> None:
         self._split = split
@@ -124,15 +146,6 @@ class PackedRows:
             )
             at = end
         return ids[:-1], np.where(is_counted[1:], ids[1:], IGNORED)
-
-    def batch(self, first: int, count: int, *, stride: int = 1) -> tuple[Ints, Ints]:
-        """Return `count` rows from `first` on, every `stride`-th, as two (count, row_len)."""
-        rows = [self.row(first + stride * offset) for offset in range(count)]
-        return np.stack([ids for ids, _ in rows]), np.stack([targets for _, targets in rows])
-
-    def count_targets(self, first: int, count: int) -> int:
-        """Return how many targets of these rows are counted in the loss."""
-        return sum(int((self.row(first + i)[1] != IGNORED).sum()) for i in range(count))
 
 
 def validation_batches(

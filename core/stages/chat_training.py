@@ -9,9 +9,10 @@ import torch
 from core import checkpoint
 from core.config import ChatTrainConfig
 from core.data.conversation_rows import render_conversations
-from core.data.packing import PackedRows
+from core.data.mixtures import MixedRows
+from core.data.packing import PackedRows, Rows
 from core.data.shards import load_manifest
-from core.data.tokens import build_token_cache, open_token_cache
+from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
 from core.device import pick_device, training_dtype
 from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
@@ -43,15 +44,22 @@ def train_on_conversations(
         device=device,
         dtype=training_dtype(config.dtype, device),
     )
-    rows = PackedRows(
+    row_len = model.config.sequence_len
+    conversations = PackedRows(
         render_conversations(ctx.input("conversations").path / file_name, tokenizer),
-        row_len=model.config.sequence_len,
+        row_len=row_len,
         pad=tokenizer.bos,
         seed=config.seed,
         crop=False,
     )
-    rows_per_step = config.total_batch_size // model.config.sequence_len
-    one_pass = max(1, rows.epoch(0).num_rows // rows_per_step)
+    rows, rows_per_pass = with_text(
+        conversations,
+        open_token_cache(corpus, tokenizer, "train"),
+        config,
+        row_len=row_len,
+        pad=tokenizer.bos,
+    )
+    one_pass = max(1, rows_per_pass * row_len // config.total_batch_size)
     with join(ctx.rank, ctx.world_size, device) as ranks:
         job = Training(
             ctx=ctx,
@@ -67,3 +75,21 @@ def train_on_conversations(
             sample_chat=True,
         )
         yield from train(job, stop=stop, resume=resume)
+
+
+def with_text(
+    conversations: PackedRows,
+    text: TokenSplit,
+    config: ChatTrainConfig,
+    *,
+    row_len: int,
+    pad: int,
+) -> tuple[Rows, int]:
+    """Return the rows to train on, and how many of them hold every conversation once."""
+    num_rows = conversations.epoch(0).num_rows
+    if config.text_every is None:
+        return conversations, num_rows
+    # Another seed than pretraining: its first rows are those the model saw first.
+    pages = PackedRows(text, row_len=row_len, pad=pad, seed=config.seed + 1, crop=True)
+    every = config.text_every
+    return MixedRows(conversations, pages, every=every), num_rows * every // (every - 1)

@@ -15,7 +15,7 @@ import torch
 from core import checkpoint, hardware
 from core.checkpoint import CheckpointMeta
 from core.config import TrainConfig, config_hash
-from core.data.packing import PackedRows
+from core.data.packing import Rows
 from core.data.tokens import TokenSplit
 from core.device import peak_flops
 from core.evals.bpb import validation_bpb
@@ -40,7 +40,7 @@ class Training:
     ranks: Ranks
     model: GPT
     tokenizer: Tokenizer
-    rows: PackedRows
+    rows: Rows
     validation: TokenSplit
     val_sha256: str
     total_steps: int

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.data.mixtures import MixedRows
 from core.data.packing import PackedRows, plan_epoch, validation_batches
 from core.data.tokens import TokenSplit, ragged
 from core.loss import IGNORED
@@ -95,3 +96,17 @@ def test_validation_rows_are_the_same_every_time() -> None:
 def test_too_little_text_for_one_row_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="do not fill one row"):
         PackedRows(split_of([3, 4]), row_len=64, pad=0, seed=0, crop=True)
+
+
+def test_mixed_rows_take_every_nth_row_from_the_other_source() -> None:
+    main = PackedRows(split_of([17] * 12), row_len=16, pad=0, seed=0, crop=True)
+    other = PackedRows(
+        ragged(([99] * 17, [1] * 17) for _ in range(4)), row_len=16, pad=0, seed=0, crop=True
+    )
+    mixed = MixedRows(main, other, every=3)
+    rows = [mixed.row(index)[0] for index in range(9)]
+    assert [int(row[0]) == 99 for row in rows] == [False, False, True] * 3
+    kept = [row for row in rows if row[0] != 99]
+    assert all(np.array_equal(row, main.row(i)[0]) for i, row in enumerate(kept))
+    assert mixed.epoch_of(17) == 0
+    assert mixed.epoch_of(18) == 1

@@ -1,0 +1,26 @@
+"""Rows of two sources, interleaved in a fixed rhythm."""
+
+from __future__ import annotations
+
+from core.data.packing import Ints, Rows
+
+
+class MixedRows(Rows):
+    """Rows of `main`, with one row of `other` as the last of every `every` rows."""
+
+    def __init__(self, main: Rows, other: Rows, *, every: int) -> None:
+        self._main = main
+        self._other = other
+        self._every = every
+
+    def row(self, index: int) -> tuple[Ints, Ints]:
+        """Return inputs and targets of a row of whichever source has its turn."""
+        block, at = divmod(index, self._every)
+        if at == self._every - 1:
+            return self._other.row(block)
+        return self._main.row(block * (self._every - 1) + at)
+
+    def epoch_of(self, index: int) -> int:
+        """Return the pass over the main source that a row falls into."""
+        block, at = divmod(index, self._every)
+        return self._main.epoch_of(block * (self._every - 1) + min(at, self._every - 2))
