@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -86,3 +87,11 @@ def size(num_bytes: float) -> str:
 def clock(t: float) -> str:
     """Return a unix time as the hour, minute and second where the reader is."""
     return time.strftime("%H:%M:%S", time.localtime(t))
+
+
+def below_home(path: Path) -> str:
+    """Return a path as people write it: with a tilde when it lies below their home."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except ValueError:
+        return str(path)

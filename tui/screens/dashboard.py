@@ -27,6 +27,7 @@ from runs.states import ACTIVE
 from tui import present
 from tui.environment import Environment
 from tui.focus import FocusedRun
+from tui.format import below_home
 from tui.messages import ActionDone, FocusFailed, FocusLoaded, RunsFailed, RunsListed
 from tui.screens.modal import ConfirmScreen
 from tui.widgets.pane_bar import PANES
@@ -131,7 +132,7 @@ class DashboardScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Start to list and to follow."""
-        self.top.home = str(self._home.root)
+        self.top.home = below_home(self._home.root)
         self._show_body(None)
         self.list_again()
         self.set_interval(LIST_S, self.list_again)
