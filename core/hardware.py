@@ -5,6 +5,7 @@ Peaks are dense bf16 FLOP/s as the vendors state them; hourly rates are common o
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sysconfig
@@ -90,7 +91,7 @@ def has_cpu_bf16() -> bool:
 def has_compiler() -> bool:
     """Return whether torch.compile can build CPU kernels: a C++ compiler and Python's headers."""
     headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    return shutil.which("g++") is not None and headers.exists()
+    return shutil.which(os.environ.get("CXX", "g++")) is not None and headers.exists()
 
 
 def cpu_name() -> str:

@@ -130,13 +130,14 @@ class Conversation:
 
 
 def show_piece(piece: Part) -> None:
-    """Write a piece of an answer: its text to stdout, tool calls dimly beside it."""
+    """Write a piece of an answer: its text to stdout, tool calls to stderr, dim on a terminal."""
     if piece.type == "text":
         emit_part(_printable(piece.text) if sys.stdout.isatty() else piece.text)
     elif piece.type == "python":
         _narrate_inline(f"[{piece.text}")
     else:
-        _narrate_inline(f" = {piece.text}] ")
+        end = " " if sys.stderr.isatty() else "\n"
+        _narrate_inline(f" = {piece.text}]{end}")
 
 
 def show_nothing(piece: Part) -> None:
@@ -149,10 +150,10 @@ def _printable(text: str) -> str:
 
 
 def _narrate_inline(text: str) -> None:
-    if not sys.stderr.isatty():
-        return
     text = _printable(text)
-    is_plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    is_plain = (
+        not sys.stderr.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    )
     diagnostics.inline(text if is_plain else f"{DIM}{text}{RESET}")
 
 

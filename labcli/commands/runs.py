@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from runs.store import reindex as rebuild_registry
 
 from labcli import diagnostics
 from labcli.attached import detached_hints, watch_to_end
@@ -30,6 +29,7 @@ from runs.record import load_record
 from runs.refs import resolve_run
 from runs.requests import request_stop
 from runs.requests import resume as resume_run
+from runs.store import reindex as rebuild_registry
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 

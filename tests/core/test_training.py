@@ -15,10 +15,12 @@ import torch
 
 from core import checkpoint
 from core.config import ChatTrainConfig
+from core.loss import summed_loss
 from core.stages import base, sft
 from core.stages.context import CheckpointRef, Input
+from core.step import compiled_loss
 from runs.errors import Corrupt, NotFound, StageFailed, UsageError
-from runs.events import Alert, Checkpoint, End, Eval, Event, Sample, Step
+from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Sample, Step
 from tests.core.builders import base_config, context, make_world
 
 
@@ -200,3 +202,50 @@ def test_sft_continues_the_parent_and_trains_on_answers_alone(
     ctx = context(tmp_path, {**inputs, "checkpoint": Input(path=parent, sha256="p")}, stage="sft")
     curve = losses(list(sft.run(config, ctx, stop=lambda: False, resume=None)))
     assert curve[-1] < 0.9 * curve[0]
+
+
+def test_without_a_compiler_training_runs_eager_and_says_why(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    events = list(
+        base.run(
+            base_config(compile="auto"),
+            context(tmp_path, inputs),
+            stop=lambda: False,
+            resume=None,
+        )
+    )
+    notes = [event.message for event in events if isinstance(event, Note)]
+    assert notes[0].startswith("training runs eager: no C++ compiler")
+    assert len(losses(events)) == 12
+
+
+def test_compile_on_without_a_compiler_is_refused(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="no C\\+\\+ compiler"):
+        list(
+            base.run(
+                base_config(compile="on"),
+                context(tmp_path, inputs),
+                stop=lambda: False,
+                resume=None,
+            )
+        )
+
+
+def test_a_broken_compiler_falls_back_to_eager(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "bin" / "g++"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
+    loss_fn, why = compiled_loss("auto", torch.device("cpu"))
+    assert loss_fn is summed_loss
+    assert why is not None
+    assert "torch.compile fails" in why
