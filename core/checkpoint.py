@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.config import ModelConfig
+from core.files import sync_path
 from core.model import GPT
 from core.optim import MuonAdamW
 from runs.errors import Corrupt, NotFound
@@ -73,11 +73,11 @@ def save(checkpoints_dir: Path, model: GPT, optimizer: MuonAdamW, meta: Checkpoi
         (path / META_FILE).write_text(json.dumps({"v": 1, **asdict(meta)}, indent=1))
         hashes = {name: _sha256(path / name) for name in (MODEL_FILE, OPTIMIZER_FILE, META_FILE)}
         for name in hashes:
-            _fsync(path / name)
+            sync_path(path / name)
         listing = json.dumps(hashes, indent=1).encode()
         (path / COMMITTED).write_bytes(listing)
         for name in (COMMITTED, "optimizer", "."):
-            _fsync(path / name)
+            sync_path(path / name)
     except OSError:
         shutil.rmtree(path, ignore_errors=True)
         raise
@@ -146,11 +146,3 @@ def _load_tensors(path: Path, name: str, device: torch.device) -> dict[str, Tens
 def _sha256(path: Path) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

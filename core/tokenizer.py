@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -20,6 +19,7 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
+from core.files import replace_file
 from runs.errors import Corrupt, NotFound, UsageError
 
 FORMAT_VERSION = 1
@@ -109,8 +109,7 @@ class Tokenizer:
 
     def save(self, path: Path) -> str:
         """Write the file atomically and return its sha256."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace_file(path, self._content)
+        replace_file(path, self._content)
         return self.hash
 
     @cached_property
@@ -253,12 +252,3 @@ def _pieces(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(partial, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)

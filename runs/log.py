@@ -70,7 +70,7 @@ def decode_record(line: bytes) -> LogRecord | None:
     """Return the record in a line, or None when it is torn, foreign or malformed."""
     try:
         body = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or body.get("v") != VERSION:
         return None

@@ -21,9 +21,10 @@ from pathlib import Path
 
 from core.data import harvest, prose, shards, sources
 from core.data.harvest import FileProse, read_files
-from core.data.publish import building_directory, publish, write_durably
+from core.data.publish import building_directory, publish
 from core.data.shards import Manifest, SourceCount, load_manifest, write_shards
 from core.data.sources import Source, SourceFile, source_files
+from core.files import replace_file
 from runs.errors import Corrupt, NotFound, StageFailed
 from runs.events import Progress
 
@@ -99,7 +100,8 @@ def build_corpus(
         # Runs may be reading an intact copy, and their token caches lie in it.
         if not _is_intact(final, manifest):
             publish(building, final)
-    write_durably(_pointer(data_dir, found), json.dumps({"corpus_id": manifest.corpus_id}))
+    pointer = json.dumps({"corpus_id": manifest.corpus_id})
+    replace_file(_pointer(data_dir, found), pointer.encode())
     return Corpus(path=final, manifest=manifest)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.files import sync_path
+
 _BUILDING = ".building-"
 
 
@@ -61,29 +63,12 @@ def publish(built: Path, final: Path) -> None:
     """Make a built directory visible under its final name, durably; a damaged one yields."""
     built.chmod(0o755)
     for file in built.iterdir():
-        _sync(file)
-    _sync(built)
+        sync_path(file)
+    sync_path(built)
     if final.exists():
         with building_directory(final.parent) as aside:
             final.rename(aside / final.name)
             built.rename(final)
     else:
         built.rename(final)
-    _sync(final.parent)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a small file at once: readers see the old text or the new one."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    _sync(temporary)
-    temporary.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_path(final.parent)

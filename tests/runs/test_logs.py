@@ -67,7 +67,9 @@ def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
-    lines = path.read_bytes().splitlines()
+    # A writer that looks while another is writing may take the line for torn and close it: an
+    # empty line, which readers pass over.
+    lines = [line for line in path.read_bytes().splitlines() if line]
     assert len(lines) == 600 and all(json.loads(line)["kind"] == "k" for line in lines)
 
 

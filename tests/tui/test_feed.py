@@ -38,7 +38,7 @@ def test_a_bounded_poll_reads_attempts_in_order_and_in_the_end_everything(tmp_pa
         view = apply(view, batch)
         num_polls += 1
     loss = view.stage("base").curve("loss")
-    assert num_polls > 5
+    assert num_polls > 2
     assert loss.x.tolist() == [float(n) for n in range(1, 61)]
     assert loss.y.tolist() == [1.0] * 20 + [2.0] * 10 + [10.0] * 30
 
