@@ -25,7 +25,12 @@ POLAR_EXPRESS: tuple[tuple[float, float, float], ...] = (
     (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
 )
 SECOND_MOMENT_DECAY = 0.9
-ADAM_EPS = 1e-10
+REFERENCE_BATCH_TOKENS = 2**19
+TABLE_EPS = 1e-10
+# At initialisation every block adds zero and the norms undo any factor, so the gradients of the
+# residual scalars are rounding noise. AdamW would turn that noise into whole steps of random
+# sign, other ones for every number of ranks or threads; a real gradient is far above this.
+SCALAR_EPS = 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class AdamGroup:
     lr: float
     betas: tuple[float, float]
     weight_decay: float
+    eps: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,11 @@ def adam_groups(
     model: GPT, config: TrainConfig, *, lr_scale: float, tokens_per_step: int
 ) -> list[AdamGroup]:
     """Return AdamW's groups; rates grow with sqrt(batch / 2^19) and shrink with sqrt(width)."""
-    batch_scale = lr_scale * math.sqrt(tokens_per_step / 2**19)
+    share = tokens_per_step / REFERENCE_BATCH_TOKENS
+    batch_scale = lr_scale * math.sqrt(share)
+    # The mean loss gives the row of a rare token a gradient of about one part in the batch, so
+    # what counts as noise in it grows as the batch shrinks.
+    table_eps = TABLE_EPS / min(1.0, share)
     width_scale = batch_scale * (model.config.n_embd / 768) ** -0.5
     table: list[tuple[str, float, tuple[float, float], float]] = [
         ("head.", config.unembedding_lr * width_scale, (0.8, 0.96), 0.01),
@@ -60,11 +70,19 @@ def adam_groups(
         ("resid_lambdas", config.scalar_lr * batch_scale * 0.01, (0.8, 0.95), 0.05),
         ("x0_lambdas", config.scalar_lr * batch_scale, (0.96, 0.95), 0.0),
         ("smear_", 0.2 * lr_scale, (0.8, 0.95), 0.0),
-        ("backout_", 0.2 * lr_scale, (0.8, 0.95), 0.0),
+        # Scaled like the rest: at a small batch a fixed 0.2 carries the share past 1 within ten
+        # steps, where the middle of a young model cancels its end and the logits change sign.
+        ("backout_", 0.4 * config.scalar_lr * batch_scale, (0.8, 0.95), 0.0),
     ]
     names = [name for name, _ in model.named_parameters()]
     return [
-        AdamGroup(names=members, lr=lr, betas=betas, weight_decay=decay)
+        AdamGroup(
+            names=members,
+            lr=lr,
+            betas=betas,
+            weight_decay=decay,
+            eps=table_eps if prefix.endswith(".") else SCALAR_EPS,
+        )
         for prefix, lr, betas, decay in table
         if (members := tuple(name for name in names if name.startswith(prefix)))
     ]
@@ -110,7 +128,9 @@ class MuonAdamW:
         self._params: dict[str, nn.Parameter] = dict(model.named_parameters())
         self._adam = adam_groups(model, config, lr_scale=lr_scale, tokens_per_step=tokens_per_step)
         self._stacks = matrix_groups(model)
-        self._matrix_lr = config.matrix_lr * lr_scale * math.sqrt(tokens_per_step / 2**19)
+        self._matrix_lr = (
+            config.matrix_lr * lr_scale * math.sqrt(tokens_per_step / REFERENCE_BATCH_TOKENS)
+        )
         self._num_iterations = config.muon_iterations
         self._dtype = model.dtype
         self._state: dict[str, dict[str, Tensor]] = {}
@@ -155,7 +175,7 @@ class MuonAdamW:
         state["second_moment"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         correction1 = 1 - beta1**self._num_steps
         correction2 = 1 - beta2**self._num_steps
-        denominator = (state["second_moment"] / correction2).sqrt_().add_(ADAM_EPS)
+        denominator = (state["second_moment"] / correction2).sqrt_().add_(group.eps)
         parameter.mul_(1 - lr * group.weight_decay)
         parameter.addcdiv_(state["first_moment"], denominator, value=-lr / correction1)
 

@@ -55,7 +55,8 @@ def model_config(base: BaseConfig, vocab_size: int) -> ModelConfig:
         value_embeds=is_current,
         residual_scalars=is_current,
         smear=is_current,
-        backout=is_current,
+        # In two layers the middle one is the last: backout would be a factor that the norm undoes.
+        backout=is_current and base.depth > 2,
     )
 
 

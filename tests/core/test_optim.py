@@ -67,6 +67,16 @@ def test_every_parameter_is_moved() -> None:
     assert still == []
 
 
+def test_rounding_noise_does_not_move_the_residual_scalars() -> None:
+    # At initialisation their true gradients are zero: what comes back is rounding.
+    model, fresh = build(), build()
+    backward(model, 0)
+    MuonAdamW(model, ChatTrainConfig(), tokens_per_step=2**19).step(RATES)
+    for name in ("resid_lambdas", "x0_lambdas"):
+        moved = dict(model.named_parameters())[name] - dict(fresh.named_parameters())[name]
+        assert moved.abs().max() < 0.01
+
+
 def test_weight_decay_shrinks_only_where_update_and_weight_agree() -> None:
     plain, decayed = build(), build()
     for model, decay in ((plain, 0.0), (decayed, 0.5)):

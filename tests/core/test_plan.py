@@ -112,7 +112,7 @@ def test_bad_overrides_are_usage_errors_that_name_the_key(override: str, message
         ({"until": "midd"}, "unknown stage 'midd'; closest: 'mid'"),
     ],
 )
-def test_unknown_presets_and_stages_name_the_nearest(options: dict[str, str], message: str) -> None:
+def test_unknown_presets_and_stages_name_the_nearest(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         plan(**options)
     assert message in str(caught.value)
