@@ -151,7 +151,8 @@ def resolve(
     stages = []
     for stage in chosen:
         config = configs[stage]
-        if isinstance(config, TrainConfig):
+        # Without base in the plan the row length is the parent's, and the stage itself checks.
+        if isinstance(config, TrainConfig) and "base" in chosen:
             micro_batches(config, model.sequence_len, ranks)
         stages.append(
             StagePlan(
