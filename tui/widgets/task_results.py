@@ -10,7 +10,7 @@ from tui import format as fmt
 from tui.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
 
-_STAGE_WIDTH = 9
+_STAGE_WIDTH = 8
 
 
 class TaskResults(TonedWidget):
