@@ -15,7 +15,7 @@ import torch
 
 from core import checkpoint
 from core.config import ChatTrainConfig
-from core.stages import base, sft
+from core.stages import base, mid, sft
 from core.stages.context import CheckpointRef, Input
 from runs.errors import Corrupt, NotFound, StageFailed, UsageError
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Sample, Step
@@ -188,18 +188,44 @@ def test_a_batch_that_does_not_divide_is_a_usage_error(
         )
 
 
-def test_sft_continues_the_parent_and_trains_on_answers_alone(
-    tmp_path: Path, inputs: dict[str, Input]
+@pytest.fixture(scope="module")
+def parent(world: Path) -> Input:
+    """A base checkpoint to fine-tune."""
+    run_process(world, name="parent")
+    path = checkpoint.step_dir(world / "parent" / "checkpoints" / "base", 12)
+    return Input(path=path, sha256="p")
+
+
+def chat_config(**changes: Any) -> ChatTrainConfig:
+    values: dict[str, Any] = {
+        "device_batch_size": 2, "total_batch_size": 64, "dtype": "float32", "compile": "off",
+        "eval_tokens": 256, "embedding_lr": 20.0, "matrix_lr": 1.0, "epochs": 3,
+    }  # fmt: skip
+    return ChatTrainConfig(**{**values, **changes})
+
+
+def test_sft_continues_the_parent_and_learns(
+    tmp_path: Path, inputs: dict[str, Input], parent: Input
 ) -> None:
-    list(base.run(base_config(), context(tmp_path, inputs), stop=lambda: False, resume=None))
-    parent = checkpoint.step_dir(tmp_path / "checkpoints" / "base", 12)
-    config = ChatTrainConfig(
-        device_batch_size=2, total_batch_size=64, dtype="float32", compile="off",
-        eval_tokens=256, embedding_lr=20.0, matrix_lr=1.0, epochs=3,
-    )  # fmt: skip
-    ctx = context(tmp_path, {**inputs, "checkpoint": Input(path=parent, sha256="p")}, stage="sft")
-    curve = losses(list(sft.run(config, ctx, stop=lambda: False, resume=None)))
+    ctx = context(tmp_path, {**inputs, "checkpoint": parent}, stage="sft")
+    curve = losses(list(sft.run(chat_config(), ctx, stop=lambda: False, resume=None)))
     assert curve[-1] < 0.9 * curve[0]
+
+
+@pytest.mark.parametrize("stage", [mid, sft])
+def test_stopped_chat_training_resumes_with_bitwise_equal_losses(
+    tmp_path: Path, inputs: dict[str, Input], parent: Input, stage: Any
+) -> None:
+    config = chat_config(num_iterations=8, text_every=3)
+    given = {**inputs, "checkpoint": parent}
+    whole = list(stage.run(config, context(tmp_path / "a", given), stop=lambda: False, resume=None))
+    ctx = context(tmp_path / "b", given)
+    first: list[Event] = []
+    for event in stage.run(config, ctx, stop=lambda: len(losses(first)) >= 3, resume=None):
+        first.append(event)
+    ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 3), step=3)
+    rest = list(stage.run(config, ctx, stop=lambda: False, resume=ref))
+    assert losses([*first, *rest]) == losses(whole)
 
 
 def test_without_a_compiler_training_runs_eager_and_says_why(
