@@ -111,10 +111,12 @@ def run_state(signs: RunSigns) -> RunState:
     if index is None:
         return "finished"
     current = signs.stages[index]
-    if signs.launch == "alive":
-        return "queued"
     if current in ACTIVE:
         return current
+    # A launch beside a supervisor at work finds the lock taken and leaves: that is no news.
+    is_at_work = signs.supervisor == "alive" and signs.word not in ENDED
+    if signs.launch == "alive" and not is_at_work:
+        return "queued"
     if signs.supervisor is None:
         return _never_supervised(signs, current)
     is_silent = (signs.control_age_s or 0.0) > HEARTBEAT_LIMIT_S
