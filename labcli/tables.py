@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from tui.format import duration
+
 ABSENT = "-"
 
 
@@ -27,18 +29,7 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str =
 
 def seconds(value: float | None) -> str:
     """Return a duration: 4.2s, 3m12s, 2h05m, 1d04h."""
-    if value is None:
-        return ABSENT
-    if value < 9.95:
-        return f"{max(value, 0.0):.1f}s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02d}h"
+    return duration(value, ABSENT)
 
 
 def short_count(value: float | None) -> str:
