@@ -28,7 +28,7 @@ from core.stages.context import CheckpointRef, StageContext
 from core.step import Stepper, StepResult, compiled_loss
 from core.tokenizer import Tokenizer
 from runs.errors import StageFailed
-from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Step
+from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,9 @@ def train(
     )  # fmt: skip
     peak = peak_flops(job.ranks.device, job.model.dtype)
     yield _describe(job, peak, why_eager)
+    # The first step may take half a minute: say that it is steps that are counted from here on.
+    label = "building kernels" if why_eager is None else "first step"
+    yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
     while at.step < job.total_steps:
         if job.ranks.is_any(stop()):
             yield from _save(job, optimizer, at)
