@@ -1,14 +1,16 @@
-"""The tokenizer that every stage shares: byte-level BPE merges in a JSON file. Torch-free.
+"""The tokenizer that every stage shares: a byte-level BPE vocabulary in a JSON file. Torch-free.
 
-Ids 0..255 are the bytes, id 256 + k is what merge k makes, and the nine special tokens come last.
-Encoding is tiktoken's; it never reads a special token out of text, so a user cannot inject one.
-The file holds merges, not code: nothing is unpickled.
+A token's id is its rank. A trained vocabulary is a list of merges: ids 0..255 are the bytes and id
+256 + k is what merge k makes. An imported one is a list of tokens in any order. The nine special
+tokens always come last. Encoding is tiktoken's; it never reads a special token out of text, so a
+user cannot inject one. The file holds data, not code: nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -20,10 +22,10 @@ import tiktoken
 from numpy.typing import NDArray
 
 from core.files import replace_file
+from core.vocab.tables import check_tokens, expand_merges, parse_merges, parse_tokens
 from runs.errors import Corrupt, NotFound, UsageError
 
 FORMAT_VERSION = 1
-NUM_BYTES = 256
 SPECIAL_TOKENS: tuple[str, ...] = (
     "<|bos|>",
     "<|user_start|>",
@@ -40,14 +42,13 @@ SPLIT_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
-# A vocabulary trained on documents is far below this; a hostile file of doublings is not.
-MAX_VOCABULARY_BYTES = 64 * 2**20
+MAX_UINT16_IDS = 1 << 16
 # tiktoken's regex engine aborts on runs of about a million characters.
 MAX_SPLIT_CHARS = 100_000
 
 
 class Tokenizer:
-    """A trained vocabulary; cheap to load, the encoder is built when it is first used."""
+    """A vocabulary; cheap to load, the encoder is built when it is first used."""
 
     num_specials = len(SPECIAL_TOKENS)
 
@@ -68,13 +69,44 @@ class Tokenizer:
         Raises:
             UsageError: the merges do not form a vocabulary.
         """
-        self.merges: tuple[tuple[int, int], ...] = tuple(merges)
-        self.pattern = pattern
-        self.trained_on: Mapping[str, Any] = dict(trained_on or {})
+        self.merges: tuple[tuple[int, int], ...] | None = tuple(merges)
         try:
-            self._bytes_by_id = _expand(self.merges)
+            tokens = expand_merges(self.merges)
         except ValueError as error:
             raise UsageError(f"these merges do not form a vocabulary: {error}") from None
+        self._adopt(tokens, pattern, trained_on)
+
+    @classmethod
+    def from_tokens(
+        cls,
+        tokens: Sequence[bytes],
+        *,
+        pattern: str,
+        trained_on: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Build a tokenizer from the bytes of every token that is not special, in rank order.
+
+        `merges` is absent then: other tools rank the single bytes in orders of their own, and
+        hold tokens that no merge can reach.
+
+        Raises:
+            UsageError: a byte is missing, a token is empty or occurs twice, or there is too much.
+        """
+        try:
+            check_tokens(tokens)
+        except ValueError as error:
+            raise UsageError(f"these tokens do not form a vocabulary: {error}") from None
+        tokenizer = cls.__new__(cls)
+        tokenizer.merges = None
+        tokenizer._adopt(list(tokens), pattern, trained_on)
+        return tokenizer
+
+    def _adopt(
+        self, tokens: list[bytes], pattern: str, trained_on: Mapping[str, Any] | None
+    ) -> None:
+        self._bytes_by_id = tokens + [name.encode("ascii") for name in SPECIAL_TOKENS]
+        self.pattern = pattern
+        self.trained_on: Mapping[str, Any] = dict(trained_on or {})
         self._file_bytes: bytes | None = None
 
     @classmethod
@@ -105,7 +137,10 @@ class Tokenizer:
         pattern, trained_on = body.get("pattern"), body.get("trained_on", {})
         if not isinstance(pattern, str) or not isinstance(trained_on, dict):
             raise ValueError("its pattern or trained_on has the wrong type")
-        return cls(_parse_merges(body.get("merges")), pattern=pattern, trained_on=trained_on)
+        if "tokens" in body:
+            tokens = parse_tokens(body["tokens"])
+            return cls.from_tokens(tokens, pattern=pattern, trained_on=trained_on)
+        return cls(parse_merges(body.get("merges")), pattern=pattern, trained_on=trained_on)
 
     def save(self, path: Path) -> str:
         """Write the file atomically and return its sha256."""
@@ -120,13 +155,16 @@ class Tokenizer:
     @property
     def _content(self) -> bytes:
         if self._file_bytes is None:
-            body = {
+            body: dict[str, Any] = {
                 "v": FORMAT_VERSION,
                 "pattern": self.pattern,
                 "special_tokens": list(SPECIAL_TOKENS),
                 "trained_on": dict(sorted(self.trained_on.items())),
-                "merges": self.merges,
             }
+            if self.merges is None:
+                body["tokens"] = [b64encode(token).decode("ascii") for token in self.tokens]
+            else:
+                body["merges"] = self.merges
             text = json.dumps(body, separators=(",", ":"))
             self._file_bytes = text.encode("ascii") + b"\n"
         return self._file_bytes
@@ -135,6 +173,16 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Number of ids, special tokens included."""
         return len(self._bytes_by_id)
+
+    @property
+    def tokens(self) -> Sequence[bytes]:
+        """The bytes of every token that is not special, by id."""
+        return self._bytes_by_id[: -self.num_specials]
+
+    @property
+    def id_dtype(self) -> type[np.uint16] | type[np.uint32]:
+        """The narrowest type that holds every id."""
+        return np.uint16 if self.vocab_size <= MAX_UINT16_IDS else np.uint32
 
     @property
     def bos(self) -> int:
@@ -151,8 +199,7 @@ class Tokenizer:
     @cached_property
     def mergeable_ranks(self) -> Mapping[bytes, int]:
         """Every token that is not special, by its bytes."""
-        plain = self._bytes_by_id[: self.vocab_size - self.num_specials]
-        return {token: index for index, token in enumerate(plain)}
+        return {token: index for index, token in enumerate(self.tokens)}
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the bytes of one id; a special token's are its written name."""
@@ -201,39 +248,6 @@ class Tokenizer:
             )
         except ValueError as error:
             raise Corrupt(f"the tokenizer's split pattern cannot be used: {error}") from None
-
-
-def _parse_merges(raw: object) -> list[tuple[int, int]]:
-    if not isinstance(raw, list):
-        raise ValueError("it has no list of merges")
-    merges: list[tuple[int, int]] = []
-    for pair in raw:
-        # type() and not isinstance: JSON's true would pass for 1.
-        if not (isinstance(pair, list) and len(pair) == 2 and all(type(x) is int for x in pair)):
-            raise ValueError(f"merge {len(merges)} is not a pair of ids")
-        merges.append((pair[0], pair[1]))
-    return merges
-
-
-def _expand(merges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Return the bytes of every id, specials included; raise ValueError for impossible merges."""
-    tokens = [bytes([value]) for value in range(NUM_BYTES)]
-    seen = set(tokens)
-    total = NUM_BYTES
-    for index, (left, right) in enumerate(merges):
-        if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(f"merge {index} uses an id that does not exist yet")
-        total += len(tokens[left]) + len(tokens[right])
-        if total > MAX_VOCABULARY_BYTES:
-            raise ValueError(f"its tokens exceed {MAX_VOCABULARY_BYTES} bytes at merge {index}")
-        token = tokens[left] + tokens[right]
-        if token in seen:
-            # Two ids for the same bytes: the encoder, which looks bytes up, would lose one of
-            # them. Training cannot produce this; core/bpe.py says why.
-            raise ValueError(f"merge {index} makes bytes that an earlier id already stands for")
-        seen.add(token)
-        tokens.append(token)
-    return tokens + [name.encode("ascii") for name in SPECIAL_TOKENS]
 
 
 def _pieces(text: str) -> Iterator[str]:

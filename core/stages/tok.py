@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from core._bpe import Trainer, WordCounter
+from core.bpe import NUM_BYTES
 from core.config import TokConfig
 from core.data.shards import load_manifest, read_texts
 from core.stages.context import CheckpointRef, StageContext
-from core.tokenizer import NUM_BYTES, SPLIT_PATTERN, Tokenizer
+from core.tokenizer import SPLIT_PATTERN, Tokenizer
 from runs.errors import StageFailed
 from runs.events import Alert, Artifact, End, Event, Note, Progress
 

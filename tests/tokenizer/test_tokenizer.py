@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiktoken
 from hypothesis import given, settings
@@ -110,6 +111,42 @@ def test_a_saved_tokenizer_loads_as_it_was(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["tokenizer.json"]
 
 
+def shuffled_tokens() -> list[bytes]:
+    """A vocabulary whose bytes come backwards, with a token that no merge can reach."""
+    return [bytes([value]) for value in reversed(range(256))] + [b"ab", b"abcd", b"abc"]
+
+
+def test_a_vocabulary_of_tokens_keeps_their_order_and_loads_as_it_was(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_tokens(shuffled_tokens(), pattern=r"\w+|\W+")
+    assert tokenizer.merges is None
+    assert tokenizer.vocab_size == 259 + 9
+    assert tokenizer.encode("abcd abc ab~") == [257, 223, 258, 223, 256, 129]
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.from_file(tmp_path / "tokenizer.json")
+    assert (loaded.hash, loaded.tokens) == (tokenizer.hash, tokenizer.tokens)
+    assert loaded.decode(loaded.encode("d\u00e9j\u00e0 vu")) == "d\u00e9j\u00e0 vu"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "reason"),
+    [
+        (shuffled_tokens()[1:], "byte 255 has no token"),
+        ([*shuffled_tokens(), b"ab"], "b'ab' occurs twice"),
+        ([*shuffled_tokens(), b""], "token 259 is empty"),
+        ([*shuffled_tokens(), bytes(2**26)], "the limit is"),
+    ],
+)
+def test_tokens_that_are_no_vocabulary_are_refused(tokens: list[bytes], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        Tokenizer.from_tokens(tokens, pattern=SPLIT_PATTERN)
+
+
+def test_ids_are_as_narrow_as_the_vocabulary_allows() -> None:
+    many = [bytes([value]) for value in range(256)] + [b"%06d" % k for k in range(2**16 - 264)]
+    assert Tokenizer.from_tokens(many[:-1], pattern=SPLIT_PATTERN).id_dtype is np.uint16
+    assert Tokenizer.from_tokens(many, pattern=SPLIT_PATTERN).id_dtype is np.uint32
+
+
 def edit(**changes: Any) -> Callable[[dict[str, Any]], bytes]:
     return lambda body: json.dumps({**body, **changes}).encode()
 
@@ -133,6 +170,9 @@ def edit(**changes: Any) -> Callable[[dict[str, Any]], bytes]:
         edit(merges=[[97, 97], [97, 256], [256, 97]]),
         edit(merges=[[97, 97]] + [[256 + k, 256 + k] for k in range(60)]),
         edit(special_tokens=["<|bos|>"]),
+        edit(tokens=["not base64"]),
+        edit(tokens=[7]),
+        edit(tokens=[]),
         edit(pattern=7),
         edit(trained_on=[]),
     ],
