@@ -22,6 +22,7 @@ COMMANDS = {
     "run": Entry("labcli.commands.run:app", "Train: run a recipe, or one stage of it."),
     "runs": Entry("labcli.commands.runs:app", "List, inspect, follow, stop and resume runs."),
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
+    "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
 }
 EPILOG = (
