@@ -100,6 +100,20 @@ class TiktokenNumpy(Tiktoken):
         return (found.astype("<u4", copy=False).tobytes() for found in result)
 
 
+class Riptoken:
+    """riptoken, as lists of Python integers; its batch call would use every core."""
+
+    def __init__(self, job: Job, merges: Sequence[BytesPair]) -> None:
+        ranks = {token: rank for rank, token in enumerate(tokens_of(merges))}
+        self._encode = import_module("riptoken").CoreBPE(ranks, {}, job.pattern).encode_ordinary
+
+    def encode(self, batch: Batch) -> Any:
+        return [self._encode(text) for text in batch.texts]
+
+    def ids(self, result: Any) -> Iterable[bytes]:
+        return map(_to_u32, result)
+
+
 class HuggingFace:
     """Hugging Face tokenizers, with the same merges, as lists of Python integers."""
 
@@ -137,5 +151,6 @@ ENCODERS: Mapping[str, type[EncodeTool]] = {
     OURS: Labcli,
     "tiktoken": Tiktoken,
     "tiktoken-numpy": TiktokenNumpy,
+    "riptoken": Riptoken,
     "tokenizers": HuggingFace,
 }

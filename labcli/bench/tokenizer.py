@@ -95,7 +95,7 @@ def measure_task(bench: Bench, task: Task, tools: Sequence[Tool]) -> list[Row]:
 
 def run_worker(job: Job) -> list[Measurement]:
     """Run one measurement in a fresh process and return what it cost."""
-    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    env = dict(os.environ)
     if job.task == "encode":
         env["TOKENIZERS_PARALLELISM"] = "false"
     # run() kills the process when Ctrl-C is pressed; the worker itself dies with its parent.

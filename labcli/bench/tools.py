@@ -38,6 +38,8 @@ TOOLS = (
     Tool(name="tokenizers", package="tokenizers", tasks=("train", "encode"), is_in_extra=True),
     Tool(name="tiktoken", package="tiktoken", tasks=("encode",)),
     Tool(name="tiktoken-numpy", package="tiktoken", tasks=("encode",)),
+    Tool(name="bpeasy", package="bpeasy", tasks=("train",)),
+    Tool(name="riptoken", package="riptoken", tasks=("encode",)),
     Tool(
         name="gigabpe",
         package="gigabpe",
@@ -92,14 +94,13 @@ def installed_version(package: str) -> str | None:
 
 def describe_left_out(selection: Selection) -> list[str]:
     """Return the lines that name the tools which are not measured, and why."""
-    lines = []
+    lines, parts = [], []
     bundled = [tool.name for tool in selection.missing if tool.is_in_extra]
-    parts = [f"{', '.join(bundled)} ({EXTRA})"] if bundled else []
-    parts += [
-        f"{tool.name} (pip install {tool.package})"
-        for tool in selection.missing
-        if not tool.is_in_extra
-    ]
+    others = [tool.package for tool in selection.missing if not tool.is_in_extra]
+    if bundled:
+        parts.append(f"{', '.join(bundled)} ({EXTRA})")
+    if others:
+        parts.append(f"{', '.join(others)} (pip install {' '.join(others)})")
     if parts:
         lines.append(f"not installed, so not measured: {'; '.join(parts)}")
     lines += [

@@ -17,6 +17,7 @@ from labcli.bench.text import arrow_batches, documents
 from labcli.bench.tools import BASELINE, OURS
 
 UNLIMITED = 2**62
+NO_LENGTH_LIMIT = 2**20
 
 
 class TrainTool(Protocol):
@@ -112,6 +113,23 @@ class HuggingFace:
         return from_written(json.loads(self._tokenizer.to_str())["model"]["merges"])
 
 
+class Bpeasy:
+    """bpeasy, from an iterator of texts; it answers with ranks, like rustbpe."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._train = import_module("bpeasy").train_bpe
+        self._ranks: dict[bytes, int] = {}
+
+    def train(self) -> None:
+        num_tokens = NUM_BYTES + self._job.num_merges
+        texts = documents(self._job.text)
+        self._ranks = self._train(texts, self._job.pattern, NO_LENGTH_LIMIT, num_tokens)
+
+    def merges(self) -> list[BytesPair]:
+        return from_tokens(sorted(self._ranks, key=self._ranks.__getitem__))
+
+
 class Gigabpe:
     """gigabpe: takes files alone, and splits by the GPT-2 pattern alone."""
 
@@ -144,5 +162,6 @@ TRAINERS: Mapping[str, type[TrainTool]] = {
     OURS: Labcli,
     "rustbpe": Rustbpe,
     "tokenizers": HuggingFace,
+    "bpeasy": Bpeasy,
     "gigabpe": Gigabpe,
 }

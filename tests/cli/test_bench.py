@@ -128,7 +128,7 @@ def test_missing_peer_is_named_with_the_way_to_install_it(
     assert result.code == 0, result.err
     wanted = (
         "not installed, so not measured: rustbpe, tokenizers (pip install 'labcli[bench]'); "
-        "gigabpe (pip install gigabpe)"
+        "bpeasy, gigabpe (pip install bpeasy gigabpe)"
     )
     assert result.err.splitlines()[0] == wanted
     assert list(rows_by_tool(result.out, "train")) == ["read", "labcli"]
