@@ -21,7 +21,6 @@ from labcli.bench.job import Job, Measurement, Pass, from_answer
 from labcli.bench.text import BenchText
 from labcli.bench.tools import BASELINE, OURS, Task, Tool, installed_version
 from labcli.diagnostics import StatusLine
-from runs.errors import StageFailed
 
 NUM_BYTES = 256
 PATTERNS = {
@@ -70,22 +69,29 @@ class ToolFailed(Exception):
 
 def measure_task(bench: Bench, task: Task, tools: Sequence[Tool]) -> list[Row]:
     """Return the rows of a task: the baseline, labcli, and each peer that can do it."""
+    packages = {BASELINE: "pyarrow"}
+    packages |= {tool.name: tool.package for tool in tools if task in tool.tasks}
+    heads: dict[str, Row] = {
+        name: {
+            "task": task,
+            "tool": name,
+            "version": installed_version(package),
+            "pattern": bench.pattern,
+            "bytes": bench.text.num_bytes,
+        }
+        for name, package in packages.items()
+    }
     if task == "encode" and not bench.merges_file(OURS).exists():
         try:
             run_worker(bench.job("train", OURS))
         except ToolFailed as failure:
-            raise StageFailed(f"no vocabulary to encode with: training failed: {failure}") from None
-    names = [BASELINE, *(tool.name for tool in tools if task in tool.tasks)]
-    found, errors = _measure_rounds(bench, task, names)
+            return [heads[OURS] | {"error": f"no vocabulary: training failed: {failure}"}]
+    found, errors = _measure_rounds(bench, task, list(packages))
     rows: list[Row] = []
-    packages = {tool.name: tool.package for tool in tools} | {BASELINE: "pyarrow"}
-    for name in names:
-        head: Row = {"task": task, "tool": name, "version": installed_version(packages[name])}
-        head |= {"pattern": bench.pattern, "bytes": bench.text.num_bytes}
+    for name, head in heads.items():
         if name in errors:
             rows.append(head | {"error": errors[name]})
-            continue
-        if task == "train":
+        elif task == "train":
             rows.append(head | _figures(bench, name, found, None))
         # Encoders get their batches ready-made: the baseline of that task has only a memory.
         elif name != BASELINE:
@@ -95,7 +101,8 @@ def measure_task(bench: Bench, task: Task, tools: Sequence[Tool]) -> list[Row]:
 
 def run_worker(job: Job) -> list[Measurement]:
     """Run one measurement in a fresh process and return what it cost."""
-    env = dict(os.environ)
+    # Arrow's own allocator keeps some 30 MB of what the reader freed, and not always the same.
+    env = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}
     if job.task == "encode":
         env["TOKENIZERS_PARALLELISM"] = "false"
     # run() kills the process when Ctrl-C is pressed; the worker itself dies with its parent.
@@ -122,24 +129,30 @@ def _measure_rounds(bench: Bench, task: Task, names: Sequence[str]) -> tuple[Fou
     found: Found = {name: [] for name in names}
     errors: dict[str, str] = {}
     status = StatusLine()
-    for number in range(1, bench.rounds + 1):
-        for name in names:
-            if name in errors:
-                continue
-            what = f"{task} {name}, round {number} of {bench.rounds}"
-            status.update(f"measuring: {what}")
-            try:
-                measured = run_worker(bench.job(task, name))
-            except ToolFailed as failure:
-                errors[name] = str(failure)
-                status.say(f"{what}: failed: {failure}")
-                continue
-            if found[name] and _results(measured) != _results(found[name][0]):
-                errors[name] = "the result differs between rounds"
-            found[name].append(measured)
-            status.say(f"{what}: {measured[0].cpu_s:.2f} CPU s, {measured[0].wall_s:.2f} s")
-    status.clear()
+    try:
+        for number in range(1, bench.rounds + 1):
+            for name in names:
+                if name not in errors:
+                    what = f"{task} {name}, round {number} of {bench.rounds}"
+                    status.update(f"measuring: {what}")
+                    status.say(f"{what}: {_measure(bench.job(task, name), found, errors)}")
+    finally:
+        status.clear()
     return found, errors
+
+
+def _measure(job: Job, found: Found, errors: dict[str, str]) -> str:
+    """Add one measurement to `found`, or its failure to `errors`; return what to say of it."""
+    earlier = found[job.tool]
+    try:
+        measured = run_worker(job)
+        if earlier and _results(measured) != _results(earlier[0]):
+            raise ToolFailed("the result differs from that of the first round")
+    except ToolFailed as failure:
+        errors[job.tool] = str(failure)
+        return f"failed: {failure}"
+    earlier.append(measured)
+    return f"{measured[0].cpu_s:.2f} CPU s, {measured[0].wall_s:.2f} s"
 
 
 def _results(measured: list[Measurement]) -> list[str | None]:

@@ -157,10 +157,13 @@ def test_failure_of_labcli_itself_is_exit_code_1(
     labcli: Labcli, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_tool(monkeypatch, "labcli")
-    result = labcli(*quick(corpus, "--task", "train", "--tool", "rustbpe"))
+    result = labcli(*quick(corpus, "--json", "--tool", "rustbpe"))
     assert result.code == 1
-    assert "failed: out of luck" in result.out
-    assert "rustbpe" in result.out
+    rows = rows_by_tool(result.out, "train")
+    assert rows["labcli"][0]["error"] == "out of luck"
+    assert rows["rustbpe"][0]["sha256"]
+    (encoding,) = rows_by_tool(result.out, "encode")["labcli"]
+    assert encoding["error"] == "no vocabulary: training failed: out of luck"
 
 
 def break_tool(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
