@@ -7,16 +7,36 @@ they do when encoding. Bad patterns and counts that do not fit raise ValueError.
 """
 
 from collections.abc import Callable, Iterable
-from typing import final
+from typing import Literal, final
+
+from typing_extensions import Buffer
 
 __all__ = ["Trainer", "WordCounter", "split", "train", "train_words"]
 
 @final
 class WordCounter:
-    """Counts distinct words, on `num_threads` threads (absent: one per core)."""
+    """Counts distinct words, on `num_threads` threads (absent: one per core).
+
+    Limits are in characters; there are none unless given. What `feed`, `feed_arrow` and
+    `feed_bytes` return says whether there is room below `max_chars`. Ctrl-C and signal handlers
+    that raise end them within a tenth of a second. When one of them raises, the counter can be
+    used on, but an unknown part of its texts has been counted; only bytes that are refused leave
+    the counter as it was. One thread at a time may use a counter: another one's call raises
+    RuntimeError.
+
+    The patterns of GPT-2, of GPT-4 and of the lab have splitters of their own, which take any
+    text in linear time and deal even a single long line to all threads. Other patterns run on a
+    regex engine: about thirty times slower, a document at a time, and a run of a million
+    characters is a ValueError.
+    """
 
     def __new__(
-        cls, pattern: str, *, max_chars: int, max_doc_chars: int, num_threads: int | None = None
+        cls,
+        pattern: str,
+        *,
+        max_chars: int | None = None,
+        max_doc_chars: int | None = None,
+        num_threads: int | None = None,
     ) -> WordCounter: ...
     @property
     def num_docs(self) -> int:
@@ -24,8 +44,32 @@ class WordCounter:
     @property
     def num_chars(self) -> int:
         """Characters read."""
+    @property
+    def num_replaced(self) -> int:
+        """U+FFFD put in the place of bytes that were not UTF-8."""
+    @property
+    def num_words(self) -> int:
+        """Distinct words so far."""
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the tables of words take."""
     def feed(self, texts: Iterable[str]) -> bool:
-        """Count a batch of documents; return False once `max_chars` is reached."""
+        """Count documents, of which a few MB are held at a time."""
+    def feed_arrow(
+        self, array: object, *, errors: Literal["replace", "refuse"] = "replace"
+    ) -> bool:
+        """Count the rows of a pyarrow array of strings or bytes without copying them.
+
+        Nulls are skipped, chunked arrays are read chunk by chunk. For `errors` see `feed_bytes`;
+        a refusal names the row. Arrays of other types are a ValueError.
+        """
+    def feed_bytes(self, data: Buffer, *, errors: Literal["replace", "refuse"] = "replace") -> bool:
+        """Count one document of UTF-8 bytes, which is copied only where Python could change it.
+
+        Bytes that are not UTF-8 count as U+FFFD, as `bytes.decode` would have it, or raise
+        ValueError with the offset of the first one. A file that is mapped must not change
+        meanwhile.
+        """
     def words(self) -> dict[bytes, int]:
         """Return the words in byte order with their counts."""
     def trainer(self, num_merges: int) -> Trainer:

@@ -9,6 +9,10 @@ pub enum Error {
     Pattern(String),
     /// The regex engine gave up on a text.
     Split { num_bytes: usize, reason: String },
+    /// Bytes that are not UTF-8, in one of many rows or in the only document.
+    Utf8 { row: Option<usize>, offset: usize },
+    /// The caller asked to stop.
+    Stopped,
     /// More merges than ids.
     TooManyMerges(usize),
     /// More distinct words than the position lists can number.
@@ -26,6 +30,17 @@ impl fmt::Display for Error {
                 "the split pattern gave up on a text of {num_bytes} bytes ({reason}); \
                  lower max_doc_chars or simplify the pattern"
             ),
+            Self::Utf8 { row, offset } => {
+                match row {
+                    Some(row) => write!(out, "row {row}")?,
+                    None => write!(out, "the document")?,
+                }
+                write!(
+                    out,
+                    " is not UTF-8 at byte {offset}; repair it, or let it be replaced"
+                )
+            }
+            Self::Stopped => write!(out, "stopped before the end"),
             Self::TooManyMerges(count) => write!(out, "{count} merges do not fit 32-bit ids"),
             Self::TooManyWords(count) => {
                 write!(out, "{count} distinct words are too many; lower max_chars")

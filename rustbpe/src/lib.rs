@@ -10,10 +10,11 @@ mod error;
 mod py;
 mod split;
 mod train;
+pub mod utf8;
 mod word;
 
 pub use count::{Counter, Limits};
 pub use error::Error;
-pub use split::Splitter;
+pub use split::{GPT2_PATTERN, GPT4_PATTERN, LAB_PATTERN, Splitter};
 pub use train::{Progress, Trainer};
 pub use word::Pair;

@@ -2,6 +2,7 @@
 //!
 //! Long work runs detached from the interpreter in chunks, so that Ctrl-C and progress get through.
 
+mod buffer;
 mod count;
 mod text;
 mod train;

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::PyString;
+use pyo3::types::{PyIterator, PyString};
 
 /// The UTF-8 of a `str`, borrowed where that is possible.
 pub(super) enum Text {
@@ -35,4 +35,22 @@ impl Text {
             .collect();
         Ok(Self::Repaired(String::from_utf16_lossy(&units)))
     }
+}
+
+/// Returns texts of some `max_bytes` together, fewer at the end, nothing behind it.
+pub(super) fn next_batch(
+    texts: &mut Bound<'_, PyIterator>,
+    max_bytes: usize,
+) -> PyResult<Vec<Text>> {
+    let mut batch = Vec::new();
+    let mut num_bytes = 0;
+    while num_bytes < max_bytes {
+        let Some(text) = texts.next() else {
+            break;
+        };
+        let text = Text::new(&text?)?;
+        num_bytes += text.as_ref().len();
+        batch.push(text);
+    }
+    Ok(batch)
 }

@@ -1,10 +1,10 @@
 //! `Trainer` and the functions that drive it to its end.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator};
+use pyo3::types::PyDict;
 
 use super::count::PyCounter;
-use super::text::Text;
+use super::text::next_batch;
 use crate::train::{Progress, Trainer};
 use crate::word::Pair;
 
@@ -58,10 +58,14 @@ pub(super) fn train(
         Some(progress) => progress.call1((done, num_merges)).map(drop),
         None => Ok(()),
     };
-    let mut counter = PyCounter::new(pattern, max_chars, max_doc_chars, None)?;
+    let mut counter = PyCounter::new(pattern, Some(max_chars), Some(max_doc_chars), None)?;
     let mut texts = texts.try_iter()?;
-    while let Some(batch) = next_batch(&mut texts)? {
-        let wants_more = py.detach(|| counter.0.feed(&batch))?;
+    loop {
+        let batch = next_batch(&mut texts, BATCH_BYTES)?;
+        if batch.is_empty() {
+            break;
+        }
+        let wants_more = counter.feed_batch(py, &batch)?;
         py.check_signals()?;
         tell(0)?;
         if !wants_more {
@@ -75,20 +79,6 @@ pub(super) fn train(
         tell(done)?;
     }
     Ok(trainer.merges())
-}
-
-fn next_batch(texts: &mut Bound<'_, PyIterator>) -> PyResult<Option<Vec<Text>>> {
-    let mut batch = Vec::new();
-    let mut num_bytes = 0;
-    while num_bytes < BATCH_BYTES {
-        let Some(text) = texts.next() else {
-            break;
-        };
-        let text = Text::new(&text?)?;
-        num_bytes += text.as_ref().len();
-        batch.push(text);
-    }
-    Ok((!batch.is_empty()).then_some(batch))
 }
 
 #[pyfunction]
