@@ -11,6 +11,9 @@ from typing import Literal, final
 
 from typing_extensions import Buffer
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Trainer", "WordCounter", "split", "train", "train_words"]
 
 @final
@@ -82,24 +85,39 @@ class Trainer:
     @property
     def is_done(self) -> bool:
         """Whether there are enough merges, or no pair is left."""
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of heap memory in use."""
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most bytes of heap memory that were in use."""
     def advance(self, limit: int) -> int:
-        """Make at most `limit` merges and return how many there are now."""
+        """Make at most `limit` merges and return how many there are now.
+
+        Ctrl-C and other signal handlers that raise end it within a tenth of a second; a merge that
+        is interrupted goes on with the next call.
+        """
     def merges(self) -> list[tuple[int, int]]:
         """Return the merges so far: number k makes id 256 + k."""
+    def merges_array(self) -> NDArray[np.uint32]:
+        """Return the merges so far as an array of shape [num_merges, 2]."""
+    def counts(self) -> NDArray[np.uint64]:
+        """Return how often the pair of each merge occurred when it was merged: never rising."""
 
 def train(
     texts: Iterable[str],
     num_merges: int,
     pattern: str,
     *,
-    max_chars: int,
-    max_doc_chars: int,
+    max_chars: int | None = None,
+    max_doc_chars: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[tuple[int, int]]:
     """Return at most `num_merges` merges learned from `texts`; fewer when no pair is left.
 
-    `progress(done, num_merges)` is called after every few MB read (done is 0) and every few merges;
-    what it raises ends the training.
+    The limits are in characters; there are none unless given. `progress(done, num_merges)` is
+    called after every few MB read (done is 0) and every few merges; what it raises ends the
+    training.
     """
 
 def train_words(word_counts: dict[bytes, int], num_merges: int) -> list[tuple[int, int]]:

@@ -1,151 +1,219 @@
-//! The distinct words as token ids, all in one arena, and the merge of a pair inside one word.
+//! The distinct words as token ids in one arena, in which merging moves nothing.
+//!
+//! A token keeps the slots of what it was merged from: its id stands in the first of them, in the
+//! last, and where its right half began. So the neighbours of an occurrence are found without
+//! walking through the word, however long that is, and an occurrence that was merged away shows:
+//! the slot where it began holds a newer id.
+//!
+//! Ids are stored one higher than they are named, because 0 marks the borders between words.
+
+mod layout;
 
 use crate::error::Error;
+use layout::Layout;
 
 /// Two neighbouring token ids.
 pub type Pair = (u32, u32);
 
-/// Words with at least one pair; their ids shrink in place as pairs are merged.
-pub(crate) struct Words {
-    ids: Vec<u32>,
-    words: Vec<Word>,
+/// Values of one byte.
+pub(crate) const NUM_BYTES: u32 = 256;
+/// The stored id between words.
+pub(crate) const BORDER: u32 = 0;
+
+/// Slots that share an entry in the index of count classes.
+const BLOCK: usize = 32;
+
+/// How ids are stored: half the memory where 16 bits are enough.
+pub(crate) trait Id: Copy + Eq + Default {
+    fn new(id: u32) -> Self;
+    fn get(self) -> u32;
+    fn index(self) -> usize {
+        self.get() as usize
+    }
 }
 
-struct Word {
-    start: usize,
-    len: usize,
-    count: i64,
+impl Id for u16 {
+    fn new(id: u32) -> Self {
+        // `Trainer::new` picks this width only when every id fits.
+        Self::try_from(id).unwrap_or(Self::MAX)
+    }
+    fn get(self) -> u32 {
+        u32::from(self)
+    }
 }
 
-/// What merging a pair in one word did to the pairs around it.
-#[derive(Default)]
-pub(crate) struct Changes {
-    pub removed: Vec<Pair>,
-    pub added: Vec<Pair>,
+impl Id for u32 {
+    fn new(id: u32) -> Self {
+        id
+    }
+    fn get(self) -> u32 {
+        self
+    }
 }
 
-impl Words {
-    /// Copies the words in, one id per byte.
-    pub fn new<'w>(counted: impl IntoIterator<Item = (&'w [u8], u64)>) -> Result<Self, Error> {
-        let mut ids = Vec::new();
-        let mut words = Vec::new();
-        let mut num_pairs = 0_i64;
-        for (bytes, count) in counted {
-            if bytes.len() < 2 || count == 0 {
-                continue;
+/// Words with at least one pair, those with equal counts side by side.
+pub(crate) struct Words<I> {
+    /// Every word is followed by a border, and one stands before the first.
+    pub slots: Vec<I>,
+    /// How many slots each stored id takes.
+    pub spans: Vec<u32>,
+    classes: Vec<Class>,
+    // The class of the first slot of each block.
+    blocks: Vec<u32>,
+}
+
+/// The slots of all words with one count.
+#[derive(Clone, Copy)]
+pub(crate) struct Class {
+    /// The first slot behind them.
+    pub end: usize,
+    pub count: u64,
+}
+
+/// How far the words have been packed.
+pub(crate) struct Packing {
+    read: usize,
+    write: usize,
+    // Where the word at hand begins among the packed ones.
+    word: usize,
+    class: usize,
+}
+
+impl Packing {
+    pub fn new() -> Self {
+        // The border before the first word stays.
+        Self {
+            read: 1,
+            write: 1,
+            word: 1,
+            class: 0,
+        }
+    }
+}
+
+impl<I: Id> Words<I> {
+    /// Copies the words in, one id per byte. The iterator is run through twice.
+    pub fn new<'w>(counted: impl Iterator<Item = (&'w [u8], u64)> + Clone) -> Result<Self, Error> {
+        let has_pairs = |word: &(&[u8], u64)| word.0.len() > 1 && word.1 > 0;
+        let mut layout = Layout::default();
+        for (bytes, count) in counted.clone().filter(has_pairs) {
+            layout.measure(bytes.len(), count)?;
+        }
+        let (classes, num_slots) = layout.place()?;
+        let mut slots = vec![I::new(BORDER); num_slots];
+        for (bytes, count) in counted.filter(has_pairs) {
+            let start = layout.claim(bytes.len(), count);
+            // Nothing is out of range, unless the second run through the words differs.
+            if let Some(word) = slots.get_mut(start..start + bytes.len()) {
+                for (slot, &byte) in word.iter_mut().zip(bytes) {
+                    *slot = I::new(u32::from(byte) + 1);
+                }
             }
-            let count = i64::try_from(count).map_err(|_| Error::TooManyOccurrences)?;
-            // No pair can occur more often than all pairs do now, so every later sum fits too.
-            num_pairs = i64::try_from(bytes.len() - 1)
-                .ok()
-                .and_then(|pairs| pairs.checked_mul(count))
-                .and_then(|pairs| pairs.checked_add(num_pairs))
-                .ok_or(Error::TooManyOccurrences)?;
-            words.push(Word {
-                start: ids.len(),
-                len: bytes.len(),
-                count,
-            });
-            ids.extend(bytes.iter().copied().map(u32::from));
         }
-        if u32::try_from(words.len()).is_err() {
-            return Err(Error::TooManyWords(words.len()));
-        }
-        Ok(Self { ids, words })
+        let mut words = Self {
+            slots,
+            spans: vec![1; NUM_BYTES as usize + 1],
+            classes,
+            blocks: Vec::new(),
+        };
+        words.index_blocks();
+        Ok(words)
     }
 
-    /// Yields the number, the count and the ids of every word.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, i64, &[u32])> {
-        (0_u32..)
-            .zip(&self.words)
-            .map(|(number, word)| (number, word.count, &self.ids[word.start..][..word.len]))
+    /// Returns the class that holds a slot.
+    #[inline]
+    pub fn class_at(&self, slot: usize) -> Class {
+        let mut class = self.blocks[slot / BLOCK] as usize;
+        while self.classes[class].end <= slot {
+            class += 1;
+        }
+        self.classes[class]
     }
 
-    /// Replaces `pair` by `id` throughout a word and returns the word's count.
+    /// Gives every token one slot and drops words without pairs; `visit` gets each pair and count.
     ///
-    /// `changes` then holds each neighbouring pair that went or came, once per occurrence.
-    pub fn merge(&mut self, number: u32, pair: Pair, id: u32, changes: &mut Changes) -> i64 {
-        let word = &mut self.words[number as usize];
-        let ids = &mut self.ids[word.start..][..word.len];
-        word.len = merge_ids(ids, pair, id, changes);
-        word.count
-    }
-}
-
-/// Merges left to right in place and returns the new length.
-fn merge_ids(ids: &mut [u32], (left, right): Pair, id: u32, changes: &mut Changes) -> usize {
-    changes.removed.clear();
-    changes.added.clear();
-    let (mut read, mut write) = (0, 0);
-    // The pair between two adjacent matches goes once, with the first of them.
-    let mut is_after_match = false;
-    while read < ids.len() {
-        let is_match = ids[read] == left && ids.get(read + 1) == Some(&right);
-        if !is_match {
-            ids[write] = ids[read];
-            (read, write) = (read + 1, write + 1);
-            is_after_match = false;
-            continue;
+    /// Stops when `fuel` tokens have been read, and returns whether that was all. When it was not,
+    /// call it again before anything else is done to the words.
+    pub fn pack(
+        &mut self,
+        at: &mut Packing,
+        fuel: &mut usize,
+        visit: impl FnMut(I, I, u64),
+    ) -> bool {
+        let is_done = if self.spans.len() > NUM_BYTES as usize + 1 {
+            self.pack_classes::<true>(at, fuel, visit)
+        } else {
+            self.pack_classes::<false>(at, fuel, visit)
+        };
+        if is_done {
+            self.slots.truncate(at.write);
+            self.slots.shrink_to_fit();
+            self.spans.fill(1);
+            let mut start = 1;
+            self.classes
+                .retain(|class| std::mem::replace(&mut start, class.end) < class.end);
+            self.index_blocks();
         }
-        if write > 0 && !is_after_match {
-            changes.removed.push((ids[write - 1], left));
+        is_done
+    }
+
+    /// `HAS_SPANS` is false when every token takes one slot, so that reading need not wait for it.
+    fn pack_classes<const HAS_SPANS: bool>(
+        &mut self,
+        at: &mut Packing,
+        fuel: &mut usize,
+        mut visit: impl FnMut(I, I, u64),
+    ) -> bool {
+        let (slots, border) = (&mut self.slots[..], I::new(BORDER));
+        while let Some(class) = self.classes.get_mut(at.class) {
+            let stop = class.end.min(at.read.saturating_add(*fuel));
+            let (begin, mut read, mut write, mut word) = (at.read, at.read, at.write, at.word);
+            let mut before = slots[write - 1];
+            while read < stop {
+                let id = slots[read];
+                slots[write] = id;
+                write += 1;
+                if id == border {
+                    // A word of one token holds no pair any more.
+                    write = if write - word < 3 { word } else { write };
+                    word = write;
+                } else if before != border {
+                    visit(before, id, class.count);
+                }
+                before = id;
+                read += if HAS_SPANS {
+                    self.spans[id.index()] as usize
+                } else {
+                    1
+                };
+            }
+            *fuel = fuel.saturating_sub(read - begin);
+            (at.read, at.write, at.word) = (read, write, word);
+            if read < class.end {
+                return false;
+            }
+            class.end = write;
+            at.class += 1;
         }
-        changes.removed.push((left, right));
-        if let Some(&next) = ids.get(read + 2) {
-            changes.removed.push((right, next));
+        true
+    }
+
+    fn index_blocks(&mut self) {
+        self.blocks.clear();
+        let ends: Vec<usize> = self.classes.iter().map(|class| class.end).collect();
+        let mut class = 0_u32;
+        for slot in (0..self.slots.len()).step_by(BLOCK) {
+            while ends.get(class as usize).is_some_and(|&end| end <= slot) {
+                class += 1;
+            }
+            self.blocks.push(class);
         }
-        ids[write] = id;
-        (read, write) = (read + 2, write + 1);
-        is_after_match = true;
-    }
-    if write < ids.len() {
-        let pairs = ids[..write].windows(2).map(|two| (two[0], two[1]));
-        // The id is new, so a pair that holds it did not exist before.
-        changes
-            .added
-            .extend(pairs.filter(|two| two.0 == id || two.1 == id));
-    }
-    write
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn merged(ids: &[u32], pair: Pair) -> (Vec<u32>, Vec<Pair>, Vec<Pair>) {
-        let mut ids = ids.to_vec();
-        let mut changes = Changes::default();
-        let len = merge_ids(&mut ids, pair, 9, &mut changes);
-        ids.truncate(len);
-        (ids, changes.removed, changes.added)
+        self.blocks.shrink_to_fit();
     }
 
-    #[test]
-    fn neighbours_of_a_match_change_once() {
-        let (ids, removed, added) = merged(&[3, 1, 2, 1, 2, 4], (1, 2));
-        assert_eq!(ids, [3, 9, 9, 4]);
-        assert_eq!(removed, [(3, 1), (1, 2), (2, 1), (1, 2), (2, 4)]);
-        assert_eq!(added, [(3, 9), (9, 9), (9, 4)]);
-    }
-
-    #[test]
-    fn a_run_is_merged_from_the_left() {
-        let (ids, removed, added) = merged(&[1, 1, 1, 1, 1], (1, 1));
-        assert_eq!(ids, [9, 9, 1]);
-        assert_eq!(removed, [(1, 1); 4]);
-        assert_eq!(added, [(9, 9), (9, 1)]);
-    }
-
-    #[test]
-    fn a_word_without_the_pair_stays() {
-        let (ids, removed, added) = merged(&[1, 3, 2], (1, 2));
-        assert_eq!(ids, [1, 3, 2]);
-        assert!(removed.is_empty() && added.is_empty());
-    }
-
-    #[test]
-    fn counts_past_63_bits_are_an_error() {
-        let words = [(&b"abc"[..], u64::MAX / 4), (&b"abc"[..], u64::MAX / 4)];
-        assert_eq!(Words::new(words).err(), Some(Error::TooManyOccurrences));
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<I>() * self.slots.capacity()
+            + size_of::<u32>() * (self.spans.capacity() + self.blocks.capacity())
+            + size_of::<Class>() * self.classes.capacity()
     }
 }

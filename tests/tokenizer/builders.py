@@ -36,4 +36,4 @@ def trained(num_merges: int = 200, texts: tuple[str, ...] = SENTENCES) -> Tokeni
 
 def train(texts: tuple[str, ...] | list[str], num_merges: int) -> list[tuple[int, int]]:
     """Return merges learned without limits on the text."""
-    return _bpe.train(iter(texts), num_merges, SPLIT_PATTERN, max_chars=10**9, max_doc_chars=10**9)
+    return _bpe.train(iter(texts), num_merges, SPLIT_PATTERN)

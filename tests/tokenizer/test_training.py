@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +67,92 @@ def test_a_counter_trains_any_number_of_times_and_small_is_a_prefix_of_large() -
     assert small.merges() == large.merges()[:20]
 
 
+def test_the_log_of_a_training_holds_the_count_of_each_merge() -> None:
+    words = counter()
+    words.feed(SENTENCES * 3)
+    trainer = words.trainer(80)
+    trainer.advance(1000)
+    word_ids = [(list(word), count) for word, count in words.words().items()]
+    for index, (pair, count) in enumerate(zip(trainer.merges(), trainer.counts(), strict=True)):
+        assert count == bpe.count_pairs(word_ids)[pair]
+        word_ids = [(bpe.merge(ids, pair, 256 + index), n) for ids, n in word_ids]
+
+
+def test_merges_and_counts_come_as_arrays_too() -> None:
+    words = counter()
+    words.feed(SENTENCES)
+    trainer = words.trainer(30)
+    assert trainer.merges_array().shape == (0, 2)
+    trainer.advance(30)
+    assert trainer.merges_array().dtype == np.uint32
+    assert trainer.merges_array().tolist() == [list(pair) for pair in trainer.merges()]
+    assert trainer.counts().dtype == np.uint64
+    assert trainer.counts().shape == (30,)
+
+
+def test_a_trainer_says_what_memory_it_takes() -> None:
+    words = counter()
+    words.feed(SENTENCES * 100)
+    trainer = words.trainer(50)
+    trainer.advance(50)
+    assert 0 < trainer.memory_bytes <= trainer.peak_memory_bytes < 50_000_000
+
+
+class Alarm(Exception):
+    pass
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[], None]]:
+    """Return a function that makes a signal handler raise Alarm a millisecond later."""
+
+    def ring(signum: int, frame: object) -> None:
+        raise Alarm
+
+    def wind() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield wind
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupted_trainer_goes_on_where_it_was(alarm: Callable[[], None]) -> None:
+    word = b"ab" * 3_000_000 + b"c"
+    words = _bpe.WordCounter(".+", max_chars=10**9, max_doc_chars=10**9)
+    words.feed([word.decode()])
+    trainer = words.trainer(40)
+    num_alarms = 0
+    while not trainer.is_done:
+        try:
+            alarm()
+            trainer.advance(40)
+        except Alarm:
+            num_alarms += 1
+    assert num_alarms > 0
+    assert trainer.merges() == _bpe.train_words({word: 1}, 40)
+
+
+def test_a_signal_ends_a_training_on_many_words(alarm: Callable[[], None]) -> None:
+    words = {b"%d" % number: 1 for number in range(300_000)}
+    with pytest.raises(Alarm):
+        alarm()
+        _bpe.train_words(words, 10_000)
+
+
+@pytest.mark.parametrize("num_merges", [65_279, 65_280, 65_281, 100_000])
+def test_more_merges_than_16_bits_hold_are_made_alike(num_merges: int) -> None:
+    words = {b"%x" % (number * 2_654_435_761 % 2**32): 1 + number % 7 for number in range(30_000)}
+    assert _bpe.train_words(words, num_merges)[:2_000] == _bpe.train_words(words, 2_000)
+
+
+def test_a_word_of_one_letter_is_merged_in_halves() -> None:
+    merges = _bpe.train_words({b"a" * 1_000_000: 1}, 100)
+    assert merges[:4] == [(97, 97), (256, 256), (257, 257), (258, 258)]
+    assert merges == bpe.train_words({b"a" * 1_000_000: 1}, len(merges))
+
+
 def test_text_limits_are_exact_in_characters() -> None:
     words = counter(max_chars=7, max_doc_chars=4)
     assert words.feed(["\u00e9\u00e9\u00e9\u00e9\u00e9"])
@@ -85,12 +174,13 @@ def test_lone_surrogates_count_as_the_encoder_reads_them() -> None:
 @pytest.mark.parametrize("pattern", ["(", r"\p{Nonsense}", "[z-a]"])
 def test_a_bad_pattern_is_a_value_error(pattern: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
-        _bpe.train([], 1, pattern, max_chars=1, max_doc_chars=1)
+        _bpe.train([], 1, pattern)
 
 
 def test_counts_and_merges_that_do_not_fit_are_value_errors() -> None:
     with pytest.raises(ValueError, match="63 bits"):
         _bpe.train_words({b"abc": 2**63 - 1}, 1)
+    assert _bpe.train_words({b"ab": 2**62, b"abc": 2**60, b"x": 2**63}, 1) == [(97, 98)]
     with pytest.raises(ValueError, match="32-bit"):
         _bpe.train_words({b"ab": 1}, 2**32)
 

@@ -14,7 +14,6 @@ use super::train::PyTrainer;
 use crate::count::{Counter, Limits};
 use crate::error::Error;
 use crate::split::Splitter;
-use crate::train::Trainer;
 use crate::utf8;
 
 /// UTF-8 bytes in a batch: enough to keep every core busy, far below memory.
@@ -157,8 +156,8 @@ impl PyCounter {
     }
 
     pub(super) fn trainer(&mut self, py: Python<'_>, num_merges: usize) -> PyResult<PyTrainer> {
-        let trainer = py.detach(|| Trainer::new(self.counter.counts(), num_merges))?;
-        Ok(PyTrainer::new(trainer))
+        let counter = &mut self.counter;
+        PyTrainer::build(py, num_merges, || counter.counts())
     }
 }
 
