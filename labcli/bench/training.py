@@ -57,12 +57,8 @@ class Labcli:
         self._merges: list[tuple[int, int]] = []
 
     def train(self) -> None:
-        feed_arrow = getattr(self._counter, "feed_arrow", None)
         for array in arrow_batches(self._job.text):
-            if feed_arrow is None:
-                self._counter.feed(array.to_pylist())
-            else:
-                feed_arrow(array)
+            self._counter.feed_arrow(array)
         trainer = self._counter.trainer(self._job.num_merges)
         while not trainer.is_done:
             trainer.advance(self._job.num_merges)
