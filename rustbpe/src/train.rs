@@ -10,8 +10,8 @@ use index::{Index, Tuning};
 use merge::Merge;
 use pairs::Pairs;
 
-/// Places or tokens looked at in one `advance`: some tens of milliseconds of work.
-const FUEL: usize = 1 << 20;
+/// Places or tokens looked at in one `advance`: about ten milliseconds of work.
+const FUEL: usize = 1 << 19;
 
 /// How far training is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::word::{BORDER, Class, Id, Pair, Words};
 
 /// Occurrences checked together. Nothing in the check waits for another place, so that the
 /// processor fetches the slots of many at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 
 /// The merge at hand, and arrays that all merges share.
 pub(crate) struct Merge<I> {
