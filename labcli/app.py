@@ -21,6 +21,7 @@ from runs.errors import ExitCode, LabError
 COMMANDS = {
     "run": Entry("labcli.commands.run:app", "Train: run a recipe, or one stage of it."),
     "runs": Entry("labcli.commands.runs:app", "List, inspect, follow, stop and resume runs."),
+    "tok": Entry("labcli.commands.tok.app:app", "Train, compare and look inside tokenizers."),
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
     "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),

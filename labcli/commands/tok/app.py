@@ -1,0 +1,31 @@
+"""`labcli tok`: the group of tokenizer commands. Loads no command before it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from labcli.lazy import Entry, lazy_group
+
+COMMANDS = {
+    "train": Entry("labcli.commands.tok.train:app", "Train a tokenizer on text."),
+    "eval": Entry("labcli.commands.tok.evaluate:app", "Measure how well tokenizers compress."),
+    "encode": Entry("labcli.commands.tok.encode:app", "Turn a text into token ids."),
+    "decode": Entry("labcli.commands.tok.decode:app", "Turn token ids into text."),
+    "explain": Entry("labcli.commands.tok.explain:app", "Show how a text became its tokens."),
+    "compare": Entry("labcli.commands.tok.compare:app", "Show where tokenizers cut a text."),
+    "import": Entry("labcli.commands.tok.import_:app", "Take in a tokenizer of another tool."),
+    "export": Entry("labcli.commands.tok.export:app", "Write a tokenizer for another tool."),
+}
+
+app = typer.Typer(
+    cls=lazy_group(COMMANDS),
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Train, compare and look inside tokenizers.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def tok() -> None:
+    """Train, compare and look inside tokenizers."""
