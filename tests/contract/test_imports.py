@@ -19,6 +19,7 @@ import tui
 HEAVY = ("torch", "duckdb", "pyarrow", "numpy", "textual", "fastapi", "rich")
 TORCH_FREE_CORE = (
     "config", "plan", "scaling", "schedule", "hardware", "tokenizer", "bpe", "_bpe", "chat_format",
+    "vocab.exporting", "vocab.importing", "vocab.known",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
 
