@@ -8,7 +8,7 @@ own, so token borders fall on part borders, and the markers between them are spe
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
@@ -35,6 +35,20 @@ class Message:
 
     role: Role
     parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Neighbouring ids with one loss mask, and the turn, its speaker and the part they render.
+
+    The opening id belongs to no turn, and the markers around a turn to no part of it.
+    """
+
+    ids: Sequence[int]
+    mask: Literal[0, 1]
+    message: int | None = None
+    role: Role | None = None
+    part: PartType | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,32 +139,39 @@ class Utf8Stream:
         return text
 
 
-def _render(tokenizer: Tokenizer, messages: Sequence[Message]) -> Rendered:
+def segments(tokenizer: Tokenizer, messages: Sequence[Message]) -> Iterator[Segment]:
+    """Yield a conversation piece by piece; end to end, the ids are what `render` returns."""
     special = tokenizer.special
+    yield Segment(ids=[tokenizer.bos], mask=0)
+    for index, message in enumerate(messages):
+        role = message.role
+        yield Segment(ids=[special(f"{role}_start")], mask=0, message=index, role=role)
+        for part in message.parts:
+            ids, mask = _render_part(tokenizer, role, part)
+            yield Segment(ids=ids, mask=mask, message=index, role=role, part=part.type)
+        end_mask: Literal[0, 1] = 1 if role == "assistant" else 0
+        yield Segment(ids=[special(f"{role}_end")], mask=end_mask, message=index, role=role)
+
+
+def _render(tokenizer: Tokenizer, messages: Sequence[Message]) -> Rendered:
     out = Rendered()
-    out.extend([tokenizer.bos], 0)
-    for message in messages:
-        out.extend([special(f"{message.role}_start")], 0)
-        if message.role == "user":
-            for part in message.parts:
-                out.extend(tokenizer.encode(part.text), 0)
-            out.extend([special("user_end")], 0)
-        else:
-            for part in message.parts:
-                _render_assistant_part(tokenizer, part, out)
-            out.extend([special("assistant_end")], 1)
+    for segment in segments(tokenizer, messages):
+        out.extend(segment.ids, segment.mask)
     return out
 
 
-def _render_assistant_part(tokenizer: Tokenizer, part: Part, out: Rendered) -> None:
+def _render_part(
+    tokenizer: Tokenizer, role: Role, part: Part
+) -> tuple[Sequence[int], Literal[0, 1]]:
     ids = tokenizer.encode(part.text)
+    if role == "user":
+        return ids, 0
     if part.type == "text":
-        out.extend(ids, 1)
-        return
+        return ids, 1
     name: str
     mask: Literal[0, 1]
     name, mask = ("python", 1) if part.type == "python" else ("output", 0)
-    out.extend([tokenizer.special(f"{name}_start"), *ids, tokenizer.special(f"{name}_end")], mask)
+    return [tokenizer.special(f"{name}_start"), *ids, tokenizer.special(f"{name}_end")], mask
 
 
 def _role(message: Mapping[str, Any], index: int) -> str:
