@@ -21,6 +21,7 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
+from core._bpe import Encoder
 from core.files import replace_file
 from core.vocab.tables import check_tokens, expand_merges, parse_merges, parse_tokens
 from runs.errors import Corrupt, NotFound, UsageError
@@ -209,6 +210,10 @@ class Tokenizer:
 
     def token_bytes_lengths(self) -> NDArray[np.int32]:
         """Return the raw bytes that each id stands for, int32 [vocab_size]; 0 for specials."""
+        return self._lengths.copy()
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int32]:
         lengths = np.array([len(token) for token in self._bytes_by_id], dtype=np.int32)
         lengths[-self.num_specials :] = 0
         return lengths
@@ -236,6 +241,11 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    @cached_property
+    def bulk(self) -> Encoder:
+        """The encoder for much text: numpy arrays of ids, equal to those of `encode`."""
+        return Encoder(self.tokens, self.pattern)
 
     @cached_property
     def _encoding(self) -> tiktoken.Encoding:

@@ -20,6 +20,7 @@ HEAVY = ("torch", "duckdb", "pyarrow", "numpy", "textual", "fastapi", "rich")
 TORCH_FREE_CORE = (
     "config", "plan", "scaling", "schedule", "hardware", "tokenizer", "bpe", "_bpe", "chat_format",
     "vocab.exporting", "vocab.importing", "vocab.known",
+    "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
 
