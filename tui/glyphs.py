@@ -109,3 +109,17 @@ ASCII = Glyphs(
     arrow="->",
     alert="!",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeGlyphs:
+    """The lines that join a tree's rows: before a child, before the last one, and below them."""
+
+    fork: str
+    last: str
+    trunk: str
+    gap: str
+
+
+UNICODE_TREE = TreeGlyphs(fork="├─ ", last="└─ ", trunk="│  ", gap="   ")
+ASCII_TREE = TreeGlyphs(fork="+- ", last="`- ", trunk="|  ", gap="   ")

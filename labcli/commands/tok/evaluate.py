@@ -1,0 +1,142 @@
+"""`labcli tok eval`: how well tokenizers compress, and whether they do right."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labcli import diagnostics
+from labcli.options import HomeOption, JsonOption, home_of
+from labcli.output import emit, emit_json
+from labcli.tok_input import TokenizersOption, columns
+from runs.errors import NotFound
+from runs.paths import LabHome
+
+if TYPE_CHECKING:
+    from core.inspection.evaluation import Evaluation, TextSet
+    from labcli.tokenizer_refs import NamedTokenizer
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+KNOWN = ("gpt2", "cl100k_base", "o200k_base")
+CORPUS = "corpus"
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+
+CorpusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        metavar="DIR|RUN",
+        help="Measure on this corpus, text or run's corpus; default: the embedded one's "
+        "validation text.",
+        show_default=False,
+    ),
+]
+LanguagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--languages",
+        metavar="FILE",
+        help="Take parallel texts from a TOML file of [[language]] tables (code, name, script, "
+        "paragraphs); default: built in.",
+        show_default=False,
+    ),
+]
+AloneOption = Annotated[
+    bool, typer.Option("--alone", help=f"Leave out {', '.join(KNOWN)} where they are at hand.")
+]
+
+
+@app.command("eval")
+def evaluate_command(
+    ctx: typer.Context,
+    tokenizer: TokenizersOption = None,
+    corpus: CorpusOption = None,
+    languages: LanguagesOption = None,
+    alone: AloneOption = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Measure how well tokenizers compress, per kind of text and per language.
+
+    A word is a run of characters without white space. Languages are compared on the same content,
+    articles of the Universal Declaration of Human Rights.
+    """
+    from core.inspection.evaluation import evaluate
+    from core.inspection.languages import BUILT_IN, load_languages
+    from labcli import tok_eval
+    from labcli.tokenizer_refs import resolve_tokenizer
+
+    parallel = load_languages(languages or BUILT_IN)
+    lab = home_of(ctx, home)
+    refs: list[str | None] = [*tokenizer] if tokenizer else [None]
+    named = [resolve_tokenizer(lab, ref) for ref in refs]
+    named += [] if alone else _known(named)
+    sets = _text_sets(lab, corpus)
+    found = [evaluate(entry.tokenizer, sets, parallel) for entry in named]
+    if json:
+        emit_json(
+            {
+                "texts": [{"name": one.name, **asdict(one.size)} for one in sets],
+                "tokenizers": [
+                    tok_eval.evaluation_object(entry.name, entry.source, entry.tokenizer, one)
+                    for entry, one in zip(named, found, strict=True)
+                ],
+            }
+        )
+    else:
+        emit(_text(named, sets, found))
+
+
+def _text(named: list[NamedTokenizer], sets: list[TextSet], found: list[Evaluation]) -> str:
+    from labcli import tok_compare, tok_eval
+
+    width = columns()
+    names = tok_compare.distinct([entry.name for entry in named])
+    parts = [
+        tok_eval.vocabulary_table(names, found, width),
+        tok_eval.compression_table(names, found, sets, width),
+        tok_eval.use_table(names, found, sets[0].name, width),
+        tok_eval.language_table(names, found, width),
+        "\n".join(tok_eval.check_lines(names, [entry.tokenizer for entry in named], found)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _known(given: list[NamedTokenizer]) -> list[NamedTokenizer]:
+    """Return the known vocabularies that are at hand and were not asked for already."""
+    from core.vocab.known import search_known
+    from labcli.tokenizer_refs import NamedTokenizer
+
+    wanted = [name for name in KNOWN if name not in {entry.name for entry in given}]
+    search = search_known(wanted, os.environ)
+    for line in search.missing.values():
+        diagnostics.say(line)
+    return [
+        NamedTokenizer(name=found.name, source=str(found.path), tokenizer=found.tokenizer)
+        for found in search.found
+    ]
+
+
+def _text_sets(home: LabHome, ref: str | None) -> list[TextSet]:
+    """Return the corpus, where there is one, and the built-in samples."""
+    from core.inspection.evaluation import text_set
+    from core.inspection.samples import load_samples
+    from labcli.tok_corpus import read_corpus
+
+    sets = [text_set(sample.name, [sample.text]) for sample in load_samples()]
+    try:
+        corpus = read_corpus(home, ref)
+    except NotFound as error:
+        if ref is not None:
+            raise
+        diagnostics.say(str(error))
+        return sets
+    if corpus.is_cut:
+        diagnostics.say(f"measured on the first part of {corpus.name}; it holds more")
+    diagnostics.say(f"corpus: {corpus.name}")
+    return [text_set(CORPUS, corpus.texts), *sets]
