@@ -10,11 +10,16 @@ def replace_file(path: Path, content: bytes) -> None:
     """Write a small file durably: readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(aside, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
+    try:
+        with open(aside, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except BaseException:
+        # Ctrl-C among them: it leaves nothing half written behind.
+        aside.unlink(missing_ok=True)
+        raise
     sync_path(path.parent)
 
 

@@ -71,7 +71,7 @@ def pattern_of(text: str) -> str:
     try:
         _bpe.split("", pattern)
     except ValueError as error:
-        raise UsageError(f"the split pattern cannot be used: {error}") from None
+        raise UsageError(str(error)) from None
     return pattern
 
 

@@ -134,7 +134,7 @@ PLAIN_ADDED = [{"id": 1, "content": "    ", "special": False}]
         (changed(*PRE, "0", "pattern", to={"String": " "}), "not a regular expression"),
         (changed(*PRE, "0", "pattern", to={"Regex": r"\p{L}+"}), "leaves characters out"),
         (changed(*PRE, "0", "pattern", to={"Regex": r"\d{2}+|."}), "reads its '}"),
-        (changed(*PRE, "0", "pattern", to={"Regex": "("}), "cannot be used"),
+        (changed(*PRE, "0", "pattern", to={"Regex": "("}), "does not compile"),
         (lambda body: body["model"]["vocab"].update({"\u4f60": 9999}), "not byte-level"),
         (lambda body: body["model"]["vocab"].update({"qqqq": 9999}), r"model\.merges.*b'qqqq'"),
         (lambda body: body["model"]["merges"].pop(), r"model\.merges"),
