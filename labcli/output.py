@@ -54,6 +54,20 @@ def emit_part(text: str) -> None:
         raise OutputClosedError from None
 
 
+def emit_bytes(data: bytes) -> None:
+    """Write bytes as they are, which need not be text.
+
+    Raises:
+        OutputClosedError: the reader of a pipe has gone.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        discard_stdout()
+        raise OutputClosedError from None
+
+
 def discard_stdout() -> None:
     """Point stdout at nothing, so that the interpreter's last flush cannot complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -52,7 +52,7 @@ def find_tokenizer(checkpoint_dir: Path, sha256: str) -> Tokenizer:
 
     # <run>/checkpoints/<stage>/step_<n>; a checkpoint that was copied may lie anywhere.
     *_, run_dir = checkpoint_dir.absolute().parents[:3]
-    for path in _tokenizer_paths(run_dir):
+    for path in tokenizer_paths(run_dir):
         if path.is_file():
             tokenizer = Tokenizer.from_file(path)
             if tokenizer.hash == sha256:
@@ -63,7 +63,8 @@ def find_tokenizer(checkpoint_dir: Path, sha256: str) -> Tokenizer:
     )
 
 
-def _tokenizer_paths(run_dir: Path) -> list[Path]:
+def tokenizer_paths(run_dir: Path) -> list[Path]:
+    """Return where the tokenizer of a run may lie: made by it, or by the run it came from."""
     paths = [run_dir / "artifacts" / "tok" / "tokenizer.json"]
     try:
         given = load_record(run_dir).inputs.get("tokenizer")

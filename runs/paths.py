@@ -29,6 +29,11 @@ class LabHome:
         return self.root / "data"
 
     @property
+    def tokenizers_dir(self) -> Path:
+        """Tokenizers that were trained or imported by themselves, one JSON file each."""
+        return self.root / "tokenizers"
+
+    @property
     def runs_dir(self) -> Path:
         """One directory per run."""
         return self.root / "runs"

@@ -19,7 +19,10 @@ import tui
 HEAVY = ("torch", "duckdb", "pyarrow", "numpy", "textual", "fastapi", "rich")
 TORCH_FREE_CORE = (
     "config", "plan", "scaling", "schedule", "hardware", "tokenizer", "bpe", "_bpe", "chat_format",
-    "vocab.exporting", "vocab.importing", "vocab.known",
+    "vocab.exporting", "vocab.importing", "vocab.known", "vocab.live", "vocab.training",
+    "inspection.apart", "inspection.compression", "inspection.conversation",
+    "inspection.difference", "inspection.explained", "inspection.languages", "inspection.merges",
+    "inspection.nearest", "inspection.samples", "inspection.usage", "inspection.visible",
     "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
