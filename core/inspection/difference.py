@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +50,14 @@ def differing_stretches(explained: Sequence[Explained]) -> Stretches:
         UsageError: the texts are not the same.
     """
     data = _common_text(explained)
-    borders = [np.unique(np.concatenate((one.starts, one.ends))) for one in explained]
-    common = reduce(np.intersect1d, borders)
-    common = np.union1d(common, [0, len(data)])
+    is_common = np.ones(len(data) + 1, dtype=bool)
+    for one in explained:
+        is_border = np.zeros(len(data) + 1, dtype=bool)
+        is_border[one.starts] = True
+        is_border[one.ends] = True
+        is_common &= is_border
+    is_common[0] = is_common[-1] = True
+    common = np.flatnonzero(is_common).astype(np.int64)
     starts, ends = common[:-1], common[1:]
     counts = np.stack([_starting_in(one, starts, ends) for one in explained])
     most, fewest = counts.max(axis=0), counts.min(axis=0)
@@ -64,8 +68,9 @@ def differing_stretches(explained: Sequence[Explained]) -> Stretches:
 def tokens_per_line(explained: Sequence[Explained]) -> Lines:
     """Return how many tokens start in each line of one text; a line includes its line feed."""
     data = _common_text(explained)
-    breaks = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 0x0A) + 1
-    ends = np.union1d(breaks, [len(data)]).astype(np.int64) if data else np.zeros(0, np.int64)
+    is_end = np.frombuffer(data, dtype=np.uint8) == 0x0A
+    is_end[-1:] = True
+    ends = np.flatnonzero(is_end).astype(np.int64) + 1
     starts = np.concatenate(([0], ends[:-1])).astype(np.int64)[: len(ends)]
     counts = np.stack([_starting_in(one, starts, ends) for one in explained])
     return Lines(starts=starts, ends=ends, num_tokens=counts)

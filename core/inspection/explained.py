@@ -104,12 +104,11 @@ def explain_text(tokenizer: Tokenizer, text: str) -> Explained:
     starts = ends - lengths
     if len(ends) == 0 or ends[-1] == len(data):
         word_starts = np.concatenate(([0], word_ends[:-1]))[: len(word_ends)].astype(np.int64)
-        words = _words(starts, word_ends, len(data))
+        words = _words(ends, word_ends, len(data))
     else:
         word_starts, words = _words_with_gaps(starts, word_ends, split(text, tokenizer.pattern))
         starts = starts + _shift(word_starts, word_ends)[words]
         ends = starts + lengths
-    is_inside = _is_inside(data)
     return Explained(
         text=text,
         data=data,
@@ -119,7 +118,7 @@ def explain_text(tokenizer: Tokenizer, text: str) -> Explained:
         words=words,
         word_starts=word_starts,
         word_ends=word_ends,
-        cuts_character=is_inside[starts] | is_inside[ends],
+        cuts_character=_cuts_character(data, starts, ends),
     )
 
 
@@ -132,12 +131,12 @@ def whole_characters(text: str) -> str:
     return text
 
 
-def _words(starts: Offsets, word_ends: Offsets, num_bytes: int) -> Offsets:
-    """Return the index of the word of every token, int64 [n]."""
-    # Counting ends over the bytes is four times as fast as a search for every token.
+def _words(ends: Offsets, word_ends: Offsets, num_bytes: int) -> Offsets:
+    """Return the word of every token, int64 [n]: as many words have ended before it."""
     is_end = np.zeros(num_bytes + 1, dtype=bool)
     is_end[word_ends] = True
-    return np.cumsum(is_end, dtype=np.int64)[starts]
+    is_last = is_end[ends]
+    return np.cumsum(is_last, dtype=np.int64) - is_last
 
 
 def _words_with_gaps(
@@ -156,6 +155,13 @@ def _shift(word_starts: Offsets, word_ends: Offsets) -> Offsets:
     """Return the bytes that are left out before each word, int64 [w]."""
     lengths = word_ends - word_starts
     return word_starts - (np.cumsum(lengths) - lengths)
+
+
+def _cuts_character(data: bytes, starts: Offsets, ends: Offsets) -> Flags:
+    if data.isascii():
+        return np.zeros(len(starts), dtype=bool)
+    is_inside = _is_inside(data)
+    return is_inside[starts] | is_inside[ends]
 
 
 def _is_inside(data: bytes) -> Flags:
