@@ -258,3 +258,19 @@ def test_cells_count_what_a_terminal_draws() -> None:
     ]
     assert cells.cut("\u4f60\u597dabc", 4) == "\u4f60~"
     assert cells.grid(("a", "b"), [("\u4f60", "x"), ("y", "zzz")]) == "a   b\n\u4f60  x\ny   zzz"
+
+
+def test_endless_trees_are_cut_in_every_form(labcli: Labcli, tmp_path: Path) -> None:
+    doublings = [(97, 97)] + [(255 + k, 255 + k) for k in range(1, 16)]
+    chain = [(98, 98)] + [(256 + 16 + k, 98) for k in range(3000)]
+    path = tmp_path / "hostile.json"
+    Tokenizer([*doublings, *chain]).save(path)
+    for token_id in (271, 256 + 16 + 3000):
+        words = ("tok", "explain", "--id", str(token_id), "--tokenizer", str(path))
+        shown = labcli(*words)
+        assert len(shown.out.splitlines()) == 201
+        assert "too large to show" in shown.out
+        told = labcli(*words, "--json")
+        assert '"cut": true' in told.out
+        assert json.loads(told.out)["tree"]["id"] == token_id
+        assert len(told.out) < 20_000_000
