@@ -9,10 +9,9 @@ they do when encoding. Bad patterns and counts that do not fit raise ValueError.
 from collections.abc import Callable, Iterable
 from typing import Literal, final
 
-from typing_extensions import Buffer
-
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 __all__ = ["Trainer", "WordCounter", "split", "train", "train_words"]
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -44,7 +43,7 @@ SPLIT_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
 MAX_UINT16_IDS = 1 << 16
-# tiktoken's regex engine aborts on runs of about a million characters.
+# tiktoken's regex engine aborts on runs of about a million characters; ours says so, or is linear.
 MAX_SPLIT_CHARS = 100_000
 
 
@@ -219,20 +218,17 @@ class Tokenizer:
         return lengths
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text; a special token's name in it is plain text."""
+        """Return the ids of a text; a special token's name in it is plain text.
+
+        Raises:
+            UsageError: the split pattern cannot get through so long a text.
+        """
         if len(text) <= MAX_SPLIT_CHARS:
             return self._encoding.encode_ordinary(text)
-        ids: list[int] = []
-        for piece in _pieces(text):
-            ids += self._encoding.encode_ordinary(piece)
-        return ids
-
-    def encode_batch(self, texts: Sequence[str], num_threads: int = 1) -> list[list[int]]:
-        """Return the ids of each text, encoded by `num_threads` threads."""
-        if num_threads <= 1 or len(texts) < 2:
-            return [self.encode(text) for text in texts]
-        with ThreadPoolExecutor(num_threads) as pool:
-            return list(pool.map(self.encode, texts))
+        try:
+            return self.bulk.encode(text).tolist()
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Return the bytes that the ids stand for; special tokens as their written names."""
@@ -258,21 +254,3 @@ class Tokenizer:
             )
         except ValueError as error:
             raise Corrupt(f"the tokenizer's split pattern cannot be used: {error}") from None
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Yield `text` in parts of at most MAX_SPLIT_CHARS.
-
-    A line break followed by a character that is not white space always ends a word of
-    SPLIT_PATTERN, so cutting there changes no token. A text without such a place is cut anywhere.
-    """
-    start = 0
-    while len(text) - start > MAX_SPLIT_CHARS:
-        end = start + MAX_SPLIT_CHARS
-        cut = text.rfind("\n", start, end) + 1
-        while cut > start and text[cut].isspace():
-            cut = text.rfind("\n", start, cut - 1) + 1
-        end = cut if cut > start else end
-        yield text[start:end]
-        start = end
-    yield text[start:]

@@ -28,4 +28,7 @@ def read_conversations(path: Path) -> Iterator[dict[str, Any]]:
 def render_conversations(path: Path, tokenizer: Tokenizer) -> TokenSplit:
     """Return every conversation of a file as tokens with a loss mask."""
     rendered = (render(tokenizer, item["messages"]) for item in read_conversations(path))
-    return ragged((conversation.ids, conversation.mask) for conversation in rendered)
+    return ragged(
+        ((conversation.ids, conversation.mask) for conversation in rendered),
+        dtype=tokenizer.id_dtype,
+    )

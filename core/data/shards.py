@@ -119,12 +119,18 @@ def load_manifest(directory: Path, *, verify: bool = False) -> Manifest:
 
 def read_texts(directory: Path, split: str) -> Iterator[str]:
     """Yield the documents of a split, in the order of the shards."""
+    for texts in read_arrays(directory, split):
+        yield from texts.to_pylist()
+
+
+def read_arrays(directory: Path, split: str) -> Iterator[pa.StringArray]:
+    """Yield the documents of a split as Arrow arrays of some thousand, in the same order."""
     for shard in load_manifest(directory).shards:
         if shard.split != split:
             continue
         with pq.ParquetFile(directory / shard.name) as file:
             for group in range(file.num_row_groups):
-                yield from file.read_row_group(group, columns=["text"])["text"].to_pylist()
+                yield from file.read_row_group(group, columns=["text"])["text"].chunks
 
 
 def file_sha256(path: Path) -> str:

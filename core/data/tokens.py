@@ -11,21 +11,18 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from core.data.shards import Split, load_manifest, read_texts
+from core.data.shards import Split, load_manifest, read_arrays
 from core.tokenizer import Tokenizer
 from runs.errors import Corrupt
 from runs.events import Progress
 
-ENCODE_BATCH_DOCS = 512
 SPLITS: tuple[Split, ...] = ("train", "val")
-# Vocabularies end at 65,536, so two bytes hold every id.
-TokenArray = npt.NDArray[np.uint16]
+TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int64]
 
 
@@ -54,7 +51,10 @@ class TokenSplit:
         return ids, True if self.mask is None else self.mask[start : start + length]
 
 
-def ragged(documents: Iterable[tuple[Sequence[int], Sequence[int]]]) -> TokenSplit:
+def ragged(
+    documents: Iterable[tuple[Sequence[int], Sequence[int]]],
+    dtype: type[np.uint16] | type[np.uint32] = np.uint16,
+) -> TokenSplit:
     """Return documents given as (ids, loss mask) as one split in memory."""
     ids: list[int] = []
     mask: list[int] = []
@@ -64,7 +64,7 @@ def ragged(documents: Iterable[tuple[Sequence[int], Sequence[int]]]) -> TokenSpl
         mask.extend(counted)
         offsets.append(len(ids))
     return TokenSplit(
-        tokens=np.array(ids, dtype=np.uint16),
+        tokens=np.array(ids, dtype=dtype),
         offsets=np.array(offsets, dtype=np.int64),
         mask=np.array(mask, dtype=bool),
     )
@@ -101,18 +101,20 @@ def build_token_cache(corpus_dir: Path, tokenizer: Tokenizer) -> Iterator[Progre
 def _encode_split(
     corpus_dir: Path, tokenizer: Tokenizer, split: Split, directory: Path
 ) -> Iterator[int]:
-    texts = read_texts(corpus_dir, split)
-    offsets = [0]
+    offsets = [np.zeros(1, dtype=np.int64)]
+    num_tokens = 0
     with open(directory / f"{split}.tokens", "wb") as stream:
-        while batch := list(islice(texts, ENCODE_BATCH_DOCS)):
-            for ids in tokenizer.encode_batch(batch):
-                np.array([tokenizer.bos, *ids], dtype=np.uint16).tofile(stream)
-                offsets.append(offsets[-1] + len(ids) + 1)
-            yield len(batch)
+        for texts in read_arrays(corpus_dir, split):
+            ids, starts = tokenizer.bulk.encode_arrow(texts, prefix=tokenizer.bos)
+            ids.astype(tokenizer.id_dtype, copy=False).tofile(stream)
+            offsets.append(starts[1:] + num_tokens)
+            num_tokens += len(ids)
+            yield len(texts)
         stream.flush()
         os.fsync(stream.fileno())
-    np.save(directory / f"{split}.offsets.npy", np.array(offsets, dtype=np.int64))
-    meta = {"v": 1, "num_tokens": offsets[-1], "num_docs": len(offsets) - 1}
+    every = np.concatenate(offsets)
+    np.save(directory / f"{split}.offsets.npy", every)
+    meta = {"v": 1, "num_tokens": num_tokens, "num_docs": len(every) - 1}
     (directory / f"{split}.json").write_text(json.dumps(meta))
 
 
@@ -121,7 +123,9 @@ def open_token_cache(corpus_dir: Path, tokenizer: Tokenizer, split: Split) -> To
     directory = cache_dir(corpus_dir, tokenizer)
     path = directory / f"{split}.tokens"
     offsets = np.load(directory / f"{split}.offsets.npy", allow_pickle=False)
-    if path.stat().st_size != 2 * int(offsets[-1]):
+    dtype = np.dtype(tokenizer.id_dtype)
+    if path.stat().st_size != dtype.itemsize * int(offsets[-1]):
         raise Corrupt(f"token cache {directory} is damaged; delete that folder and run again")
-    tokens = np.memmap(path, dtype=np.uint16, mode="r") if offsets[-1] else np.zeros(0, np.uint16)
+    # An empty file cannot be mapped.
+    tokens = np.memmap(path, dtype=dtype, mode="r") if offsets[-1] else np.zeros(0, dtype)
     return TokenSplit(tokens=tokens, offsets=offsets)

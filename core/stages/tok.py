@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import pyarrow as pa
+
 from core._bpe import Trainer, WordCounter
 from core.bpe import NUM_BYTES
 from core.config import TokConfig
-from core.data.shards import load_manifest, read_texts
+from core.data.shards import load_manifest, read_arrays, read_texts
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import SPLIT_PATTERN, Tokenizer
 from runs.errors import StageFailed
 from runs.events import Alert, Artifact, End, Event, Note, Progress
 
-# Characters between two looks at `stop`: some 50 ms of counting on one core.
-BATCH_CHARS = 1_000_000
 # The merge loop tells its progress about this many times.
 NUM_MERGE_REPORTS = 50
 # Compression is measured on the first characters of a split: enough for three digits.
@@ -79,31 +79,18 @@ def _count(
 ) -> Iterator[Event]:
     shards = load_manifest(corpus_dir).shards
     total = min(max_chars, sum(shard.num_chars for shard in shards if shard.split == "train"))
-    for batch in _batches(read_texts(corpus_dir, "train")):
-        wants_more = _feed(counter, batch)
+    for texts in read_arrays(corpus_dir, "train"):
+        wants_more = _feed(counter, texts)
         yield Progress(done=counter.num_chars, total=total, unit="chars", label="counting words")
         if stop() or not wants_more:
             return
 
 
-def _feed(counter: WordCounter, batch: list[str]) -> bool:
+def _feed(counter: WordCounter, texts: pa.StringArray) -> bool:
     try:
-        return counter.feed(batch)
+        return counter.feed_arrow(texts)
     except ValueError as error:
         raise StageFailed(f"the corpus could not be split into words: {error}") from None
-
-
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    num_chars = 0
-    for text in texts:
-        batch.append(text)
-        num_chars += len(text)
-        if num_chars >= BATCH_CHARS:
-            yield batch
-            batch, num_chars = [], 0
-    if batch:
-        yield batch
 
 
 def _merge(trainer: Trainer, config: TokConfig, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -135,9 +122,21 @@ def _compression(tokenizer: Tokenizer, corpus_dir: Path) -> Mapping[str, float]:
     """Return UTF-8 bytes per token on the start of both splits; an empty split has no figure."""
     ratios = {}
     for split in ("train", "val"):
-        text = "".join(next(_batches(read_texts(corpus_dir, split)), []))[:MEASURED_CHARS]
-        num_tokens = len(tokenizer.encode(text))
+        text = _start(corpus_dir, split)
+        num_tokens = len(tokenizer.bulk.encode(text))
         if num_tokens:
             num_bytes = len(text.encode("utf-8", errors="replace"))
             ratios[f"bytes_per_token_{split}"] = round(num_bytes / num_tokens, 4)
     return ratios
+
+
+def _start(corpus_dir: Path, split: str) -> str:
+    """Return the first MEASURED_CHARS characters of a split."""
+    held: list[str] = []
+    room = MEASURED_CHARS
+    for text in read_texts(corpus_dir, split):
+        held.append(text[:room])
+        room -= len(held[-1])
+        if room == 0:
+            break
+    return "".join(held)

@@ -55,22 +55,15 @@ class Labcli:
     """core._bpe: Arrow in, one flat array out."""
 
     def __init__(self, job: Job, merges: Sequence[BytesPair]) -> None:
-        from core.tokenizer import Tokenizer
+        from core._bpe import Encoder
 
-        encoder = getattr(import_module("core._bpe"), "Encoder", None)
-        self._bulk: Any = encoder and encoder(tokens_of(merges), job.pattern)
-        self._tokenizer = Tokenizer.from_tokens(tokens_of(merges), pattern=job.pattern)
+        self._encoder = Encoder(tokens_of(merges), job.pattern)
 
     def encode(self, batch: Batch) -> Any:
-        if self._bulk is None:
-            return self._tokenizer.encode_batch(batch.texts)
-        return self._bulk.encode_arrow(batch.arrow, num_threads=1)
+        return self._encoder.encode_arrow(batch.arrow, num_threads=1)
 
     def ids(self, result: Any) -> Iterable[bytes]:
-        if self._bulk is None:
-            yield from map(_to_u32, result)
-        else:
-            yield result[0].astype("<u4", copy=False).tobytes()
+        yield result[0].astype("<u4", copy=False).tobytes()
 
 
 class Tiktoken:

@@ -105,17 +105,17 @@ def tokenizer(
     encoding one thread and the vocabulary that labcli learned. PEAK is the whole process, NET what
     it has above one that only reads the text.
     """
-    from labcli.bench.harvested import harvested_text
     from labcli.bench.table import render_rows
     from labcli.bench.text import copy_text
     from labcli.bench.tokenizer import Bench, measure_task
+    from labcli.harvested import harvested_corpus
 
     limit = parse_size(size)
     tasks: list[Task] = [task.value] if task else ["train", "encode"]
     selection = pick_tools(tool or [], tasks, pattern)
     for line in describe_left_out(selection):
         diagnostics.say(line)
-    source = corpus or harvested_text(home_of(ctx, home).data_dir)
+    source = corpus or harvested_corpus(home_of(ctx, home))
     with tempfile.TemporaryDirectory(prefix="labcli-bench-") as directory:
         text = copy_text(
             source,

@@ -50,7 +50,7 @@ def test_characters_are_of_the_same_kind_for_trainer_and_encoder(kind: str) -> N
 
 @settings(max_examples=30, deadline=None)
 @given(text=tricky_text)
-def test_a_long_text_is_cut_where_no_token_changes(text: str) -> None:
+def test_a_long_text_has_the_ids_that_tiktoken_gives_it(text: str) -> None:
     lines = "x \n" + text + "\nend of line\n"
     long = lines * (3 * MAX_SPLIT_CHARS // len(lines))
     assert TOKENIZER.encode(long) == TOKENIZER._encoding.encode_ordinary(long)
@@ -80,13 +80,6 @@ def test_special_tokens_decode_to_their_names_and_count_no_bytes() -> None:
     assert lengths[0x80] == 1
     ids = TOKENIZER.encode(SENTENCES[3])
     assert lengths[ids].sum() == len(SENTENCES[3].encode())
-
-
-def test_a_batch_is_encoded_in_order_by_any_number_of_threads() -> None:
-    texts = [f"{text} {index}" for index, text in enumerate(SENTENCES * 9)]
-    expected = [TOKENIZER.encode(text) for text in texts]
-    assert TOKENIZER.encode_batch(texts) == expected
-    assert TOKENIZER.encode_batch(texts, num_threads=3) == expected
 
 
 def test_bytes_that_are_no_utf8_decode_to_replacement_characters() -> None:
@@ -190,6 +183,11 @@ def test_a_damaged_file_is_corrupt(
 def test_a_pattern_that_does_not_compile_is_corrupt() -> None:
     with pytest.raises(Corrupt, match="pattern"):
         Tokenizer((), pattern="(").encode("x")
+
+
+def test_a_pattern_that_cannot_get_through_a_long_text_says_so() -> None:
+    with pytest.raises(UsageError, match="gave up on a text of 3000000 bytes"):
+        Tokenizer((), pattern=r"\s+(?!\S)|\s+|\S+").encode(" " * 3_000_000)
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.tok_input import FileOption, TextArgument, TokenizersOption, columns, read_text
+from labcli.tok.given import FileOption, TextArgument, TokenizersOption, columns, read_text
 from runs.errors import UsageError
 
 if TYPE_CHECKING:
     from core.inspection.explained import Explained
-    from labcli.tokenizer_refs import NamedTokenizer
+    from labcli.tok.refs import NamedTokenizer
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
@@ -45,7 +45,7 @@ def compare(
         raise UsageError("there is no text to compare on; give one, or --file FILE")
 
     from core.inspection.explained import explain_text
-    from labcli.tokenizer_refs import resolve_tokenizer
+    from labcli.tok.refs import resolve_tokenizer
 
     refs: list[str | None] = [*(tokenizer or [])]
     if len(refs) < 2:
@@ -63,23 +63,23 @@ def compare(
 
 def _show(named: list[NamedTokenizer], explained: list[Explained], limit: int) -> None:
     from core.inspection.difference import differing_stretches, tokens_per_line
-    from labcli import tok_compare
+    from labcli.tok import comparison
 
     width = columns()
-    names = tok_compare.distinct([entry.name for entry in named])
+    names = comparison.distinct([entry.name for entry in named])
     stretches = differing_stretches(explained)
     parts = [
-        tok_compare.counts_table(names, named, explained, width),
-        tok_compare.overlap_table(names, [entry.tokenizer for entry in named], width),
+        comparison.counts_table(names, named, explained, width),
+        comparison.overlap_table(names, [entry.tokenizer for entry in named], width),
     ]
     num_differing = len(stretches.starts)
     if num_differing == 0:
         parts.append("They cut this text at the same places.")
     else:
-        parts.append(tok_compare.differences_table(names, explained, stretches, limit, width))
+        parts.append(comparison.differences_table(names, explained, stretches, limit, width))
     lines = tokens_per_line(explained)
     if len(lines.starts) > 1 and lines.spread.any():
-        parts.append(tok_compare.lines_table(names, explained[0], lines, limit, width))
+        parts.append(comparison.lines_table(names, explained[0], lines, limit, width))
     emit("\n\n".join(parts))
     if num_differing > limit:
         diagnostics.say(f"{limit} of {num_differing:,} differences shown; --limit N shows more")
@@ -87,13 +87,13 @@ def _show(named: list[NamedTokenizer], explained: list[Explained], limit: int) -
 
 def _object(named: list[NamedTokenizer], explained: list[Explained], limit: int) -> dict[str, Any]:
     from core.inspection.difference import differing_stretches, tokens_per_line
-    from labcli import tok_compare
+    from labcli.tok import comparison
 
     stretches = differing_stretches(explained)
     return {
-        "tokenizers": tok_compare.counts_objects(named, explained),
-        "overlaps": tok_compare.overlap_objects(named),
+        "tokenizers": comparison.counts_objects(named, explained),
+        "overlaps": comparison.overlap_objects(named),
         "num_differences": len(stretches.starts),
-        "differences": tok_compare.difference_objects(explained, stretches, limit),
-        "lines": tok_compare.line_objects(explained[0], tokens_per_line(explained), limit),
+        "differences": comparison.difference_objects(explained, stretches, limit),
+        "lines": comparison.line_objects(explained[0], tokens_per_line(explained), limit),
     }

@@ -12,7 +12,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit_bytes, emit_json, emit_part
-from labcli.tok_input import TokenizerOption
+from labcli.tok.given import TokenizerOption
 from runs.errors import UsageError
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
@@ -43,7 +43,7 @@ def decode(
     home: HomeOption = None,
 ) -> None:
     """Turn token ids into text; special tokens come out as their names."""
-    from labcli.tokenizer_refs import resolve_tokenizer
+    from labcli.tok.refs import resolve_tokenizer
 
     if is_raw and json:
         raise UsageError("--bytes and --json exclude each other; give one of them")

@@ -12,7 +12,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit
-from labcli.tok_input import (
+from labcli.tok.given import (
     STDIN,
     FileOption,
     TextArgument,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.tokenizer import Tokenizer
-    from labcli.tokenizer_refs import NamedTokenizer
+    from labcli.tok.refs import NamedTokenizer
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 # A terminal is shown at most this much; whoever wants it all pipes it.
@@ -58,7 +58,7 @@ def encode(
 
     Without a text, stdin is read. Names of special tokens in the text are text like any other.
     """
-    from labcli.tokenizer_refs import resolve_tokenizer
+    from labcli.tok.refs import resolve_tokenizer
 
     if ids and json:
         raise UsageError("--ids and --json exclude each other; give one of them")
@@ -115,7 +115,7 @@ def _json(named: NamedTokenizer, text: str, ids: NDArray[np.unsignedinteger]) ->
 
 
 def _view(named: NamedTokenizer, text: str, ids: NDArray[np.unsignedinteger], width: int) -> str:
-    from labcli.tok_views import SEPARATOR, ribbon
+    from labcli.tok.views import SEPARATOR, ribbon
 
     # A line holds no more tokens than cells.
     shown = ids[: MAX_SHOWN_LINES * width].tolist()

@@ -12,13 +12,13 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.tok_input import TokenizersOption, columns
+from labcli.tok.given import TokenizersOption, columns
 from runs.errors import NotFound
 from runs.paths import LabHome
 
 if TYPE_CHECKING:
     from core.inspection.evaluation import Evaluation, TextSet
-    from labcli.tokenizer_refs import NamedTokenizer
+    from labcli.tok.refs import NamedTokenizer
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 KNOWN = ("gpt2", "cl100k_base", "o200k_base")
@@ -68,8 +68,8 @@ def evaluate_command(
     """
     from core.inspection.evaluation import evaluate
     from core.inspection.languages import BUILT_IN, load_languages
-    from labcli import tok_eval
-    from labcli.tokenizer_refs import resolve_tokenizer
+    from labcli.tok import evaluation
+    from labcli.tok.refs import resolve_tokenizer
 
     parallel = load_languages(languages or BUILT_IN)
     lab = home_of(ctx, home)
@@ -83,7 +83,7 @@ def evaluate_command(
             {
                 "texts": [{"name": one.name, **asdict(one.size)} for one in sets],
                 "tokenizers": [
-                    tok_eval.evaluation_object(entry.name, entry.source, entry.tokenizer, one)
+                    evaluation.evaluation_object(entry.name, entry.source, entry.tokenizer, one)
                     for entry, one in zip(named, found, strict=True)
                 ],
             }
@@ -93,16 +93,16 @@ def evaluate_command(
 
 
 def _text(named: list[NamedTokenizer], sets: list[TextSet], found: list[Evaluation]) -> str:
-    from labcli import tok_compare, tok_eval
+    from labcli.tok import comparison, evaluation
 
     width = columns()
-    names = tok_compare.distinct([entry.name for entry in named])
+    names = comparison.distinct([entry.name for entry in named])
     parts = [
-        tok_eval.vocabulary_table(names, found, width),
-        tok_eval.compression_table(names, found, sets, width),
-        tok_eval.use_table(names, found, sets[0].name, width),
-        tok_eval.language_table(names, found, width),
-        "\n".join(tok_eval.check_lines(names, [entry.tokenizer for entry in named], found)),
+        evaluation.vocabulary_table(names, found, width),
+        evaluation.compression_table(names, found, sets, width),
+        evaluation.use_table(names, found, sets[0].name, width),
+        evaluation.language_table(names, found, width),
+        "\n".join(evaluation.check_lines(names, [entry.tokenizer for entry in named], found)),
     ]
     return "\n\n".join(parts)
 
@@ -110,7 +110,7 @@ def _text(named: list[NamedTokenizer], sets: list[TextSet], found: list[Evaluati
 def _known(given: list[NamedTokenizer]) -> list[NamedTokenizer]:
     """Return the known vocabularies that are at hand and were not asked for already."""
     from core.vocab.known import search_known
-    from labcli.tokenizer_refs import NamedTokenizer
+    from labcli.tok.refs import NamedTokenizer
 
     wanted = [name for name in KNOWN if name not in {entry.name for entry in given}]
     search = search_known(wanted, os.environ)
@@ -126,7 +126,7 @@ def _text_sets(home: LabHome, ref: str | None) -> list[TextSet]:
     """Return the corpus, where there is one, and the built-in samples."""
     from core.inspection.evaluation import text_set
     from core.inspection.samples import load_samples
-    from labcli.tok_corpus import read_corpus
+    from labcli.tok.corpus import read_corpus
 
     sets = [text_set(sample.name, [sample.text]) for sample in load_samples()]
     try:

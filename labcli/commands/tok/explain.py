@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labcli.options import HomeOption, JsonOption, home_of
-from labcli.tok_input import FileOption, TextArgument, TokenizerOption, read_messages, read_text
+from labcli.tok.given import FileOption, TextArgument, TokenizerOption, read_messages, read_text
 from runs.errors import UsageError
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
@@ -83,16 +83,16 @@ def explain(
     messages = read_messages(conversation) if conversation is not None else None
     whole = read_text(text, file)
 
-    from labcli import tok_explain
-    from labcli.tokenizer_refs import resolve_tokenizer
+    from labcli.tok import explanation
+    from labcli.tok.refs import resolve_tokenizer
 
-    asked = tok_explain.Asked(
+    asked = explanation.Asked(
         has_steps=steps, num_near=near, limit=limit, has_boxes=box, is_json=json
     )
     named = resolve_tokenizer(home_of(ctx, home), tokenizer)
     if messages is not None:
-        tok_explain.show_conversation(named, messages, asked)
+        explanation.show_conversation(named, messages, asked)
     elif id_ is not None:
-        tok_explain.show_id(named, id_, asked)
+        explanation.show_id(named, id_, asked)
     elif whole is not None:
-        tok_explain.show_text(named, whole, token, asked)
+        explanation.show_text(named, whole, token, asked)

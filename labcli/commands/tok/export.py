@@ -12,7 +12,7 @@ from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import size
-from labcli.tok_output import ForceOption, write_files
+from labcli.tok.written import ForceOption, write_files
 
 if TYPE_CHECKING:
     from core.tokenizer import Tokenizer
@@ -55,7 +55,7 @@ def export(
     home: HomeOption = None,
 ) -> None:
     """Write a tokenizer for another tool, which then gives the same ids."""
-    from labcli.tokenizer_refs import resolve_tokenizer
+    from labcli.tok.refs import resolve_tokenizer
 
     named = resolve_tokenizer(home_of(ctx, home), tokenizer)
     files = _files(named.tokenizer, form, out.expanduser())

@@ -10,7 +10,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.tok_output import ForceOption, save_tokenizer
+from labcli.tok.written import ForceOption, save_tokenizer
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
@@ -62,7 +62,7 @@ def import_(
     """
     from core.vocab.importing import load_vocabulary
     from core.vocab.patterns import pattern_label
-    from labcli.tokenizer_refs import saved_path
+    from labcli.tok.refs import saved_path
 
     target = saved_path(home_of(ctx, home), name)
     found = load_vocabulary(path.expanduser(), form=form, pattern=pattern)

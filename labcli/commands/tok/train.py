@@ -13,7 +13,7 @@ from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import seconds, size
-from labcli.tok_output import ForceOption, save_tokenizer
+from labcli.tok.written import ForceOption, save_tokenizer
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 
@@ -125,7 +125,7 @@ def train(
 
 
 def _target(lab: LabHome, name: str | None, out: Path | None, default: str) -> Path:
-    from labcli.tokenizer_refs import saved_path
+    from labcli.tok.refs import saved_path
 
     if name is not None and out is not None:
         raise UsageError("give --name or --out, not both")

@@ -14,10 +14,10 @@ from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
 from labcli.cells import cut, grid
 from labcli.tables import ABSENT, figure, percent
-from labcli.tok_views import SEPARATOR
+from labcli.tok.views import SEPARATOR
 
 if TYPE_CHECKING:
-    from labcli.tokenizer_refs import NamedTokenizer
+    from labcli.tok.refs import NamedTokenizer
 
 MAX_NAME_CELLS = 16
 MAX_STRETCH_CELLS = 28

@@ -1,4 +1,4 @@
-"""The readable forms of tokens, trees, merges and reasons. Pure functions; labcli/tok_json.py
+"""The readable forms of tokens, trees, merges and reasons. Pure functions; labcli/tok/objects.py
 holds what --json shows of the same things.
 
 Every text that is shown goes through `visible`, so what a user pastes cannot drive the terminal.

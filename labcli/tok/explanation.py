@@ -13,11 +13,13 @@ from core.inspection.conversation import conversation_tokens
 from core.inspection.explained import Explained, explain_text
 from core.inspection.merges import merge_tree
 from core.inspection.nearest import NearToken, nearest_tokens
-from labcli import diagnostics, tok_json
+from labcli import diagnostics
 from labcli.cells import cut
 from labcli.output import emit, emit_json
-from labcli.tok_input import columns, is_coloured
-from labcli.tok_views import (
+from labcli.tok import objects
+from labcli.tok.given import columns, is_coloured
+from labcli.tok.refs import NamedTokenizer
+from labcli.tok.views import (
     apart_text,
     brief,
     conversation_table,
@@ -30,7 +32,6 @@ from labcli.tok_views import (
     token_table,
     tree_lines,
 )
-from labcli.tokenizer_refs import NamedTokenizer
 from runs.errors import UsageError
 from tui.environment import read_environment
 from tui.glyphs import ASCII_TREE, UNICODE_TREE, TreeGlyphs
@@ -78,23 +79,23 @@ def show_text(named: NamedTokenizer, text: str, index: int | None, asked: Asked)
 def _write_text_json(
     named: NamedTokenizer, explained: Explained, index: int | None, asked: Asked
 ) -> None:
-    body = tok_json.text_object(named.name, named.source, named.tokenizer, explained)
+    body = objects.text_object(named.name, named.source, named.tokenizer, explained)
     is_detailed = index is not None or explained.num_tokens <= MAX_DETAILED_TOKENS
     if is_detailed:
         wanted = range(explained.num_tokens) if index is None else (index,)
         body["text"] = explained.text if index is None else None
         body["tokens"] = [
-            tok_json.token_object(named.tokenizer, explained, number) for number in wanted
+            objects.token_object(named.tokenizer, explained, number) for number in wanted
         ]
     else:
-        body |= tok_json.arrays_object(explained)
+        body |= objects.arrays_object(explained)
     if asked.has_steps:
         body["words"] = [
-            tok_json.steps_object(named.tokenizer, word) for word in _words(explained, index)
+            objects.steps_object(named.tokenizer, word) for word in _words(explained, index)
         ]
     if asked.num_near:
         data = explained.data if index is None else explained.token(index)
-        body["near"] = tok_json.near_objects(_near(named, data, asked))
+        body["near"] = objects.near_objects(_near(named, data, asked))
     if is_detailed:
         emit_json(body)
     else:
@@ -163,13 +164,13 @@ def show_id(named: NamedTokenizer, token_id: int, asked: Asked) -> None:
         body: dict[str, Any] = {
             "tokenizer": named.name,
             "source": named.source,
-            **tok_json.bytes_object(token_id, data),
-            "tree": tok_json.tree_object(merge_tree(named.tokenizer, token_id)),
+            **objects.bytes_object(token_id, data),
+            "tree": objects.tree_object(merge_tree(named.tokenizer, token_id)),
         }
         if asked.has_steps:
-            body["words"] = [tok_json.steps_object(named.tokenizer, data)]
+            body["words"] = [objects.steps_object(named.tokenizer, data)]
         if asked.num_near:
-            body["near"] = tok_json.near_objects(near)
+            body["near"] = objects.near_objects(near)
         emit_json(body)
         return
     parts = [_tree(named, token_id, asked, always=True)]
@@ -184,7 +185,7 @@ def show_conversation(named: NamedTokenizer, messages: list[dict[str, Any]], ask
     """Write a conversation as training sees it."""
     rows = conversation_tokens(named.tokenizer, messages)
     if asked.is_json:
-        emit_json(tok_json.conversation_object(named.name, rows))
+        emit_json(objects.conversation_object(named.name, rows))
         return
     num_learnt = sum(row.mask for row in rows)
     emit(
