@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from labcli.app import COMMANDS, app
-from labcli.lazy import load
+from labcli.lazy import Entry, LazyGroup, load
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -37,8 +37,10 @@ def find_command(words: list[str]) -> tuple[Any, list[str]]:
     assert words[0] in COMMANDS, f"no command {words[0]!r}"
     command, words = load(COMMANDS[words[0]]), words[1:]
     while isinstance(command, TyperGroup) and words:
-        assert words[0] in command.commands, f"no command {words[0]!r}"
-        command, words = command.commands[words[0]], words[1:]
+        inner = command.table if isinstance(command, LazyGroup) else command.commands
+        assert words[0] in inner, f"no command {words[0]!r}"
+        entry = inner[words[0]]
+        command, words = load(entry) if isinstance(entry, Entry) else entry, words[1:]
     return command, words
 
 
