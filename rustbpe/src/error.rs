@@ -11,6 +11,12 @@ pub enum Error {
     Split { num_bytes: usize, reason: String },
     /// Bytes that are not UTF-8, in one of many rows or in the only document.
     Utf8 { row: Option<usize>, offset: usize },
+    /// A vocabulary must hold every byte.
+    MissingByte(u8),
+    /// Two ids have the same bytes.
+    DuplicateToken { first: usize, second: usize },
+    /// More tokens than the pair table can number.
+    TooManyTokens(usize),
     /// The caller asked to stop.
     Stopped,
     /// More merges than ids.
@@ -41,6 +47,18 @@ impl fmt::Display for Error {
                 )
             }
             Self::Stopped => write!(out, "stopped before the end"),
+            Self::MissingByte(byte) => write!(
+                out,
+                "no token is the byte {byte:#04x} alone; a vocabulary needs all 256"
+            ),
+            Self::DuplicateToken { first, second } => {
+                write!(out, "tokens {first} and {second} have the same bytes")
+            }
+            Self::TooManyTokens(count) => write!(
+                out,
+                "{count} tokens are too many to encode with; at most {} fit",
+                crate::vocab::MAX_TOKENS
+            ),
             Self::TooManyMerges(count) => write!(out, "{count} merges do not fit 32-bit ids"),
             Self::TooManyWords(count) => {
                 write!(out, "{count} distinct words are too many; lower max_chars")

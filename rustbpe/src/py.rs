@@ -4,6 +4,7 @@
 
 mod buffer;
 mod count;
+mod encode;
 mod text;
 mod train;
 
@@ -21,6 +22,7 @@ impl From<Error> for PyErr {
 #[pymodule]
 fn _bpe(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<count::PyCounter>()?;
+    module.add_class::<encode::PyEncoder>()?;
     module.add_class::<train::PyTrainer>()?;
     module.add_function(wrap_pyfunction!(train::train, module)?)?;
     module.add_function(wrap_pyfunction!(train::train_words, module)?)?;
