@@ -13,9 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-import numpy as np
-from numpy.typing import NDArray
-
 __all__ = ["Encoder", "Trainer", "WordCounter", "split", "train", "train_words"]
 
 @final

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.chat_format import render
 from core.data.tokens import TokenSplit, ragged
 from core.tokenizer import Tokenizer
@@ -30,5 +32,5 @@ def render_conversations(path: Path, tokenizer: Tokenizer) -> TokenSplit:
     rendered = (render(tokenizer, item["messages"]) for item in read_conversations(path))
     return ragged(
         ((conversation.ids, conversation.mask) for conversation in rendered),
-        dtype=tokenizer.id_dtype,
+        is_wide=tokenizer.id_dtype is np.uint32,
     )

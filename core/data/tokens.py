@@ -53,9 +53,10 @@ class TokenSplit:
 
 def ragged(
     documents: Iterable[tuple[Sequence[int], Sequence[int]]],
-    dtype: type[np.uint16] | type[np.uint32] = np.uint16,
+    *,
+    is_wide: bool = False,
 ) -> TokenSplit:
-    """Return documents given as (ids, loss mask) as one split in memory."""
+    """Return documents given as (ids, loss mask) as one split in memory; wide ids take 32 bits."""
     ids: list[int] = []
     mask: list[int] = []
     offsets = [0]
@@ -64,7 +65,7 @@ def ragged(
         mask.extend(counted)
         offsets.append(len(ids))
     return TokenSplit(
-        tokens=np.array(ids, dtype=dtype),
+        tokens=np.array(ids, dtype=np.uint32) if is_wide else np.array(ids, dtype=np.uint16),
         offsets=np.array(offsets, dtype=np.int64),
         mask=np.array(mask, dtype=bool),
     )
