@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +42,9 @@ app = typer.Typer(
 def _show_version(is_asked: bool) -> None:
     if not is_asked:
         return
+    # A quarter of the time of --help, which does not need it.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         number = version("labcli")
     except PackageNotFoundError:
