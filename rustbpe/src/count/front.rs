@@ -3,7 +3,7 @@
 use super::hash::{Key, hash_long};
 use super::long::LongTable;
 use super::shard::{Shards, inner};
-use super::short::FixedTable;
+use super::short::{BATCH, FixedTable};
 
 /// Long words in a front before they are flushed, together with the short ones half of a
 /// megabyte: a core's own cache has one or two.
@@ -15,6 +15,9 @@ const MIN_HUGE: usize = 4096;
 /// Words counted by one thread.
 pub(super) struct Front {
     short: FixedTable,
+    /// Short words that are not in the table yet.
+    pending: [Key; BATCH],
+    num_pending: usize,
     long: LongTable,
 }
 
@@ -22,6 +25,8 @@ impl Front {
     pub fn new() -> Self {
         Self {
             short: FixedTable::new(),
+            pending: [Key::EMPTY; BATCH],
+            num_pending: 0,
             long: LongTable::default(),
         }
     }
@@ -31,8 +36,13 @@ impl Front {
     pub fn add(&mut self, text: &[u8], start: usize, end: usize, shards: &Shards<'_>) {
         match Key::new(text, start, end) {
             Some(key) => {
-                if self.short.add(key) {
-                    self.flush_short(shards);
+                self.pending[self.num_pending % BATCH] = key;
+                self.num_pending += 1;
+                if self.num_pending == BATCH {
+                    self.num_pending = 0;
+                    if self.short.add_all(&self.pending) {
+                        self.flush_short(shards);
+                    }
                 }
             }
             None => self.add_long(&text[start..end], shards),
@@ -54,6 +64,10 @@ impl Front {
 
     /// Moves everything to the shards.
     pub fn flush(&mut self, shards: &Shards<'_>) {
+        for key in &self.pending[..self.num_pending] {
+            self.short.add(*key);
+        }
+        self.num_pending = 0;
         self.flush_short(shards);
         self.flush_long(shards);
     }
@@ -64,15 +78,15 @@ impl Front {
     #[inline(never)]
     fn flush_short(&mut self, shards: &Shards<'_>) {
         let mut slots = self.short.drain().peekable();
-        while let Some(first) = slots.peek() {
-            let first_hash = first.key().hash();
-            let mut shard = shards.of(first_hash);
-            while let Some(slot) =
-                slots.next_if(|slot| Shards::is_same(slot.key().hash(), first_hash))
-            {
-                let hash = slot.key().hash();
-                shard.short.add(slot.key(), inner(hash), slot.count());
+        let mut group = Vec::new();
+        while let Some(first) = slots.next() {
+            let hash = first.key().hash();
+            group.push(first);
+            while let Some(slot) = slots.next_if(|slot| Shards::is_same(slot.key().hash(), hash)) {
+                group.push(slot);
             }
+            shards.of(hash).short.add_all(&group);
+            group.clear();
         }
     }
 

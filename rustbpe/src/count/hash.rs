@@ -24,6 +24,9 @@ const KEEP: [u128; MAX_SHORT + 1] = {
 pub(super) struct Key(u128);
 
 impl Key {
+    /// No word.
+    pub const EMPTY: Self = Self(0);
+
     /// Reads the word `text[start..end]`, if it is short.
     #[inline]
     pub fn new(text: &[u8], start: usize, end: usize) -> Option<Self> {

@@ -1,6 +1,10 @@
 //! Tables of words of up to 15 bytes, the words being in the slots.
 
 use super::hash::{Key, MAX_SHORT, place};
+use super::shard::inner;
+
+/// Words that are looked up together.
+pub(super) const BATCH: usize = 64;
 
 /// A word and its count; an empty slot is all zeros.
 #[derive(Clone, Copy)]
@@ -33,11 +37,6 @@ impl Slot {
         Key::from_bytes(self.key)
     }
 
-    #[inline]
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
     fn word(&self) -> &[u8] {
         &self.key[..usize::from(self.key[MAX_SHORT])]
     }
@@ -50,7 +49,7 @@ pub(super) struct FixedTable {
 }
 
 impl FixedTable {
-    const BITS: u32 = 15;
+    const BITS: u32 = 16;
     const NUM_SLOTS: usize = 1 << Self::BITS;
     /// More words than this make the probes long.
     const MAX_LEN: usize = Self::NUM_SLOTS * 5 / 8;
@@ -64,24 +63,49 @@ impl FixedTable {
         }
     }
 
-    /// Counts one more occurrence; returns whether the table is full, which is to be flushed then.
-    #[inline]
-    #[allow(clippy::cast_possible_truncation)]
-    pub fn add(&mut self, key: Key) -> bool {
-        let mut at = (key.hash() >> (64 - Self::BITS)) as usize;
+    /// Counts one more occurrence of each key; returns whether the table is full, which is to be
+    /// drained then.
+    #[inline(never)]
+    pub fn add_all(&mut self, keys: &[Key; BATCH]) -> bool {
+        // Most words are where they belong. Counting those without a branch spares the processor
+        // its wrong guesses about the others.
+        let mut missed = [Key::EMPTY; BATCH];
+        let mut num_missed = 0;
+        for &key in keys {
+            let slot = &mut self.slots[Self::place(key)];
+            let is_hit = slot.key() == key;
+            slot.count += u64::from(is_hit);
+            missed[num_missed % BATCH] = key;
+            num_missed += usize::from(!is_hit);
+        }
+        for &key in missed.iter().take(num_missed) {
+            self.add(key);
+        }
+        self.len >= Self::MAX_LEN
+    }
+
+    /// Counts one more occurrence.
+    pub fn add(&mut self, key: Key) {
+        let mut at = Self::place(key);
         loop {
             let slot = &mut self.slots[at % Self::NUM_SLOTS];
             if slot.key() == key {
                 slot.count += 1;
-                return false;
+                return;
             }
             if slot.is_empty() {
                 *slot = Slot::new(key, 1);
                 self.len += 1;
-                return self.len >= Self::MAX_LEN;
+                return;
             }
             at += 1;
         }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn place(key: Key) -> usize {
+        (key.hash() >> (64 - Self::BITS)) as usize % Self::NUM_SLOTS
     }
 
     /// Yields every word, roughly by its hash, and leaves the table empty.
@@ -103,6 +127,14 @@ impl FixedTable {
     }
 }
 
+const MISS: usize = usize::MAX;
+
+/// Where a word belongs in a growing table.
+#[inline]
+fn place_of(key: Key, num_slots: usize) -> usize {
+    place(inner(key.hash()), num_slots)
+}
+
 /// A table that grows.
 #[derive(Default)]
 pub(super) struct ShortTable {
@@ -111,24 +143,48 @@ pub(super) struct ShortTable {
 }
 
 impl ShortTable {
-    /// Counts `count` more occurrences; of the hash, all bits should differ between words.
-    pub fn add(&mut self, key: Key, hash: u64, count: u64) {
+    /// Adds the counts of other slots.
+    pub fn add_all(&mut self, others: &[Slot]) {
         // Growth by a quarter keeps the slots at least two thirds full.
-        if self.len * 6 >= self.slots.len() * 5 {
+        while (self.len + others.len()) * 6 > self.slots.len() * 5 {
             self.grow();
         }
-        let at = self.find(key, hash);
+        // All places are looked at before any is changed, so that the memory is asked for many of
+        // them at a time; nearly all are right at the first look.
+        let mut places = [0; BATCH];
+        for others in others.chunks(BATCH) {
+            for (place, other) in places.iter_mut().zip(others) {
+                let at = place_of(other.key(), self.slots.len());
+                *place = if self.slots[at].key == other.key {
+                    at
+                } else {
+                    MISS
+                };
+            }
+            for (place, other) in places.iter().zip(others) {
+                if *place == MISS {
+                    self.add(other);
+                } else {
+                    self.slots[*place].count += other.count;
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Slot) {
+        let at = self.find(other.key());
         let slot = &mut self.slots[at];
         if slot.is_empty() {
-            *slot = Slot::new(key, 0);
+            *slot = *other;
             self.len += 1;
+        } else {
+            slot.count += other.count;
         }
-        slot.count += count;
     }
 
     /// Returns where the word is or belongs.
-    fn find(&self, key: Key, hash: u64) -> usize {
-        let mut at = place(hash, self.slots.len());
+    fn find(&self, key: Key) -> usize {
+        let mut at = place_of(key, self.slots.len());
         loop {
             let slot = &self.slots[at];
             if slot.key() == key || slot.is_empty() {
@@ -145,7 +201,7 @@ impl ShortTable {
         let num_slots = self.slots.len() / 4 * 5 + 32;
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; num_slots]);
         for slot in old.into_iter().filter(|slot| !slot.is_empty()) {
-            let at = self.find(slot.key(), super::shard::inner(slot.key().hash()));
+            let at = self.find(slot.key());
             self.slots[at] = slot;
         }
     }
