@@ -117,6 +117,24 @@ pub(super) fn is_start(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|byte| byte & 0xC0 != 0x80)
 }
 
+/// Characters to walk between two calls of `num_repeats`.
+pub(super) const STRIDE: usize = 64;
+
+/// Returns how many times, at least, the ASCII character before `at` is repeated from there on.
+///
+/// Rules and logos run for megabytes in some texts; comparing bytes skips them in no time.
+pub(super) fn num_repeats(text: &[u8], at: usize) -> usize {
+    let Some((before, tail)) = text.split_at_checked(at) else {
+        return 0;
+    };
+    let Some(&byte) = before.last().filter(|byte| byte.is_ascii()) else {
+        return 0;
+    };
+    let blocks = tail.as_chunks::<STRIDE>().0.iter();
+    let equal = blocks.take_while(|block| **block == [byte; STRIDE]);
+    equal.count() * STRIDE
+}
+
 #[inline]
 fn decode(text: &[u8], at: usize, lead: u8) -> (usize, usize) {
     let part = |offset: usize| {

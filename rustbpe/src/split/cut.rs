@@ -1,6 +1,6 @@
 //! Places in a long text where a word of a known pattern is sure to start.
 
-use super::class::{Class, Classes, is_start};
+use super::class::{Class, Classes, STRIDE, is_start, num_repeats};
 
 /// How far back from the wanted place to look before looking ahead.
 const BACK: usize = 4096;
@@ -31,12 +31,18 @@ impl Cuts {
         let ahead = (wanted..text.len()).find(|&at| is_start(text, at));
         let mut at = ahead.unwrap_or(text.len());
         let mut before = self.classes.before(text, at);
+        let mut num_steps = 0;
         while let Some((after, end)) = self.classes.at(text, at) {
             if before.is_some_and(|before| self.parts(before, after)) {
                 break;
             }
             before = Some(after);
             at = end;
+            num_steps += 1;
+            if num_steps % STRIDE == 0 {
+                // Two equal characters are never cut apart.
+                at += num_repeats(text, at);
+            }
         }
         at
     }

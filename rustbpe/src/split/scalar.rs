@@ -1,6 +1,6 @@
 //! The known patterns, one word at a time: the whole truth about each, and the slow path.
 
-use super::class::{Class, Classes};
+use super::class::{Class, Classes, STRIDE, num_repeats};
 use super::cut::Cuts;
 
 /// Where the words of a pattern end and start.
@@ -118,11 +118,16 @@ impl Rules for Gpt2 {
 
 /// The end of the characters of `class` from `at` on.
 fn run_end(classes: &Classes, text: &[u8], mut at: usize, class: Class) -> usize {
+    let mut num_steps = 0;
     while let Some((found, end)) = classes.at(text, at) {
         if found != class {
             break;
         }
         at = end;
+        num_steps += 1;
+        if num_steps % STRIDE == 0 {
+            at += num_repeats(text, at);
+        }
     }
     at
 }
@@ -143,14 +148,24 @@ impl White {
             end: start,
             newline_end: None,
         };
+        let mut num_steps = 0;
         while let Some((class, end)) = classes.at(text, run.end) {
             if !class.is_white() {
                 break;
             }
-            run.last = run.end;
-            run.end = end;
+            num_steps += 1;
+            let num_more = match num_steps % STRIDE {
+                0 => num_repeats(text, end),
+                _ => 0,
+            };
+            run.last = if num_more == 0 {
+                run.end
+            } else {
+                end + num_more - 1
+            };
+            run.end = end + num_more;
             if class == Class::Newline {
-                run.newline_end = Some(end);
+                run.newline_end = Some(run.end);
             }
         }
         run

@@ -77,7 +77,7 @@ fn random_text(numbers: &mut Numbers, num_parts: usize) -> String {
         .collect();
     for _ in 0..num_parts {
         let part = kinds[numbers.below(kinds.len())];
-        let num_times = [1, 1, 1, 2, 3, 1 + numbers.below(70)][numbers.below(6)];
+        let num_times = [1, 1, 1, 2, 3, 1 + numbers.below(300)][numbers.below(6)];
         text.extend(std::iter::repeat_n(part, num_times));
     }
     text
