@@ -15,7 +15,7 @@ use super::worker::Worker;
 use crate::error::Error;
 
 /// Between two questions: a person notices a tenth of a second.
-const POLL: Duration = Duration::from_millis(40);
+const POLL: Duration = Duration::from_millis(20);
 
 pub(super) struct Team<'a, T: Id> {
     pub(super) pool: &'a Mutex<Vec<Worker<T>>>,

@@ -108,20 +108,20 @@ pub(super) fn merge_long<Q: Queue>(
     out: &mut Vec<Rank>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let mut parts = Parts::new(vocab, piece);
+    let mut parts = Parts::new(vocab, piece.len());
     let mut queue = Q::default();
-    for (at, two) in piece.windows(2).enumerate() {
-        if at.is_multiple_of(STEPS_PER_LOOK) && stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
+    let mut last = None;
+    for (at, byte) in piece.iter().enumerate() {
+        look(at, stop)?;
+        parts.push(*byte);
+        if let Some(last) = last.replace(*byte) {
+            queue.push(vocab.byte_pair(last, *byte), at - 1);
         }
-        queue.push(vocab.byte_pair(two[0], two[1]), at);
     }
-    let mut num_steps: usize = 0;
+    let mut num_steps = 0;
     while let Some((made, at)) = queue.pop() {
+        look(num_steps, stop)?;
         num_steps += 1;
-        if num_steps.is_multiple_of(STEPS_PER_LOOK) && stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
-        }
         let Some(end) = parts.join(made, at) else {
             continue;
         };
@@ -136,6 +136,15 @@ pub(super) fn merge_long<Q: Queue>(
     Ok(())
 }
 
+/// Returns an error in some steps, when asked to stop.
+#[inline]
+fn look(num_steps: usize, stop: &AtomicBool) -> Result<(), Error> {
+    if num_steps.is_multiple_of(STEPS_PER_LOOK) && stop.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
+    Ok(())
+}
+
 /// The parts of a long piece, in five bytes for every byte of it.
 struct Parts<'v> {
     vocab: &'v Vocab,
@@ -145,12 +154,17 @@ struct Parts<'v> {
 }
 
 impl<'v> Parts<'v> {
-    fn new(vocab: &'v Vocab, piece: &[u8]) -> Self {
+    fn new(vocab: &'v Vocab, num_bytes: usize) -> Self {
         Self {
             vocab,
-            ids: piece.iter().map(|byte| vocab.byte(*byte)).collect(),
-            is_start: vec![true; piece.len()],
+            ids: Vec::with_capacity(num_bytes),
+            is_start: Vec::with_capacity(num_bytes),
         }
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.ids.push(self.vocab.byte(byte));
+        self.is_start.push(true);
     }
 
     /// Makes `made` of the two parts at `at` and returns its end, unless they have changed since.
