@@ -1,82 +1,16 @@
-"""The command tree's root and the console script. Loads no command before it is called."""
+"""The console script. Help is there at once: only another command loads the command tree."""
 
 from __future__ import annotations
 
-import os
+import contextlib
+import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
 
-import typer
-from typer.main import get_command
+from labcli.output import OutputClosedError, emit
+from labcli.root import MIN_TERMINAL_COLUMNS, help_text
 
-from labcli import diagnostics
-from labcli.lazy import Entry, lazy_group
-from labcli.options import Session
-from labcli.output import OutputClosedError, discard_stdout, emit
-from runs.errors import ExitCode, LabError
-
-COMMANDS = {
-    "run": Entry("labcli.commands.run:app", "Train: run a recipe, or one stage of it."),
-    "runs": Entry("labcli.commands.runs:app", "List, inspect, follow, stop and resume runs."),
-    "tok": Entry("labcli.commands.tok.app:app", "Train, compare and look inside tokenizers."),
-    "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
-    "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
-    "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
-}
-EPILOG = (
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 busy, 5 corrupt, 130 interrupted. "
-    "stdout carries data, stderr everything else."
-)
-
-app = typer.Typer(
-    cls=lazy_group(COMMANDS),
-    rich_markup_mode=None,
-    add_completion=False,
-    epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(is_asked: bool) -> None:
-    if not is_asked:
-        return
-    # A quarter of the time of --help, which does not need it.
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("labcli")
-    except PackageNotFoundError:
-        number = "(a checkout that is not installed)"
-    emit(f"labcli {number}")
-    raise typer.Exit
-
-
-@app.callback()
-def root(
-    ctx: typer.Context,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Use this lab home instead of $LABCLI_HOME or ~/.labcli.",
-            show_default=False,
-        ),
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show the traceback of an error (any position).")
-    ] = False,
-    show_version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
-    ] = False,
-) -> None:
-    """Train a small language model from raw text to chat, and keep track of every run.
-
-    Start with: labcli run speedrun
-    """
-    ctx.obj = Session(home=home)
+ROOT_HELP: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,55 +20,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run_command(argv: Sequence[str]) -> int:
     """Return the exit code of one command line; every error becomes one line on stderr."""
-    args, is_verbose = _split_verbose(argv)
-    try:
-        _refuse_windows()
-        code = int(_invoke(args) or 0)
-        sys.stdout.flush()
-        return code
-    except OutputClosedError:
-        return ExitCode.OK
-    except BrokenPipeError:
-        discard_stdout()
-        return ExitCode.OK
-    except (KeyboardInterrupt, typer.Abort):
-        return ExitCode.INTERRUPTED
-    except typer.TyperException as problem:
-        diagnostics.error(f"{problem.format_message()} {_help_hint(problem)}")
-        return ExitCode.USAGE
-    except LabError as problem:
-        if is_verbose:
-            diagnostics.show_traceback(problem)
-        diagnostics.error(str(problem))
-        return problem.exit_code
-    except Exception as problem:
-        if is_verbose:
-            diagnostics.show_traceback(problem)
-        hint = "" if is_verbose else "; run again with --verbose for the traceback"
-        diagnostics.error(f"{type(problem).__name__}: {problem}{hint}")
-        return ExitCode.FAILED
+    columns = shutil.get_terminal_size().columns
+    if list(argv) in ROOT_HELP and columns >= MIN_TERMINAL_COLUMNS:
+        return _show_help(columns)
+    from labcli import tree
+
+    return tree.run_command(argv)
 
 
-def _invoke(args: list[str]) -> Any:
-    return get_command(app).main(args, prog_name="labcli", standalone_mode=False)
-
-
-def _split_verbose(argv: Sequence[str]) -> tuple[list[str], bool]:
-    # Taken out here because a user adds it where the cursor is: at the end of the line.
-    end = list(argv).index("--") if "--" in argv else len(argv)
-    args = [word for word in argv[:end] if word != "--verbose"]
-    is_verbose = len(args) < end or os.environ.get("LABCLI_VERBOSE", "") not in ("", "0")
-    return [*args, *argv[end:]], is_verbose
-
-
-def _refuse_windows() -> None:
-    if os.name == "nt":
-        raise LabError("labcli runs on Linux and macOS; on Windows, use it inside WSL")
-
-
-def _help_hint(problem: typer.TyperException) -> str:
-    context = getattr(problem, "ctx", None)
-    return f"(see '{context.command_path} --help')" if context is not None else ""
+def _show_help(columns: int) -> int:
+    with contextlib.suppress(OutputClosedError):
+        emit(help_text(columns))
+    return 0
 
 
 if __name__ == "__main__":

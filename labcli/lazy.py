@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from labcli.root import Entry
 from runs.errors import UsageError, nearest
-
-
-class Entry(NamedTuple):
-    """Where a command lives, and the line that help shows for it."""
-
-    target: str
-    summary: str
 
 
 class Group(TyperGroup):

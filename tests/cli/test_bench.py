@@ -277,7 +277,14 @@ def test_interrupted_benchmark_leaves_no_process(
         pytest.skip("only Linux tells a worker that its parent was killed")
     words = [sys.executable, "-P", "-m", "labcli.app", *quick(corpus), "--rounds", "1000"]
     env = {**os.environ, "LABCLI_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
-    started = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    started = subprocess.Popen(
+        words,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell without job control starts its background jobs with Ctrl-C switched off.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     workers = wait_for_workers(started.pid)
     started.send_signal(number)
     started.communicate(timeout=60)

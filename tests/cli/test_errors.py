@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from labcli import app as app_module
+from labcli import tree
 from runs.errors import Corrupt, ExitCode
 from runs.paths import LabHome
 from tests.builders import build_finished_run
@@ -81,7 +81,7 @@ def test_unexpected_error_shows_its_traceback_only_when_asked(
     def explode(args: list[str]) -> None:
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr(app_module, "_invoke", explode)
+    monkeypatch.setattr(tree, "_invoke", explode)
     quiet, loud = labcli("runs", "list"), labcli(*words)
     assert quiet.code == loud.code == ExitCode.FAILED
     assert quiet.err == (
@@ -96,7 +96,7 @@ def test_environment_asks_for_tracebacks_too(
     def explode(args: list[str]) -> None:
         raise Corrupt("broken")
 
-    monkeypatch.setattr(app_module, "_invoke", explode)
+    monkeypatch.setattr(tree, "_invoke", explode)
     monkeypatch.setenv("LABCLI_VERBOSE", "1")
     result = labcli("runs", "list")
     assert result.code == ExitCode.CORRUPT
@@ -107,7 +107,7 @@ def test_interrupt_is_130(labcli: Labcli, monkeypatch: pytest.MonkeyPatch) -> No
     def interrupt(args: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app_module, "_invoke", interrupt)
+    monkeypatch.setattr(tree, "_invoke", interrupt)
     assert labcli("runs", "list").code == ExitCode.INTERRUPTED
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
-from labcli.app import COMMANDS
 from labcli.commands.runs import app as runs_app
+from labcli.root import COMMANDS, help_text
+from labcli.tree import app
 from tests.cli.conftest import Labcli
 
 RUNS_COMMANDS = ["list", "show", "tail", "logs", "stop", "resume", "reindex"]
@@ -19,6 +20,13 @@ def test_bare_command_and_help_list_every_command(labcli: Labcli, words: list[st
     for name, entry in COMMANDS.items():
         assert f"  {name}" in result.out
         assert entry.summary in result.out
+
+
+@pytest.mark.parametrize("columns", [66, 72, 80, 200])
+def test_root_help_is_what_typer_would_show(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    context = get_command(app).make_context("labcli", [], resilient_parsing=True)
+    assert help_text(columns) == context.get_help()
 
 
 def test_runs_help_lists_its_commands_in_order(labcli: Labcli) -> None:

@@ -11,8 +11,9 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from labcli.app import COMMANDS, app
-from labcli.lazy import Entry, LazyGroup, load
+from labcli.lazy import LazyGroup, load
+from labcli.root import COMMANDS, Entry
+from labcli.tree import app
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

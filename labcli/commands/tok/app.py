@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from labcli.lazy import Entry, lazy_group
+from labcli.lazy import lazy_group
+from labcli.root import Entry
 
 COMMANDS = {
     "train": Entry("labcli.commands.tok.train:app", "Train a tokenizer on text."),
