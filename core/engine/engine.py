@@ -5,22 +5,23 @@ Shapes: B rows, T prompt positions, V vocabulary.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from core.engine.answer import AnswerReader
+from core.engine.answer import join_parts
 from core.engine.cache import KVCache
-from core.engine.request import Completion, Finish, Request, Token
+from core.engine.request import Completion, Request, Token
+from core.engine.row import Row, Tool
 from core.engine.sampling import Sampler
 from core.engine.tools import calculate
 from core.model import GPT
 from core.tokenizer import Tokenizer
 from runs.errors import UsageError
 
-Tool = Callable[[str], str | None]
+Weights = Literal["native", "float32", "bfloat16", "int8"]
 
 # Kernels may add in another order at another shape. Padding keeps the shapes few, so that the
 # same request beside other prompts meets the same shape and gives the same tokens.
@@ -31,7 +32,16 @@ SLOTS_MULTIPLE = 64
 class Engine:
     """Generates with one model. Hold one per thread: a stream owns the model while it runs."""
 
-    def __init__(self, model: GPT, tokenizer: Tokenizer, *, tool: Tool = calculate) -> None:
+    def __init__(
+        self,
+        model: GPT,
+        tokenizer: Tokenizer,
+        *,
+        tool: Tool = calculate,
+        weights: Weights = "native",
+        is_deterministic: bool = False,
+        max_rows: int = 8,
+    ) -> None:
         if model.config.vocab_size != tokenizer.vocab_size:
             raise UsageError(
                 f"the model has {model.config.vocab_size} tokens and the tokenizer "
@@ -39,7 +49,10 @@ class Engine:
             )
         self.model = model
         self.tokenizer = tokenizer
-        self._tool = tool
+        self.tool = tool
+        self.weights = weights
+        self.is_deterministic = is_deterministic
+        self.max_rows = max_rows
 
     @property
     def max_positions(self) -> int:
@@ -59,11 +72,13 @@ class Engine:
             UsageError: a request does not fit the model.
         """
         for request in requests:
-            self._check(request)
+            self.check(request)
         if not requests:
             return
         device = self.model.cos.device
-        rows = [_Row(request, self.tokenizer, self._tool) for request in requests]
+        rows = [
+            Row(request, index, self.tokenizer, self.tool) for index, request in enumerate(requests)
+        ]
         sampler = Sampler(requests, device)
         cache, logits_BV = self._prefill(requests, device)
         step = 0
@@ -73,8 +88,7 @@ class Engine:
             is_new = [row.finish is None for row in rows]
             for index, row in enumerate(rows):
                 if is_new[index]:
-                    is_forced = row.take(picked[index])
-                    yield Token(row=index, id=row.last, is_forced=is_forced, finish=row.finish)
+                    yield row.take(picked[index])
             is_open = [row.finish is None for row in rows]
             if not any(is_open):
                 return
@@ -83,26 +97,10 @@ class Engine:
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """Return the whole answer to every request, in their order."""
-        readers = [AnswerReader(self.tokenizer) for _ in requests]
         tokens: list[list[Token]] = [[] for _ in requests]
-        finishes: list[Finish] = ["length"] * len(requests)
         for token in self.stream(requests):
-            if token.finish is not None:
-                finishes[token.row] = token.finish
-            if token.finish != "stop":
-                tokens[token.row].append(token)
-                readers[token.row].push(token.id)
-        for reader in readers:
-            reader.close()
-        return [
-            Completion(
-                ids=tuple(token.id for token in row),
-                is_forced=tuple(token.is_forced for token in row),
-                parts=reader.parts,
-                finish=finish,
-            )
-            for row, reader, finish in zip(tokens, readers, finishes, strict=True)
-        ]
+            tokens[token.row].append(token)
+        return [_completion(row) for row in tokens]
 
     @torch.inference_mode()
     def _prefill(self, requests: Sequence[Request], device: torch.device) -> tuple[KVCache, Tensor]:
@@ -134,7 +132,8 @@ class Engine:
         idx_B1 = torch.tensor(ids, device=device)[:, None]
         return self.model.decode(idx_B1, cache, torch.tensor(is_open, device=device).long())
 
-    def _check(self, request: Request) -> None:
+    def check(self, request: Request) -> None:
+        """Raise UsageError for a request that does not fit the model."""
         needed = len(request.prompt_ids) + request.max_new_tokens
         if needed > self.max_positions:
             raise UsageError(
@@ -149,45 +148,17 @@ class Engine:
             )
 
 
-class _Row:
-    """Where one answer stands: its last token, forced tokens ahead, code being collected."""
-
-    def __init__(self, request: Request, tokenizer: Tokenizer, tool: Tool) -> None:
-        special = tokenizer.special
-        self.last = request.prompt_ids[-1]
-        self.finish: Finish | None = None
-        self._num_left = request.max_new_tokens
-        self._tokenizer = tokenizer
-        self._tool = tool
-        self._stops = (special("assistant_end"), tokenizer.bos)
-        self._python_start, self._python_end = special("python_start"), special("python_end")
-        self._code: list[int] | None = None
-        self._forced: deque[int] = deque()
-
-    def take(self, sampled: int) -> bool:
-        """Move on by one token; return whether it was forced, the sampled one then being lost."""
-        is_forced = bool(self._forced)
-        self.last = self._forced.popleft() if is_forced else sampled
-        self._num_left -= 1
-        if not is_forced:
-            self._follow_tool(sampled)
-        if not is_forced and sampled in self._stops:
-            self.finish = "stop"
-        elif self._num_left == 0:
-            self.finish = "length"
-        return is_forced
-
-    def _follow_tool(self, token_id: int) -> None:
-        if token_id == self._python_start:
-            self._code = []
-        elif self._code is not None and token_id != self._python_end:
-            self._code.append(token_id)
-        elif self._code is not None:
-            result = self._tool(self._tokenizer.decode(self._code))
-            self._code = None
-            if result is not None:
-                special, ids = self._tokenizer.special, self._tokenizer.encode(result)
-                self._forced.extend([special("output_start"), *ids, special("output_end")])
+def _completion(tokens: Sequence[Token]) -> Completion:
+    finish = tokens[-1].finish
+    assert finish is not None
+    kept = tokens[:-1] if finish == "stop" else tokens
+    return Completion(
+        ids=tuple(token.id for token in kept),
+        is_forced=tuple(token.is_forced for token in kept),
+        parts=join_parts(piece for token in tokens for piece in token.pieces),
+        finish=finish,
+        probes=tuple(token.probe for token in kept),
+    )
 
 
 def _round_up(value: int, multiple: int) -> int:
