@@ -1,4 +1,4 @@
-"""Rotary positions and causal attention with a left window, in training and with a cache.
+"""Rotary positions and causal attention with a left window.
 
 Shapes: B rows, T new positions, S key positions, H query heads, K kv heads, D head width.
 """

@@ -88,6 +88,11 @@ def has_cpu_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & set(_cpu_field("flags").split()))
 
 
+def has_cpu_vnni() -> bool:
+    """Return whether the CPU adds up 8-bit products without an overflow on the way."""
+    return bool({"avx512_vnni", "avx_vnni"} & set(_cpu_field("flags").split()))
+
+
 def has_compiler() -> bool:
     """Return whether torch.compile can build CPU kernels: a C++ compiler and Python's headers."""
     headers = Path(sysconfig.get_paths()["include"]) / "Python.h"

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from core.attention import attend, rotary_tables, rotate, window_mask
 from core.config import ModelConfig
-from core.engine.cache import KVCache
 
 SMEAR_CHANNELS = 24
 GATE_CHANNELS = 12
@@ -60,7 +59,6 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.config = config
-        self.layer = layer
         kv_width = config.num_kv_heads * config.head_dim
         self.query = Linear(config.n_embd, config.n_embd)
         self.key = Linear(config.n_embd, kv_width)
@@ -76,8 +74,6 @@ class Attention(nn.Module):
         value_embed_BTE: Tensor | None,
         rotary: tuple[Tensor, Tensor],
         mask_BTS: Tensor | None,
-        cache: KVCache | None,
-        positions_BT: Tensor | None,
     ) -> Tensor:
         """Return what the layer adds to x, (B, T, C)."""
         B, T, _ = x_BTC.shape
@@ -90,8 +86,6 @@ class Attention(nn.Module):
             v_BTKD = v_BTKD + gate_BTK[..., None] * value_embed_BTE.view(B, T, -1, D)
         q_BTHD = rms_norm(rotate(q_BTHD, *rotary)) * self.config.qk_scale
         k_BTKD = rms_norm(rotate(k_BTKD, *rotary)) * self.config.qk_scale
-        if cache is not None and positions_BT is not None:
-            k_BTKD, v_BTKD = cache.write(self.layer, positions_BT, k_BTKD, v_BTKD)
         y_BTHD = attend(q_BTHD, k_BTKD, v_BTKD, mask_BTS)
         return self.out(y_BTHD.reshape(B, T, -1))
 
@@ -123,13 +117,9 @@ class Block(nn.Module):
         value_embed_BTE: Tensor | None,
         rotary: tuple[Tensor, Tensor],
         mask_BTS: Tensor | None = None,
-        cache: KVCache | None = None,
-        positions_BT: Tensor | None = None,
     ) -> Tensor:
         """Return the residual stream after this layer, (B, T, C)."""
-        x_BTC = x_BTC + self.attn(
-            rms_norm(x_BTC), value_embed_BTE, rotary, mask_BTS, cache, positions_BT
-        )
+        x_BTC = x_BTC + self.attn(rms_norm(x_BTC), value_embed_BTE, rotary, mask_BTS)
         return x_BTC + self.mlp(rms_norm(x_BTC))
 
 
@@ -228,26 +218,14 @@ class GPT(nn.Module):
             values.append(F.embedding(idx_BT, table.weight).to(self.dtype))
         return x_BTC, values
 
-    def trunk(
-        self,
-        x_BTC: Tensor,
-        value_embeds: Sequence[Tensor],
-        cache: KVCache | None = None,
-        num_new_B: Tensor | None = None,
-    ) -> Tensor:
-        """Return the normalised last hidden state, (B, T, C).
-
-        With a cache, x holds new positions only; num_new_B says how many of them are real.
-        """
-        positions_BT, rotary, masks = self._geometry(x_BTC, cache)
+    def trunk(self, x_BTC: Tensor, value_embeds: Sequence[Tensor]) -> Tensor:
+        """Return the normalised last hidden state, (B, T, C)."""
+        rotary, masks = self._geometry(x_BTC)
         if self.config.smear:
-            before_BTC = self._shifted(x_BTC, cache)
-            if cache is not None and num_new_B is not None:
-                cache.advance(x_BTC, num_new_B)
+            # The first position of a row has no embedding before it.
+            before_BTC = F.pad(x_BTC, (0, 0, 1, 0))[:, :-1]
             gate_BT1 = torch.sigmoid(self.smear_gate(x_BTC[..., :SMEAR_CHANNELS]))
             x_BTC = x_BTC + self.smear_lambda.to(x_BTC.dtype) * gate_BT1 * before_BTC
-        elif cache is not None and num_new_B is not None:
-            cache.advance(x_BTC, num_new_B)
         x0_BTC, middle_BTC = x_BTC, x_BTC
         remaining = iter(value_embeds)
         for layer, block in enumerate(self.blocks):
@@ -255,7 +233,7 @@ class GPT(nn.Module):
                 resid, x0 = self.resid_lambdas[layer], self.x0_lambdas[layer]
                 x_BTC = resid.to(x_BTC.dtype) * x_BTC + x0.to(x_BTC.dtype) * x0_BTC
             value = next(remaining) if self.config.has_value_embed(layer) else None
-            x_BTC = block(x_BTC, value, rotary, masks[layer], cache, positions_BT)
+            x_BTC = block(x_BTC, value, rotary, masks[layer])
             if layer == self.config.num_layers // 2:
                 middle_BTC = x_BTC
         if self.config.backout:
@@ -272,36 +250,16 @@ class GPT(nn.Module):
         """Return logits of every position, (B, T, V)."""
         return self.logits(self.trunk(*self.embed(idx_BT)))
 
-    def decode(self, idx_BT: Tensor, cache: KVCache, num_new_B: Tensor) -> Tensor:
-        """Return the logits after each row's last real new token, (B, V); fills the cache."""
-        x_BTC = self.trunk(*self.embed(idx_BT), cache, num_new_B)
-        last_B1C = (num_new_B - 1).clamp(min=0)[:, None, None].expand(-1, 1, x_BTC.size(2))
-        return self.logits(x_BTC.gather(1, last_B1C)).squeeze(1)
-
-    def _shifted(self, x_BTC: Tensor, cache: KVCache | None) -> Tensor:
-        """Return the embedding before each position; the first of a document has none."""
-        if cache is None:
-            return F.pad(x_BTC, (0, 0, 1, 0))[:, :-1]
-        first_B1C = cache.last_embedding_BC.to(x_BTC.dtype)[:, None]
-        return torch.cat((first_B1C, x_BTC[:, :-1]), dim=1)
-
-    def _geometry(
-        self, x_BTC: Tensor, cache: KVCache | None
-    ) -> tuple[Tensor | None, tuple[Tensor, Tensor], list[Tensor | None]]:
-        """Return cache positions, rotary tables (B or 1, T, 1, D/2) and a mask per layer."""
-        T, device = x_BTC.size(1), x_BTC.device
+    def _geometry(self, x_BTC: Tensor) -> tuple[tuple[Tensor, Tensor], list[Tensor | None]]:
+        """Return rotary tables (1, T, 1, D/2) and a mask per layer, None for plainly causal."""
+        T = x_BTC.size(1)
         windows = [self.config.window(layer) for layer in range(self.config.num_layers)]
-        steps_T = torch.arange(T, device=device)
-        if cache is None:
-            positions_BT, keys_S = steps_T[None], steps_T
-            known = {
-                w: None if w >= T else window_mask(positions_BT, keys_S, w) for w in set(windows)
-            }
-            rotary = self.cos[None, :T, None], self.sin[None, :T, None]
-        else:
-            positions_BT = cache.lengths_B[:, None] + steps_T
-            keys_S = torch.arange(cache.num_slots, device=device)
-            known = {w: window_mask(positions_BT, keys_S, w) for w in set(windows)}
-            rotary = self.cos[positions_BT][:, :, None], self.sin[positions_BT][:, :, None]
-        rotary = rotary[0].to(x_BTC.dtype), rotary[1].to(x_BTC.dtype)
-        return (None if cache is None else positions_BT), rotary, [known[w] for w in windows]
+        steps_T = torch.arange(T, device=x_BTC.device)
+        known = {
+            w: None if w >= T else window_mask(steps_T[None], steps_T, w) for w in set(windows)
+        }
+        rotary = (
+            self.cos[None, :T, None].to(x_BTC.dtype),
+            self.sin[None, :T, None].to(x_BTC.dtype),
+        )
+        return rotary, [known[w] for w in windows]

@@ -95,7 +95,7 @@ class Conversation:
 
     def _answer(self, messages: list[dict[str, Any]], show: Callable[[Part], None]) -> Answer:
         from core.chat_format import render_for_completion
-        from core.engine.answer import AnswerReader
+        from core.engine.answer import join_parts
         from core.engine.request import Request
 
         request = Request(
@@ -106,22 +106,24 @@ class Conversation:
             # Another seed per turn: equal questions may get different answers.
             seed=self.settings.seed + self._num_answers,
         )
-        reader = AnswerReader(self.engine.tokenizer)
+        pieces: list[Part] = []
         finish, num_tokens, started_s, ttft_s = "interrupted", 0, time.perf_counter(), 0.0
         try:
-            for token in self.engine.stream([request]):
-                ttft_s = ttft_s or time.perf_counter() - started_s
-                num_tokens += 1
-                finish = token.finish or finish
-                for piece in reader.push(token.id):
-                    show(piece)
+            # Closed at once when it is interrupted: the row of the cache is then free again.
+            with contextlib.closing(self.engine.stream([request])) as tokens:
+                for token in tokens:
+                    ttft_s = ttft_s or time.perf_counter() - started_s
+                    num_tokens += 1
+                    finish = token.finish or finish
+                    for piece in token.pieces:
+                        pieces.append(piece)
+                        show(piece)
         except KeyboardInterrupt:
             finish = "interrupted"
-        for piece in reader.close():
-            show(piece)
+        parts = join_parts(pieces)
         return Answer(
-            text="".join(part.text for part in reader.parts if part.type == "text"),
-            parts=reader.parts,
+            text="".join(part.text for part in parts if part.type == "text"),
+            parts=parts,
             num_tokens=num_tokens,
             finish=finish,
             ttft_s=ttft_s,

@@ -1,6 +1,6 @@
-"""The static key-value cache of incremental decoding.
+"""The key-value cache of decoding: a fixed number of rows, slots that grow by need.
 
-Shapes: L layers, B rows, S slots per row, K kv heads, D head width, C model width.
+Shapes: L layers, R rows, S slots per row, K kv heads, D head width.
 """
 
 from __future__ import annotations
@@ -10,54 +10,55 @@ from torch import Tensor
 
 from core.config import ModelConfig
 
+FIRST_SLOTS = 256
+
 
 class KVCache:
-    """Keys and values of the positions seen so far; every row has a length of its own."""
+    """Keys and values of every row; the last slot of a row takes what must go nowhere."""
 
     def __init__(
-        self,
-        config: ModelConfig,
-        *,
-        num_rows: int,
-        num_slots: int,
-        device: torch.device,
-        dtype: torch.dtype,
+        self, config: ModelConfig, *, num_rows: int, device: torch.device, dtype: torch.dtype
     ) -> None:
-        shape = (config.num_layers, num_rows, num_slots, config.num_kv_heads, config.head_dim)
-        self.k_LBSKD = torch.zeros(shape, device=device, dtype=dtype)
-        self.v_LBSKD = torch.zeros(shape, device=device, dtype=dtype)
-        self.lengths_B = torch.zeros(num_rows, device=device, dtype=torch.long)
-        # Smear mixes each position with the embedding before it, so the last one is kept.
-        self.last_embedding_BC = torch.zeros(num_rows, config.n_embd, device=device, dtype=dtype)
-
-    @property
-    def num_rows(self) -> int:
-        """Rows that decode together."""
-        return self.k_LBSKD.size(1)
+        self._max_slots = 10 * config.sequence_len + 1
+        self._shape = (config.num_layers, 2, num_rows, config.num_kv_heads)
+        self._head_dim = config.head_dim
+        self._options = {"device": device, "dtype": dtype}
+        self.kv = torch.zeros(*self._shape, 0, self._head_dim, **self._options)  # type: ignore[call-overload]
 
     @property
     def num_slots(self) -> int:
-        """Positions that fit into one row."""
-        return self.k_LBSKD.size(2)
+        """Positions that fit into one row, the one that takes what must go nowhere included."""
+        return self.kv.size(4)
 
-    def write(
-        self, layer: int, positions_BT: Tensor, k_BTKD: Tensor, v_BTKD: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Store new keys and values at their positions; return the layer's whole cache."""
-        rows_B1 = torch.arange(self.num_rows, device=positions_BT.device)[:, None]
-        k_BSKD, v_BSKD = self.k_LBSKD[layer], self.v_LBSKD[layer]
-        k_BSKD[rows_B1, positions_BT] = k_BTKD
-        v_BSKD[rows_B1, positions_BT] = v_BTKD
-        return k_BSKD, v_BSKD
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the cache holds."""
+        return self.kv.numel() * self.kv.element_size()
 
-    def advance(self, x_BTC: Tensor, num_new_B: Tensor) -> None:
-        """Count num_new_B positions as seen and keep the embedding of the last of them.
+    def reserve(self, num_positions: int) -> bool:
+        """Make room for that many positions per row; return whether the cache was moved.
 
-        Rows of a padded prompt write padding beyond their length; the mask hides it until
-        real positions overwrite it.
+        It doubles, so that copies stay few, up to ten training lengths.
         """
-        last_B11 = (num_new_B - 1).clamp(min=0)[:, None, None].expand(-1, 1, x_BTC.size(2))
-        newest_BC = x_BTC.gather(1, last_B11).squeeze(1).to(self.last_embedding_BC.dtype)
-        is_new_B1 = (num_new_B > 0)[:, None]
-        self.last_embedding_BC = torch.where(is_new_B1, newest_BC, self.last_embedding_BC)
-        self.lengths_B = self.lengths_B + num_new_B
+        if num_positions < self.num_slots:
+            return False
+        slots = max(FIRST_SLOTS, self.num_slots)
+        while slots <= num_positions:
+            slots *= 2
+        slots = max(min(slots, self._max_slots), num_positions + 1)
+        grown = torch.zeros(*self._shape, slots, self._head_dim, **self._options)  # type: ignore[call-overload]
+        grown[..., : self.num_slots, :] = self.kv
+        self.kv = grown
+        return True
+
+    def copy_row(self, source: int, target: int, num_positions: int) -> None:
+        """Copy the first positions of a row over another row's."""
+        self.kv[:, :, target, :, :num_positions] = self.kv[:, :, source, :, :num_positions]
+
+    def layer(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return keys and values of a layer, each (R, K, S, D)."""
+        return self.kv[index, 0], self.kv[index, 1]
+
+    def flat(self, index: int) -> Tensor:
+        """Return a layer as (2 * R * K * S, D): keys of all rows, then values."""
+        return self.kv[index].view(-1, self._head_dim)

@@ -1,36 +1,37 @@
-"""Batched generation: one prefill, then one token per row and step over a static cache.
-
-Shapes: B rows, T prompt positions, V vocabulary.
-"""
+"""Generation with one model: its prepared weights, its cache rows, and whole answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
-
-import torch
-from torch import Tensor
+from collections.abc import Generator, Sequence
+from functools import cached_property
 
 from core.engine.answer import join_parts
-from core.engine.cache import KVCache
+from core.engine.decoder import CachedDecoder, Decoder
 from core.engine.request import Completion, Request, Token
-from core.engine.row import Row, Tool
-from core.engine.sampling import Sampler
+from core.engine.row import Tool
+from core.engine.scheduler import Scheduler
+from core.engine.slots import Slots
 from core.engine.tools import calculate
+from core.engine.weights import WeightType, prepare
 from core.model import GPT
 from core.tokenizer import Tokenizer
 from runs.errors import UsageError
 
-Weights = Literal["native", "float32", "bfloat16", "int8"]
-
-# Kernels may add in another order at another shape. Padding keeps the shapes few, so that the
-# same request beside other prompts meets the same shape and gives the same tokens.
-PROMPT_MULTIPLE = 32
-SLOTS_MULTIPLE = 64
-
 
 class Engine:
-    """Generates with one model. Hold one per thread: a stream owns the model while it runs."""
+    """Generates with one model. Hold one per thread.
+
+    The weights are copied when the first token is asked for; later changes of the model do not
+    show. A conversation whose beginning is still in a row of the cache is read from there on.
+
+    Args:
+        weights: the type to compute with; native is the model's own. int8 keeps the head, and
+            the other matrices of wide models, in 8 bits.
+        is_deterministic: decode in one batch shape, attend row by row and reuse no prefix, so
+            that a request gets the same tokens alone and among any others, bit for bit.
+        max_rows: requests that run at a time; more of them wait.
+        decoder: another way to compute logits, such as a script.
+    """
 
     def __init__(
         self,
@@ -38,21 +39,37 @@ class Engine:
         tokenizer: Tokenizer,
         *,
         tool: Tool = calculate,
-        weights: Weights = "native",
+        weights: WeightType = "native",
         is_deterministic: bool = False,
         max_rows: int = 8,
+        decoder: Decoder | None = None,
     ) -> None:
         if model.config.vocab_size != tokenizer.vocab_size:
             raise UsageError(
                 f"the model has {model.config.vocab_size} tokens and the tokenizer "
                 f"{tokenizer.vocab_size}; use the tokenizer that the model was trained with"
             )
+        if max_rows < 1:
+            raise UsageError(f"max_rows must be above 0, not {max_rows}")
         self.model = model
         self.tokenizer = tokenizer
         self.tool = tool
         self.weights = weights
         self.is_deterministic = is_deterministic
         self.max_rows = max_rows
+        self.slots = Slots(max_rows, has_reuse=not is_deterministic)
+        self._given_decoder = decoder
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """What computes logits; made when it is first needed."""
+        if self._given_decoder is not None:
+            return self._given_decoder
+        return CachedDecoder(
+            prepare(self.model, self.weights),
+            num_rows=self.max_rows,
+            is_row_exact=self.is_deterministic,
+        )
 
     @property
     def max_positions(self) -> int:
@@ -63,37 +80,25 @@ class Engine:
         """
         return self.model.cos.size(0)
 
-    def stream(self, requests: Sequence[Request]) -> Iterator[Token]:
+    def stream(self, requests: Sequence[Request]) -> Generator[Token]:
         """Yield every new token of every request, a step at a time, rows in order.
 
-        A row ends with assistant_end, bos (both yielded) or its max_new_tokens.
+        A row ends with assistant_end, bos or a stop string (the token is yielded) or its
+        max_new_tokens. Closing the iterator frees the rows.
 
         Raises:
             UsageError: a request does not fit the model.
         """
         for request in requests:
             self.check(request)
-        if not requests:
-            return
-        device = self.model.cos.device
-        rows = [
-            Row(request, index, self.tokenizer, self.tool) for index, request in enumerate(requests)
-        ]
-        sampler = Sampler(requests, device)
-        cache, logits_BV = self._prefill(requests, device)
-        step = 0
-        while True:
-            # The one transfer of a step; it also waits for the device.
-            picked = sampler.pick(logits_BV, step).tolist()
-            is_new = [row.finish is None for row in rows]
-            for index, row in enumerate(rows):
-                if is_new[index]:
-                    yield row.take(picked[index])
-            is_open = [row.finish is None for row in rows]
-            if not any(is_open):
-                return
-            logits_BV = self._step(cache, [row.last for row in rows], is_open, device)
-            step += 1
+        scheduler = Scheduler(self)
+        try:
+            for request in requests:
+                scheduler.submit(request)
+            while not scheduler.is_idle:
+                yield from scheduler.step()
+        finally:
+            scheduler.close()
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """Return the whole answer to every request, in their order."""
@@ -101,36 +106,6 @@ class Engine:
         for token in self.stream(requests):
             tokens[token.row].append(token)
         return [_completion(row) for row in tokens]
-
-    @torch.inference_mode()
-    def _prefill(self, requests: Sequence[Request], device: torch.device) -> tuple[KVCache, Tensor]:
-        """Return a cache that holds the prompts, and the logits after each, (B, V)."""
-        lengths = [len(request.prompt_ids) for request in requests]
-        most = max(len(request.prompt_ids) + request.max_new_tokens for request in requests)
-        num_slots = min(_round_up(most, SLOTS_MULTIPLE), self.max_positions)
-        width = min(_round_up(max(lengths), PROMPT_MULTIPLE), num_slots)
-        cache = KVCache(
-            self.model.config,
-            num_rows=len(requests),
-            num_slots=num_slots,
-            device=device,
-            dtype=self.model.dtype,
-        )
-        padded = [
-            [*request.prompt_ids, *([self.tokenizer.bos] * (width - length))]
-            for request, length in zip(requests, lengths, strict=True)
-        ]
-        idx_BT = torch.tensor(padded, device=device)
-        return cache, self.model.decode(idx_BT, cache, torch.tensor(lengths, device=device))
-
-    @torch.inference_mode()
-    def _step(
-        self, cache: KVCache, ids: list[int], is_open: list[bool], device: torch.device
-    ) -> Tensor:
-        """Return the logits after one more token per open row, (B, V)."""
-        # Ended rows keep their place, so that the shape stays, and count nothing as seen.
-        idx_B1 = torch.tensor(ids, device=device)[:, None]
-        return self.model.decode(idx_B1, cache, torch.tensor(is_open, device=device).long())
 
     def check(self, request: Request) -> None:
         """Raise UsageError for a request that does not fit the model."""
@@ -159,7 +134,3 @@ def _completion(tokens: Sequence[Token]) -> Completion:
         finish=finish,
         probes=tuple(token.probe for token in kept),
     )
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

@@ -20,7 +20,7 @@ class Row:
         self.request = request
         self.ticket = ticket
         self.last = request.prompt_ids[-1]
-        self.num_new = 0
+        self.history = list(request.prompt_ids)
         self.finish: Finish | None = None
         self._tokenizer = tokenizer
         self._tool = tool
@@ -31,6 +31,11 @@ class Row:
         self._forced: deque[int] = deque()
 
     @property
+    def num_new(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self.history) - len(self.request.prompt_ids)
+
+    @property
     def forced(self) -> int | None:
         """The token that must come next whatever is sampled, or None."""
         return self._forced[0] if self._forced else None
@@ -39,7 +44,7 @@ class Row:
         """Move on by one token; a forced one goes before the sampled, which is then lost."""
         is_forced = bool(self._forced)
         self.last = self._forced.popleft() if is_forced else sampled
-        self.num_new += 1
+        self.history.append(self.last)
         if not is_forced:
             self._follow_tool(sampled)
         pieces = self._reader.push(self.last)

@@ -34,7 +34,7 @@ def sample_events(
 ) -> Iterator[Sample]:
     """Yield one greedy sample per prompt: continuations of text, or answers in a chat."""
     prompts = QUESTIONS if is_chat else CONTINUATIONS
-    engine = Engine(model, tokenizer)
+    engine = Engine(model, tokenizer, is_deterministic=True, max_rows=len(prompts))
     ids = [_prompt_ids(tokenizer, prompt, is_chat=is_chat) for prompt in prompts]
     # A model of very short rows has few positions; its samples are then short, or none.
     room = engine.max_positions - max(map(len, ids))

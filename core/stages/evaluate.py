@@ -123,7 +123,7 @@ def load_subject(config: EvalConfig, ctx: StageContext) -> Subject:
     dtype = inference_dtype(config.dtype, device)
     model = checkpoint.load_model(given.path, device=device, dtype=dtype)
     return Subject(
-        engine=Engine(model, tokenizer),
+        engine=Engine(model, tokenizer, is_deterministic=True, max_rows=config.batch_size),
         step=meta.step,
         checkpoint=ctx.relative(given.path),
         checkpoint_sha256=given.sha256,

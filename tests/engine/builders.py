@@ -1,4 +1,4 @@
-"""Two-layer models, a byte-level tokenizer and a model that says what a test wants."""
+"""Two-layer models, a byte-level tokenizer and an engine that says what a test wants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import CheckpointMeta
 from core.config import BaseConfig, ModelConfig, build_stage_config
-from core.engine.cache import KVCache
+from core.engine.decoder import Place
+from core.engine.engine import Engine
 from core.model import GPT
 from core.optim import MuonAdamW
 from core.tokenizer import Tokenizer
@@ -57,25 +58,45 @@ def save_checkpoint(directory: Path, model: GPT, tokenizer: Tokenizer, stage: st
     return checkpoint.save(directory, model, optimizer, meta).path
 
 
-class ScriptedModel(GPT):
-    """Picks script[b][i] as token i of row b, whatever it is fed.
+class Script:
+    """A decoder that picks scripts[row][i] as token i of a row, whatever it is fed.
 
-    `fed` holds the last input of each step, `prompts` every row of each prefill.
+    `fed` holds the inputs of each decode step since the last prompt, `prompts` every prompt.
     """
 
     def __init__(self, *scripts: Sequence[int]) -> None:
-        super().__init__(tiny_config())
         self.scripts = scripts
         self.fed: list[list[int]] = []
         self.prompts: list[list[int]] = []
+        self._num_taken: dict[int, int] = {}
 
-    def decode(self, idx_BT: Tensor, cache: KVCache, num_new_B: Tensor) -> Tensor:
-        if idx_BT.size(1) > 1:
-            self.fed.clear()
-            self.prompts += idx_BT.tolist()
-        step = len(self.fed)
-        self.fed.append(idx_BT[:, -1].tolist())
-        logits_BV = torch.zeros(idx_BT.size(0), self.config.vocab_size)
-        for row, script in enumerate(self.scripts):
-            logits_BV[row, script[min(step, len(script) - 1)]] = 10.0
+    def prefill(self, row: int, ids: Sequence[int], start: int, *, is_last: bool) -> Tensor | None:
+        assert 0 <= start < len(ids)
+        self.fed.clear()
+        self.prompts.append(list(ids))
+        self._num_taken[row] = 0
+        return self._logits([row]) if is_last else None
+
+    def decode(self, first_row: int, places: Sequence[Place | None]) -> Tensor:
+        self.fed.append([place.id for place in places if place is not None])
+        return self._logits(range(first_row, first_row + len(places)))
+
+    def copy_row(self, source: int, target: int, num_positions: int) -> None:
+        self._num_taken[target] = self._num_taken[source]
+
+    def _logits(self, rows: Sequence[int]) -> Tensor:
+        logits_BV = torch.zeros(len(rows), TOKENIZER.vocab_size)
+        for index, row in enumerate(rows):
+            step = self._num_taken.get(row, 0)
+            self._num_taken[row] = step + 1
+            script = self.scripts[row % len(self.scripts)]
+            logits_BV[index, script[min(step, len(script) - 1)]] = 10.0
         return logits_BV
+
+
+def scripted(*scripts: Sequence[int]) -> tuple[Engine, Script]:
+    """Return an engine whose rows say what the scripts hold."""
+    script = Script(*scripts)
+    model = GPT(tiny_config())
+    model.init_buffers()
+    return Engine(model, TOKENIZER, decoder=script), script

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from core.chat_format import Part
-from core.engine.engine import Engine
 from labcli.app import run_command
 from labcli.talk import Conversation, TalkSettings, show_piece
 from runs.errors import ExitCode, UsageError
@@ -20,9 +19,10 @@ from runs.paths import LabHome
 from tests.builders import artifact, build_run
 from tests.engine.builders import (
     TOKENIZER,
-    ScriptedModel,
+    Script,
     random_model,
     save_checkpoint,
+    scripted,
     tiny_config,
 )
 
@@ -129,21 +129,20 @@ def test_a_request_that_cannot_be_carried_out_is_a_usage_error(
     assert err.splitlines()[-1].startswith("labcli: error:")
 
 
-def scripted(*texts: str) -> tuple[Conversation, ScriptedModel]:
-    model = ScriptedModel(*([*TOKENIZER.encode(text), END] for text in texts))
-    model.init_buffers()
-    return Conversation(Engine(model, TOKENIZER), SETTINGS), model
+def talk(*texts: str) -> tuple[Conversation, Script]:
+    engine, script = scripted(*([*TOKENIZER.encode(text), END] for text in texts))
+    return Conversation(engine, SETTINGS), script
 
 
 def test_a_later_turn_reads_the_earlier_ones_until_they_are_cleared() -> None:
-    conversation, model = scripted("fine")
+    conversation, script = talk("fine")
 
     answers = [conversation.say(text, lambda piece: None).text for text in ("how?", "and now?")]
     conversation.clear()
     conversation.say("once more", lambda piece: None)
 
     assert answers == ["fine", "fine"]
-    seen = [TOKENIZER.decode(ids) for ids in model.prompts]
+    seen = [TOKENIZER.decode(ids) for ids in script.prompts]
     assert (
         "how?<|user_end|><|assistant_start|>fine<|assistant_end|><|user_start|>and now" in seen[1]
     )
@@ -151,7 +150,7 @@ def test_a_later_turn_reads_the_earlier_ones_until_they_are_cleared() -> None:
 
 
 def test_ctrl_c_ends_an_answer_and_not_the_conversation() -> None:
-    conversation, model = scripted("a long story")
+    conversation, script = talk("a long story")
 
     def interrupt(piece: Part) -> None:
         if piece.text == "l":
@@ -161,17 +160,17 @@ def test_ctrl_c_ends_an_answer_and_not_the_conversation() -> None:
 
     assert (answer.text, answer.finish) == ("a l", "interrupted")
     assert conversation.say("go on", lambda piece: None).text == "a long story"
-    assert "a l<|assistant_end|>" in TOKENIZER.decode(model.prompts[1])
+    assert "a l<|assistant_end|>" in TOKENIZER.decode(script.prompts[1])
 
 
 def test_a_text_that_does_not_fit_leaves_no_trace_in_the_conversation() -> None:
-    conversation, model = scripted("fine")
+    conversation, script = talk("fine")
 
     with pytest.raises(UsageError, match="positions"):
         conversation.say("x" * 6000, lambda piece: None)
 
     conversation.say("short", lambda piece: None)
-    assert "xxx" not in TOKENIZER.decode(model.prompts[-1])
+    assert "xxx" not in TOKENIZER.decode(script.prompts[-1])
 
 
 class Terminal(io.StringIO):

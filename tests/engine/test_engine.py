@@ -14,7 +14,7 @@ from core.engine.engine import Engine
 from core.engine.request import Completion, Request
 from core.model import GPT
 from runs.errors import UsageError
-from tests.engine.builders import TOKENIZER, ScriptedModel, random_model, tiny_config
+from tests.engine.builders import TOKENIZER, Script, random_model, scripted, tiny_config
 
 END = TOKENIZER.special("assistant_end")
 FEATURES: dict[str, ModelConfig] = {
@@ -109,11 +109,10 @@ def test_equal_requests_with_different_seeds_write_different_text() -> None:
     assert engine.complete(requests) == answers
 
 
-def ask_scripted(*scripts: list[int], num_new: int = 40) -> tuple[list[Completion], ScriptedModel]:
-    model = ScriptedModel(*scripts)
-    model.init_buffers()
+def ask_scripted(*scripts: list[int], num_new: int = 40) -> tuple[list[Completion], Script]:
+    engine, script = scripted(*scripts)
     requests = [Request(prompt_ids=prompt(4), max_new_tokens=num_new) for _ in scripts]
-    return Engine(model, TOKENIZER).complete(requests), model
+    return engine.complete(requests), script
 
 
 def tool_call(code: str) -> list[int]:
@@ -131,13 +130,13 @@ def test_a_tool_call_is_answered_with_forced_tokens_that_the_model_reads() -> No
     # While the result is forced the model wants to say something else.
     script = [*call, *TOKENIZER.encode("wrong"), *TOKENIZER.encode("is 378"), END]
 
-    (answer,), model = ask_scripted(script)
+    (answer,), said = ask_scripted(script)
 
     assert answer.ids == (*call, *result, *TOKENIZER.encode("is 378"))
     assert [
         id_ for id_, forced in zip(answer.ids, answer.is_forced, strict=True) if forced
     ] == result
-    assert [ids[0] for ids in model.fed[1:]] == list(answer.ids)
+    assert [ids[0] for ids in said.fed] == list(answer.ids)
     assert answer.parts == (
         Part(type="python", text="27*14"),
         Part(type="python_output", text="378"),
@@ -166,12 +165,12 @@ def test_python_end_without_a_start_calls_no_tool() -> None:
 def test_an_answer_stops_at_assistant_end_and_bos_without_them(stop: int) -> None:
     hi = TOKENIZER.encode("hi")
 
-    (first, second), model = ask_scripted([*hi, stop], [*hi, *hi, stop])
+    (first, second), script = ask_scripted([*hi, stop], [*hi, *hi, stop])
 
     assert (first.ids, first.finish) == (tuple(hi), "stop")
     assert second.ids == (*hi, *hi)
-    # No step is run after the last row has ended.
-    assert len(model.fed) == 5
+    # No step is run after the last row has ended, and ended rows take part in none.
+    assert [len(ids) for ids in script.fed] == [2, 2, 1, 1]
 
 
 def test_max_new_tokens_ends_an_answer_even_inside_a_forced_result() -> None:

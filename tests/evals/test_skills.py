@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from core.chat_format import Part
-from core.engine.engine import Engine
 from core.engine.request import Completion
 from core.evals.skills import Item, ask, load_items, mark, score
 from core.tasks.registry import TASKS
 from runs.errors import Corrupt, NotFound, UsageError
-from tests.engine.builders import TOKENIZER, ScriptedModel
+from tests.engine.builders import TOKENIZER, scripted
 
 special = TOKENIZER.special
 
@@ -97,11 +96,10 @@ def test_questions_are_asked_in_batches_and_answers_go_to_their_questions() -> N
     def script(text: str) -> list[int]:
         return [*TOKENIZER.encode(text), special("assistant_end")]
 
-    model = ScriptedModel(script("It is 1."), script("It is 22."))
-    model.init_buffers()
+    engine, _ = scripted(script("It is 1."), script("It is 22."))
     items = [item("22", question="a long question"), item("1", question="short")]
 
-    batches = list(ask(Engine(model, TOKENIZER), items, max_new_tokens=20, batch_size=2))
+    batches = list(ask(engine, items, max_new_tokens=20, batch_size=2))
 
     assert [[one.completion.text for one in batch] for batch in batches] == [
         ["It is 1.", "It is 22."]

@@ -1,0 +1,354 @@
+"""The lean forward pass: prompts into the cache, then one token for a block of rows per step.
+
+It computes what core.model computes, with fewer kernels: no modules, masks and rotary factors
+once per step, writes in place, the head on last positions only.
+
+Shapes: B rows, T new positions, S slots in sight, C model width, H heads, K kv heads, G = H / K,
+D head width, d = D / 2, V vocabulary, E = K * D.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.engine.cache import KVCache
+from core.engine.weights import LayerWeights, Weights
+
+# A step looks at slots up to a multiple of this, so that few shapes occur.
+SLOTS_BUCKET = 64
+NORM_EPS = torch.finfo(torch.float32).eps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One row of a decode step: its last token, the one before, and where it goes.
+
+    before_id is None at the very first position.
+    """
+
+    id: int
+    before_id: int | None
+    position: int
+
+
+class Decoder(Protocol):
+    """What the scheduler asks of a model."""
+
+    def prefill(self, row: int, ids: Sequence[int], start: int, *, is_last: bool) -> Tensor | None:
+        """Store ids[start:] of a row; return the raw logits after them, (1, V), if is_last."""
+        ...
+
+    def decode(self, first_row: int, places: Sequence[Place | None]) -> Tensor:
+        """Return the raw logits after one more token of neighbouring rows, (B, V).
+
+        None is padding: it stores nothing, and its logits mean nothing. The result may be
+        overwritten by the next call.
+        """
+        ...
+
+    def copy_row(self, source: int, target: int, num_positions: int) -> None:
+        """Copy what is stored of a row over another row."""
+        ...
+
+
+class CachedDecoder:
+    """A decoder over prepared weights and a static cache.
+
+    Args:
+        is_row_exact: attend row by row, each over slots that its own length alone decides, so
+            that no other row can change the order in which a row's sums are added up.
+    """
+
+    def __init__(self, weights: Weights, *, num_rows: int, is_row_exact: bool = False) -> None:
+        config = weights.config
+        self._weights = weights
+        self._config = config
+        self._is_row_exact = is_row_exact
+        self._device = weights.device
+        self._cache = KVCache(config, num_rows=num_rows, device=weights.device, dtype=weights.dtype)
+        fold = config.head_dim if weights.is_folded else 1.0
+        self._scale = config.qk_scale**2 * fold / math.sqrt(config.head_dim)
+        self._eps = {
+            width: torch.tensor(math.sqrt(width * NORM_EPS), device=self._device)
+            for width in (config.n_embd, config.head_dim)
+        }
+        self._ramps: dict[int, Tensor] = {}
+        self._sights: dict[tuple[int, int, int], _Sight] = {}
+        self._logits: dict[int, Tensor] = {}
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that the cache holds."""
+        return self._cache.num_bytes
+
+    @torch.inference_mode()
+    def copy_row(self, source: int, target: int, num_positions: int) -> None:
+        """Copy what is stored of a row over another row."""
+        self._cache.copy_row(source, target, num_positions)
+
+    @torch.inference_mode()
+    def prefill(self, row: int, ids: Sequence[int], start: int, *, is_last: bool) -> Tensor | None:
+        """Store ids[start:] of a row; return the raw logits after them, (1, V), if is_last."""
+        self._reserve(len(ids))
+        no_token = self._weights.embed.size(0) - 1
+        before = [ids[start - 1] if start else no_token, *ids[start:-1]]
+        numbers_2T = torch.tensor([list(ids[start:]), before], device=self._device)
+        x_TC = self._embed(numbers_2T)
+        x0_TC, middle_TC = x_TC, x_TC
+        turn_T1d = self._weights.rotary[start : len(ids), None]
+        for index, layer in enumerate(self._weights.layers):
+            x_TC = _mix(layer, x_TC, x0_TC)
+            qkv_TN = self._project(layer, x_TC, turn_T1d, numbers_2T[0])
+            self._store_chunk(index, row, start, qkv_TN)
+            if index == self._config.num_layers - 1:
+                if not is_last:
+                    return None
+                # Of the last layer only the last position is read on.
+                x_TC, qkv_TN, middle_TC = x_TC[-1:], qkv_TN[-1:], middle_TC[-1:]
+            y_TC = self._attend_chunk(index, row, len(ids), qkv_TN)
+            x_TC = self._finish(layer, x_TC, y_TC)
+            if index == self._config.num_layers // 2:
+                middle_TC = x_TC
+        return self._head(x_TC, middle_TC)
+
+    @torch.inference_mode()
+    def decode(self, first_row: int, places: Sequence[Place | None]) -> Tensor:
+        """Return the raw logits after one more token of neighbouring rows, (B, V)."""
+        filled = [0 if place is None else place.position + 1 for place in places]
+        self._reserve(max(filled))
+        no_token, nowhere = self._weights.embed.size(0) - 1, self._cache.num_slots - 1
+        numbers: list[list[int]] = [[], [], [], []]
+        for place in places:
+            if place is None:
+                columns = (0, no_token, 0, nowhere)
+            else:
+                before = no_token if place.before_id is None else place.before_id
+                columns = (place.id, before, place.position, place.position)
+            for column, number in zip(numbers, columns, strict=True):
+                column.append(number)
+        sights = self._look(first_row, filled)
+        numbers_4B = torch.tensor(numbers, device=self._device)
+        return self._step(numbers_4B, sights)
+
+    def _step(self, numbers_4B: Tensor, sights: Sequence[_Sight]) -> Tensor:
+        """Return logits; numbers holds ids, ids before, positions and slots to write to."""
+        weights = self._weights
+        x_BC = self._embed(numbers_4B)
+        x0_BC, middle_BC = x_BC, x_BC
+        turn_B1d = weights.rotary.index_select(0, numbers_4B[2])[:, None]
+        slots_M = self._write_slots(sights, numbers_4B[3])
+        masks = [self._masks(sight, numbers_4B[2]) for sight in sights]
+        for index, layer in enumerate(weights.layers):
+            x_BC = _mix(layer, x_BC, x0_BC)
+            qkv_BN = self._project(layer, x_BC, turn_B1d, numbers_4B[0])
+            self._cache.flat(index).index_copy_(0, slots_M, self._keys_and_values(qkv_BN))
+            y_BC = self._attend(index, qkv_BN, sights, masks)
+            x_BC = self._finish(layer, x_BC, y_BC)
+            if index == self._config.num_layers // 2:
+                middle_BC = x_BC
+        return self._head(x_BC, middle_BC)
+
+    def _embed(self, numbers: Tensor) -> Tensor:
+        """Return smeared token embeddings, (B, C), of ids and the ids before them."""
+        weights, num = self._weights, numbers.size(1)
+        if weights.smear is None:
+            return weights.embed.index_select(0, numbers[0])
+        rows = weights.embed.index_select(0, numbers[:2].reshape(-1))
+        share_B1 = weights.smear.index_select(0, numbers[0])
+        return torch.addcmul(rows[:num], share_B1, rows[num:])
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """Return x over its root mean square, in float32 over its length: weights make up."""
+        if not self._weights.is_folded:
+            return F.rms_norm(x, (x.size(-1),))
+        return x / torch.linalg.vector_norm(x, 2, -1, True).hypot_(self._eps[x.size(-1)])
+
+    def _project(
+        self, layer: LayerWeights, x_BC: Tensor, turn_B1d: Tensor, ids_B: Tensor
+    ) -> Tensor:
+        """Return queries, keys and values side by side, ready for attention, (B, N)."""
+        config, num = self._config, x_BC.size(0)
+        num_turned = config.num_heads + config.num_kv_heads
+        qkv_BN = layer.qkv(self._norm(x_BC))
+        qk = qkv_BN[:, : num_turned * config.head_dim].view(num, num_turned, -1)
+        if self._weights.is_folded:
+            qk.div_(torch.linalg.vector_norm(qk, 2, -1, True).hypot_(self._eps[config.head_dim]))
+            torch.view_as_complex(qk.view(num, num_turned, -1, 2)).mul_(turn_B1d)
+        else:
+            pairs = torch.view_as_complex(self._norm(qk.float()).view(num, num_turned, -1, 2))
+            qk.copy_(torch.view_as_real(pairs * turn_B1d).flatten(-2))
+        if layer.value_embed is not None:
+            first, width = num_turned * config.head_dim, config.num_kv_heads * config.head_dim
+            last = first + width
+            v_BKD = qkv_BN[:, first:last].view(num, config.num_kv_heads, -1)
+            gate_BK = torch.sigmoid(qkv_BN[:, last : last + config.num_kv_heads])
+            embed_BKD = layer.value_embed.index_select(0, ids_B).view(v_BKD.shape)
+            v_BKD.addcmul_(gate_BK[:, :, None], embed_BKD, value=3)
+        return qkv_BN
+
+    def _finish(self, layer: LayerWeights, x_BC: Tensor, y_BC: Tensor) -> Tensor:
+        """Return the residual stream after a layer whose heads gave y."""
+        x_BC = layer.out.add_to(x_BC, y_BC)
+        h = layer.up(self._norm(x_BC)).relu_()
+        return layer.down.add_to(x_BC, h.mul_(h))
+
+    def _head(self, x_BC: Tensor, middle_BC: Tensor) -> Tensor:
+        weights, num = self._weights, x_BC.size(0)
+        if weights.backout:
+            x_BC = torch.add(x_BC, middle_BC, alpha=-weights.backout)
+        if num not in self._logits:
+            # Kept: a fresh megabyte per step would be mapped and cleared by the system each time.
+            shape = num, self._config.vocab_size
+            self._logits[num] = torch.empty(shape, device=self._device, dtype=weights.dtype)
+        return weights.head(self._norm(x_BC), self._logits[num])
+
+    def _keys_and_values(self, qkv_BN: Tensor) -> Tensor:
+        """Return (B * 2 * K, D)."""
+        config = self._config
+        first = config.num_heads * config.head_dim
+        last = first + 2 * config.num_kv_heads * config.head_dim
+        return qkv_BN[:, first:last].reshape(-1, config.head_dim)
+
+    def _store_chunk(self, index: int, row: int, start: int, qkv_TN: Tensor) -> None:
+        config, num = self._config, qkv_TN.size(0)
+        kv = self._keys_and_values(qkv_TN).view(num, 2, config.num_kv_heads, config.head_dim)
+        self._cache.kv[index, :, row, :, start : start + num] = kv.permute(1, 2, 0, 3)
+
+    def _attend_chunk(self, index: int, row: int, end: int, qkv_TN: Tensor) -> Tensor:
+        """Return heads' outputs, (T, C), for the last T of a row's `end` positions."""
+        config, num = self._config, qkv_TN.size(0)
+        k_KSD, v_KSD = (side[row, :, :end] for side in self._cache.layer(index))
+        q_THD = qkv_TN[:, : config.num_heads * config.head_dim].view(num, config.num_heads, -1)
+        window = config.window(index)
+        sees_all = window >= end - 1
+        mask_TS = None
+        if not sees_all or 1 < num < end:
+            positions_T = torch.arange(end - num, end, device=self._device)
+            mask_TS = self._mask(window, positions_T, end)
+        y_HTD = F.scaled_dot_product_attention(
+            q_THD.transpose(0, 1)[None],
+            k_KSD[None],
+            v_KSD[None],
+            attn_mask=mask_TS,
+            is_causal=mask_TS is None and num > 1,
+            scale=self._scale,
+            enable_gqa=config.num_heads != config.num_kv_heads,
+        )[0]
+        return y_HTD.transpose(0, 1).reshape(num, -1)
+
+    def _attend(
+        self,
+        index: int,
+        qkv_BN: Tensor,
+        sights: Sequence[_Sight],
+        masks: Sequence[dict[int, Tensor]],
+    ) -> Tensor:
+        """Return heads' outputs, (B, C)."""
+        config, num = self._config, qkv_BN.size(0)
+        window = config.window(index)
+        q = qkv_BN[:, : config.num_heads * config.head_dim].reshape(
+            num * config.num_kv_heads, -1, config.head_dim
+        )
+        outputs = []
+        for sight, mask in zip(sights, masks, strict=True):
+            own = q if len(sights) == 1 else q[sight.heads]
+            keys, values = sight.layers[index]
+            scores = torch.baddbmm(mask[window], own, keys, alpha=self._scale)
+            outputs.append(torch.bmm(torch.softmax(scores, dim=-1), values))
+        y = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return y.view(num, -1)
+
+    def _look(self, first_row: int, filled: Sequence[int]) -> list[_Sight]:
+        """Return what the rows can see: together, or each by itself when that must be exact."""
+        if self._is_row_exact:
+            return [
+                self._sight(first_row + i, i, 1, num_filled) for i, num_filled in enumerate(filled)
+            ]
+        return [self._sight(first_row, 0, len(filled), max(filled))]
+
+    def _sight(self, first_row: int, offset: int, num_rows: int, num_filled: int) -> _Sight:
+        in_sight = max(1, -(-num_filled // SLOTS_BUCKET)) * SLOTS_BUCKET
+        in_sight = min(in_sight, self._cache.num_slots)
+        key = first_row, num_rows, in_sight
+        if key not in self._sights:
+            self._sights[key] = self._new_sight(first_row, offset, num_rows, in_sight)
+        return self._sights[key]
+
+    def _new_sight(self, first_row: int, offset: int, num_rows: int, in_sight: int) -> _Sight:
+        num_heads = self._config.num_kv_heads
+        rows = slice(first_row, first_row + num_rows)
+        layers = []
+        for index in range(self._config.num_layers):
+            k, v = (side[rows, :, :in_sight].flatten(0, 1) for side in self._cache.layer(index))
+            layers.append((k.transpose(1, 2), v))
+        size = self._cache.kv.shape
+        heads_2RK = torch.arange(2 * size[2] * num_heads, device=self._device)
+        heads_B2K = heads_2RK.view(2, size[2], num_heads)[:, rows].transpose(0, 1)
+        return _Sight(
+            in_sight=in_sight,
+            num_rows=num_rows,
+            heads=slice(offset * num_heads, (offset + num_rows) * num_heads),
+            rows=slice(offset, offset + num_rows),
+            first_slots=heads_B2K.reshape(num_rows, -1) * self._cache.num_slots,
+            layers=tuple(layers),
+        )
+
+    def _write_slots(self, sights: Sequence[_Sight], slots_B: Tensor) -> Tensor:
+        """Return where keys and values go in the flat cache, (B * 2 * K,)."""
+        first = [sight.first_slots for sight in sights]
+        first_BM = first[0] if len(first) == 1 else torch.cat(first)
+        return (first_BM + slots_B[:, None]).reshape(-1)
+
+    def _masks(self, sight: _Sight, positions_B: Tensor) -> dict[int, Tensor]:
+        """Return what to add to scores, (B * K, 1, S), for each window that a layer has."""
+        per_head = positions_B[sight.rows].repeat_interleave(self._config.num_kv_heads)
+        windows = {layer.window for layer in self._weights.layers}
+        return {window: self._mask(window, per_head, sight.in_sight)[:, None] for window in windows}
+
+    def _mask(self, window: int, positions_T: Tensor, in_sight: int) -> Tensor:
+        """Return (T, S): 0 where a position may look and -inf elsewhere.
+
+        Every such row is a stretch of one ramp, -inf .. 0 .. -inf, that starts further left the
+        later the position is; the ramp seen through overlapping strides is a table of them.
+        """
+        num_slots = self._cache.num_slots
+        if window not in self._ramps:
+            ramp = torch.full((2 * num_slots,), -torch.inf, dtype=self._weights.dtype)
+            ramp[max(0, num_slots - window) : num_slots + 1] = 0
+            self._ramps[window] = ramp.to(self._device)
+        table = self._ramps[window].as_strided((num_slots + 1, in_sight), (1, 1))
+        return table.index_select(0, num_slots - positions_T)
+
+    def _reserve(self, num_positions: int) -> None:
+        if self._cache.reserve(num_positions):
+            self._ramps.clear()
+            self._sights.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sight:
+    """The part of the cache that neighbouring rows of a step attend to; views, made once.
+
+    first_slots: where each row's key and value heads begin in the flat cache, (B, 2 * K).
+    layers: keys (B * K, D, S) and values (B * K, S, D) of every layer.
+    """
+
+    in_sight: int
+    num_rows: int
+    heads: slice
+    rows: slice
+    first_slots: Tensor
+    layers: tuple[tuple[Tensor, Tensor], ...]
+
+
+def _mix(layer: LayerWeights, x_BC: Tensor, x0_BC: Tensor) -> Tensor:
+    if layer.resid is None:
+        return x_BC
+    return torch.mul(x_BC, layer.resid).add_(x0_BC, alpha=layer.x0)
