@@ -46,6 +46,15 @@ class TaskName(StrEnum):
     ENCODE = "encode"
 
 
+class WeightsName(StrEnum):
+    """The types that the engine can compute with."""
+
+    NATIVE = "native"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+
+
 CorpusOption = Annotated[
     Path | None,
     typer.Option(
@@ -78,6 +87,32 @@ ToolOption = Annotated[
 ]
 TaskOption = Annotated[
     TaskName | None, typer.Option(help="Measure this alone; default: both.", show_default=False)
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REF",
+        help="Measure RUN[:STAGE][@STEP] or a checkpoint; default: random weights.",
+        show_default=False,
+    ),
+]
+DepthOption = Annotated[int, typer.Option(min=1, metavar="N", help="Give it this many layers.")]
+ModelVocabOption = Annotated[
+    int, typer.Option(min=265, max=MAX_VOCAB_SIZE, metavar="N", help="Give it this many tokens.")
+]
+BatchOption = Annotated[
+    str, typer.Option(metavar="N,...", help="Let so many requests run at a time.")
+]
+PromptOption = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Ask with prompts of N tokens.")
+]
+NewOption = Annotated[int, typer.Option(min=2, metavar="N", help="Let answers have N tokens.")]
+WeightsOption = Annotated[
+    str, typer.Option(metavar="TYPE,...", help=f"Compute with {', '.join(WeightsName)}.")
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Run on cpu, cuda or cuda:N.", show_default=False),
 ]
 
 
@@ -141,6 +176,65 @@ def tokenizer(
         emit(render_rows(rows))
     if any("error" in row and row["tool"] == OURS for row in rows):
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(context_settings=HELP_NAMES)
+def infer(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    depth: DepthOption = 4,
+    vocab_size: ModelVocabOption = 32_768,
+    batch: BatchOption = "1,8,32",
+    prompt: PromptOption = 128,
+    new: NewOption = 128,
+    weights: WeightsOption = "native",
+    rounds: RoundsOption = 3,
+    device: DeviceOption = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Measure the engine beside a plain one: time to first token, speed, use of the machine.
+
+    Both take turns in this process and write greedily. Without --model the weights are random.
+    """
+    from labcli.bench.infer import Case, measure, random_model, render_rows
+    from labcli.speaker import load_speaker
+    from runs.refs import resolve_checkpoint
+
+    case = Case(
+        batches=parse_batches(batch),
+        weights=parse_weights(weights),
+        num_prompt=prompt,
+        num_new=new,
+        rounds=rounds,
+    )
+    if model is None:
+        subject, its_tokenizer = random_model(depth, vocab_size, device or "cpu")
+    else:
+        engine = load_speaker(resolve_checkpoint(home_of(ctx, home), model), device).engine
+        subject, its_tokenizer = engine.model, engine.tokenizer
+    rows = measure(subject, its_tokenizer, case)
+    if json:
+        emit_json_line(rows)
+    else:
+        emit(render_rows(rows))
+
+
+def parse_batches(text: str) -> list[int]:
+    """Return batch sizes such as 1,8,32."""
+    sizes = [int(word) for word in text.split(",") if word.strip().isdigit()]
+    if len(sizes) != len(text.split(",")) or 0 in sizes:
+        raise UsageError(f"--batch takes sizes such as 1,8,32, not {text!r}")
+    return sizes
+
+
+def parse_weights(text: str) -> list[WeightsName]:
+    """Return types of weights such as float32,int8."""
+    try:
+        return [WeightsName(word.strip()) for word in text.split(",")]
+    except ValueError:
+        known = ", ".join(WeightsName)
+        raise UsageError(f"--weights takes some of {known}, not {text!r}") from None
 
 
 def parse_size(text: str) -> int:
