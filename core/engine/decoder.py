@@ -45,11 +45,14 @@ class Decoder(Protocol):
         """Store ids[start:] of a row; return the raw logits after them, (1, V), if is_last."""
         ...
 
-    def decode(self, first_row: int, places: Sequence[Place | None]) -> Tensor:
+    def decode(
+        self, first_row: int, places: Sequence[Place | None], *, is_greedy: bool = False
+    ) -> Tensor:
         """Return the raw logits after one more token of neighbouring rows, (B, V).
 
         None is padding: it stores nothing, and its logits mean nothing. The result may be
-        overwritten by the next call.
+        overwritten by the next call. With is_greedy only the largest of each row need be right,
+        and others may be -inf.
         """
         ...
 
@@ -119,7 +122,9 @@ class CachedDecoder:
         return self._head(x_TC, middle_TC)
 
     @torch.inference_mode()
-    def decode(self, first_row: int, places: Sequence[Place | None]) -> Tensor:
+    def decode(
+        self, first_row: int, places: Sequence[Place | None], *, is_greedy: bool = False
+    ) -> Tensor:
         """Return the raw logits after one more token of neighbouring rows, (B, V)."""
         filled = [0 if place is None else place.position + 1 for place in places]
         self._reserve(max(filled))
@@ -135,9 +140,9 @@ class CachedDecoder:
                 column.append(number)
         sights = self._look(first_row, filled)
         numbers_4B = torch.tensor(numbers, device=self._device)
-        return self._step(numbers_4B, sights)
+        return self._step(numbers_4B, sights, is_greedy=is_greedy)
 
-    def _step(self, numbers_4B: Tensor, sights: Sequence[_Sight]) -> Tensor:
+    def _step(self, numbers_4B: Tensor, sights: Sequence[_Sight], *, is_greedy: bool) -> Tensor:
         """Return logits; numbers holds ids, ids before, positions and slots to write to."""
         weights = self._weights
         x_BC = self._embed(numbers_4B)
@@ -153,7 +158,7 @@ class CachedDecoder:
             x_BC = self._finish(layer, x_BC, y_BC)
             if index == self._config.num_layers // 2:
                 middle_BC = x_BC
-        return self._head(x_BC, middle_BC)
+        return self._head(x_BC, middle_BC, is_greedy=is_greedy)
 
     def _embed(self, numbers: Tensor) -> Tensor:
         """Return smeared token embeddings, (B, C), of ids and the ids before them."""
@@ -199,7 +204,7 @@ class CachedDecoder:
         h = layer.up(self._norm(x_BC)).relu_()
         return layer.down.add_to(x_BC, h.mul_(h))
 
-    def _head(self, x_BC: Tensor, middle_BC: Tensor) -> Tensor:
+    def _head(self, x_BC: Tensor, middle_BC: Tensor, *, is_greedy: bool = False) -> Tensor:
         weights, num = self._weights, x_BC.size(0)
         if weights.backout:
             x_BC = torch.add(x_BC, middle_BC, alpha=-weights.backout)
@@ -207,7 +212,10 @@ class CachedDecoder:
             # Kept: a fresh megabyte per step would be mapped and cleared by the system each time.
             shape = num, self._config.vocab_size
             self._logits[num] = torch.empty(shape, device=self._device, dtype=weights.dtype)
-        return weights.head(self._norm(x_BC), self._logits[num])
+        x_BC, out = self._norm(x_BC), self._logits[num]
+        if is_greedy and weights.screen is not None and weights.screen(x_BC, out):
+            return out
+        return weights.head(x_BC, out)
 
     def _keys_and_values(self, qkv_BN: Tensor) -> Tensor:
         """Return (B * 2 * K, D)."""

@@ -5,6 +5,8 @@ Shapes: B rows, C inputs, N outputs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,14 @@ from runs.errors import UsageError
 
 MAX_INT8 = 127.0
 TINY = 1e-30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundingNorms:
+    """Per output: length of the weight's rounding error, and of the rounded weight."""
+
+    weights: Tensor
+    lengths: Tensor
 
 
 class Int8Matrix:
@@ -36,6 +46,11 @@ class Int8Matrix:
         self._zeros_N = torch.zeros(self._num_outputs, dtype=torch.int32)
 
     @property
+    def zero_point(self) -> int:
+        """The integer that stands for 0 in a quantised input."""
+        return self._half + 1
+
+    @property
     def num_bytes(self) -> int:
         """Bytes that one product reads."""
         return self._num_outputs * (self._num_inputs + 4)
@@ -44,15 +59,31 @@ class Int8Matrix:
         """Return x times the matrix, (B, N)."""
         if not self._is_cpu:
             return torch._weight_int8pack_mm(x_BC, self._weight, self._scale_N.to(x_BC.dtype))
-        half = self._half
-        unit_B1 = torch.linalg.vector_norm(x_BC, torch.inf, -1, True).clamp_min_(TINY).div_(half)
+        quantised_BC, unit_B1 = self.quantise(x_BC)
+        return self.multiply(quantised_BC, unit_B1, out)
+
+    def quantise(self, x_BC: Tensor) -> tuple[Tensor, Tensor]:
+        """Return an input as uint8, and the step that each of its rows is rounded to, (B, 1)."""
+        largest_B1 = torch.linalg.vector_norm(x_BC, torch.inf, -1, True)
+        unit_B1 = largest_B1.clamp_min_(TINY).div_(self._half)
         # Half a step more than the zero point: the cast to integers cuts, and so rounds.
-        quantised_BC = (x_BC / unit_B1).add_(half + 1.5).to(torch.uint8)
+        return (x_BC / unit_B1).add_(self.zero_point + 0.5).to(torch.uint8), unit_B1
+
+    def multiply(self, quantised_BC: Tensor, unit_B1: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return a quantised input times the matrix, (B, N)."""
         y_BN = torch.ops.onednn.qlinear_pointwise(
-            quantised_BC, 1.0, half + 1, self._weight, self._scale_N, self._zeros_N,
+            quantised_BC, 1.0, self.zero_point, self._weight, self._scale_N, self._zeros_N,
             None, 1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
         return torch.mul(y_BN, unit_B1, out=out)
+
+    def rounding_norms(self, weight_NC: Tensor) -> RoundingNorms:
+        """Return how far the int8 weight is from the float one that it was made of."""
+        scale_N1 = self._scale_N[:, None]
+        rounded_NC = torch.round(weight_NC / scale_N1) * scale_N1
+        return RoundingNorms(
+            weights=(weight_NC - rounded_NC).norm(dim=1), lengths=rounded_NC.norm(dim=1)
+        )
 
     def add_to(self, sum_BN: Tensor, x_BC: Tensor) -> Tensor:
         """Return sum + x times the matrix, (B, N)."""

@@ -38,6 +38,13 @@ class Request:
     seed: int = 0
     num_alternatives: int | None = None
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether only the likeliest token of each step matters."""
+        return (
+            self.temperature == 0 and self.repetition_penalty == 1 and self.num_alternatives is None
+        )
+
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise UsageError("the prompt is empty; give at least one token, such as bos")

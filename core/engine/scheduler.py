@@ -140,7 +140,9 @@ class Scheduler:
         slots = self._engine.slots
         first, block = self._block(jobs)
         places = [None if job is None else self._place(job) for job in block]
-        logits_BV = self._engine.decoder.decode(first, places)
+        logits_BV = self._engine.decoder.decode(
+            first, places, is_greedy=all(job.row.request.is_greedy for job in jobs)
+        )
         for job in jobs:
             slots[job.slot].ids.append(job.row.last)
         tickets = tuple(None if job is None else job.row.ticket for job in block)

@@ -18,14 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core import hardware
 from core.config import ModelConfig
 from core.engine.int8 import Int8Matrix
+from core.engine.screen import Screen
 from core.model import GATE_CHANNELS, GPT, SMEAR_CHANNELS, Block
+from runs.errors import UsageError
 
 WeightType = Literal["native", "float32", "bfloat16", "int8"]
 # Below this width a matrix multiplies in float32 faster than its input can be quantised:
 # measured on 2 cores with AVX512-VNNI, 256 wide: 10 to 50 us against 30 to 70 us.
 MIN_INT8_WIDTH = 512
+MIN_SCREENED_VOCAB = 4096
 
 
 class Matrix(Protocol):
@@ -98,6 +102,7 @@ class Weights:
     layers: tuple[LayerWeights, ...]
     backout: float
     head: Matrix
+    screen: Screen | None
     rotary: Tensor
 
     @property
@@ -147,8 +152,19 @@ def prepare(model: GPT, kind: WeightType = "native") -> Weights:
         layers=tuple(builder.layer(model, index) for index in range(config.num_layers)),
         backout=float(model.backout_lambda) if config.backout else 0.0,
         head=builder.matrix(model.head.weight[: config.vocab_size] * head_fold, is_head=True),
+        screen=_screen(model, head_fold) if is_folded and kind != "int8" and on_cpu else None,
         rotary=torch.complex(model.cos, -model.sin),
     )
+
+
+def _screen(model: GPT, factor: float) -> Screen | None:
+    """Return a screen before a head large enough, where 8-bit products are fast."""
+    if model.config.vocab_size < MIN_SCREENED_VOCAB or not hardware.has_cpu_vnni():
+        return None
+    try:
+        return Screen(model.head.weight[: model.config.vocab_size], factor)
+    except UsageError:
+        return None
 
 
 class _Builder:

@@ -77,7 +77,9 @@ class Script:
         self._num_taken[row] = 0
         return self._logits([row]) if is_last else None
 
-    def decode(self, first_row: int, places: Sequence[Place | None]) -> Tensor:
+    def decode(
+        self, first_row: int, places: Sequence[Place | None], *, is_greedy: bool = False
+    ) -> Tensor:
         self.fed.append([place.id for place in places if place is not None])
         return self._logits(range(first_row, first_row + len(places)))
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from core.config import ModelConfig
 from core.engine.decoder import CachedDecoder, Place
 from core.engine.int8 import Int8Matrix
 from core.engine.plain import PlainEngine
+from core.engine.screen import Screen
 from core.engine.weights import WeightType, prepare
 from core.model import GPT
 from tests.engine.builders import random_model, tiny_config
@@ -126,3 +128,21 @@ def test_padding_rows_and_prepared_weights_leave_the_model_alone() -> None:
     assert off(model, ids, raw_BV[2]) < 1e-5
     assert bool(torch.isfinite(raw_BV).all())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_screened_head_finds_the_likeliest_token_of_the_full_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_VC = torch.randn(5000, 64, generator=generator)
+    weight_VC[100:120] *= 3
+    screen, out = Screen(weight_VC, 2.0), torch.empty(50, 5000)
+    num_screened = 0
+    for _ in range(20):
+        x_BC = F.normalize(torch.randn(50, 64, generator=generator), dim=-1)
+        for row in range(0, 50, 5):
+            if screen(x_BC[row : row + 5], out[:5]):
+                num_screened += 1
+                full_BV = 2 * x_BC[row : row + 5] @ weight_VC.T
+                assert torch.equal(out[:5].argmax(-1), full_BV.argmax(-1))
+    assert num_screened > 0
+    # Nearly equal tokens are not screened: the caller multiplies in full.
+    assert not screen(torch.zeros(1, 64), out[:1])
