@@ -50,9 +50,8 @@ class Int8Matrix:
         """The integer that stands for 0 in a quantised input."""
         return self._half + 1
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes that one product reads."""
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes that a product reads; as many for any number of rows."""
         return self._num_outputs * (self._num_inputs + 4)
 
     def __call__(self, x_BC: Tensor, out: Tensor | None = None) -> Tensor:

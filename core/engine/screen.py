@@ -31,10 +31,9 @@ class Screen:
         self._weight_bound = SLACK * float(off.weights.max())
         self._longest = SLACK * float(off.lengths.max())
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes that one product reads, of the few float32 rows aside."""
-        return self._coarse.num_bytes
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes that a product reads, of the few float32 rows aside."""
+        return self._coarse.bytes_read(num_rows)
 
     def __call__(self, x_BC: Tensor, out: Tensor) -> bool:
         """Write logits of the candidates and -inf for all others; False when they are too many.

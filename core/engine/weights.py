@@ -36,9 +36,8 @@ MIN_SCREENED_VOCAB = 4096
 class Matrix(Protocol):
     """A weight that rows can be multiplied with."""
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes that one product reads."""
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes that a product with so many rows reads."""
         ...
 
     def __call__(self, x_BC: Tensor, out: Tensor | None = None) -> Tensor:
@@ -60,9 +59,8 @@ class DenseMatrix:
     def __init__(self, weight_NC: Tensor, dtype: torch.dtype) -> None:
         self._weight_CN = weight_NC.to(dtype).t().contiguous()
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes that one product reads."""
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes that a product with so many rows reads."""
         return self._weight_CN.numel() * self._weight_CN.element_size()
 
     def __call__(self, x_BC: Tensor, out: Tensor | None = None) -> Tensor:
@@ -87,9 +85,10 @@ class FewRowsMatrix:
         self._int8_NC = torch.round(weight_NC / scale_N[:, None]).to(torch.int8)
         self._scale_N = scale_N.bfloat16()
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes that one product of a row reads."""
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes that a product with so many rows reads."""
+        if num_rows > MAX_FEW_ROWS:
+            return self._dense.bytes_read(num_rows)
         return self._int8_NC.numel() + 2 * self._scale_N.numel()
 
     def __call__(self, x_BC: Tensor, out: Tensor | None = None) -> Tensor:
@@ -142,11 +141,14 @@ class Weights:
         """Where the weights are."""
         return self.embed.device
 
-    @property
-    def num_bytes_read(self) -> int:
-        """Bytes of the matrices that a decode step reads: of the tables it reads single rows."""
-        return self.head.num_bytes + sum(
-            matrix.num_bytes
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes of the matrices that a greedy step of so many rows reads.
+
+        Of the embedding tables it reads single rows, which are not counted.
+        """
+        head = self.head if self.screen is None else self.screen
+        return head.bytes_read(num_rows) + sum(
+            matrix.bytes_read(num_rows)
             for layer in self.layers
             for matrix in (layer.qkv, layer.out, layer.up, layer.down)
         )

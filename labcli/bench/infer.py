@@ -290,7 +290,7 @@ def _shares(
     )
     products = layers + config.n_embd * config.vocab_size
     flops = batch * (2 * products + 4 * in_sight * config.n_embd)
-    read = weights.num_bytes_read + batch * kv_bytes
+    read = weights.bytes_read(batch) + batch * kv_bytes
     return {
         "mbu": None if peaks.bytes_per_s is None else read / tpot_s / peaks.bytes_per_s,
         "mfu": None if peaks.flops_per_s is None else flops / tpot_s / peaks.flops_per_s,
