@@ -36,6 +36,7 @@ COMMANDS = {
     "runs": Entry("labcli.commands.runs:app", "List, inspect, follow, stop and resume runs."),
     "tok": Entry("labcli.commands.tok.app:app", "Train, compare and look inside tokenizers."),
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
+    "serve": Entry("labcli.commands.serve:app", "Answer over HTTP: OpenAI's API and a web chat."),
     "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
 }

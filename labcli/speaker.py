@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runs.errors import LabError, NotFound
 from runs.facts import stage_facts
+from runs.files import sha256_file
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint
 
@@ -50,13 +51,16 @@ def find_tokenizer(checkpoint_dir: Path, sha256: str) -> Tokenizer:
     """Return the tokenizer that a checkpoint's run made or was given, checked by its hash."""
     from core.tokenizer import Tokenizer
 
+    return Tokenizer.from_file(find_tokenizer_file(checkpoint_dir, sha256))
+
+
+def find_tokenizer_file(checkpoint_dir: Path, sha256: str) -> Path:
+    """Return the file of the tokenizer with this hash that a checkpoint's run made or was given."""
     # <run>/checkpoints/<stage>/step_<n>; a checkpoint that was copied may lie anywhere.
     *_, run_dir = checkpoint_dir.absolute().parents[:3]
     for path in tokenizer_paths(run_dir):
-        if path.is_file():
-            tokenizer = Tokenizer.from_file(path)
-            if tokenizer.hash == sha256:
-                return tokenizer
+        if path.is_file() and sha256_file(path) == sha256:
+            return path
     raise NotFound(
         f"the tokenizer of {checkpoint_dir} ({sha256[:12]}) is not in {run_dir} nor where "
         "that run took it from; restore its tokenizer.json"
