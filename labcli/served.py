@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from core.serve.models import ModelCard, ModelSpec
 
 META_FILE = "meta.json"
+# Longer ones name no run, and file systems refuse them.
+MAX_NAME_CHARS = 200
 
 
 class Shelf:
@@ -48,9 +50,12 @@ class Shelf:
             return self.named[0]
         if name in self._by_reference:
             return self._by_reference[name]
-        if "/" in name or "\0" in name:
-            raise NotFound(f"no model {name!r}; see /v1/models")
-        return _spec(resolve_checkpoint(self._home, name))
+        if "/" in name or "\0" in name or len(name) > MAX_NAME_CHARS:
+            raise NotFound(f"no model {name[:MAX_NAME_CHARS]!r}; see /v1/models")
+        found = resolve_checkpoint(self._home, name)
+        if not found.path.is_relative_to(self._home.runs_dir):
+            raise NotFound(f"no model {name!r} in this lab home; see /v1/models")
+        return _spec(found)
 
     def catalogue(self) -> list[ModelCard]:
         """Return the named models, then the newest checkpoint of every stage of every run."""

@@ -192,7 +192,7 @@ class TokenizeBody(Body):
     """A call of /tokenize: a text, or a conversation as a model would see it."""
 
     model: ModelName | None = None
-    text: Annotated[str, Field(max_length=limits.MAX_TEXT_CHARS)] | None = None
+    text: str | None = None
     messages: list[ChatMessage] | None = None
 
 

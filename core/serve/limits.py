@@ -53,6 +53,12 @@ def check_total(num_chars: int, param: str) -> None:
         )
 
 
+def check_text(num_chars: int) -> None:
+    """Refuse a text that is too long to be shown as tokens."""
+    if num_chars > MAX_TEXT_CHARS:
+        raise bad_request(f"text has {num_chars} characters; at most {MAX_TEXT_CHARS}", "text")
+
+
 def check_stops(stops: Sequence[str]) -> None:
     """Refuse stop strings that are empty, too long or too many."""
     if len(stops) > MAX_STOPS:

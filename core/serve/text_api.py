@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from core.chat_format import render, render_for_completion
 from core.serve.bodies import ChatMessage, DetokenizeBody, TokenizeBody
 from core.serve.errors import bad_request
-from core.serve.limits import check_messages
+from core.serve.limits import check_messages, check_text
 from core.serve.service import encoded, service_of
 from core.tokenizer import Tokenizer
 
@@ -22,6 +22,7 @@ async def tokenize(request: Request, body: TokenizeBody) -> dict[str, Any]:
     """Return the ids of a text, or of a conversation with the markers that a model sees."""
     if (body.text is None) == (body.messages is None):
         raise bad_request("give either text or messages", "text")
+    check_text(len(body.text or ""))
     model = await service_of(request).library.find(body.model)
     if body.text is not None:
         num_chars, num_bytes = len(body.text), len(body.text.encode("utf-8", "replace"))
