@@ -48,6 +48,8 @@ class Metrics:
         self.num_by_outcome: dict[str, int] = dict.fromkeys(
             ("completed", "failed", "cancelled", "rejected"), 0
         )
+        # A labelled child costs as much to look up as to count with.
+        self._children: dict[str, tuple[Counter, Histogram, Histogram]] = {}
         self.num_tokens = 0
         self.num_restarts = 0
 
@@ -68,12 +70,19 @@ class Metrics:
     def count_token(self, model: str, *, gap_s: float, is_first: bool) -> None:
         """Count a token that came `gap_s` after the one before it, or after the call."""
         self.num_tokens += 1
-        self._tokens.labels(model).inc()
-        histogram, recent = (
-            (self._ttft, self._recent_ttft_s) if is_first else (self._gap, self._recent_gap_s)
-        )
-        histogram.labels(model).observe(gap_s)
-        recent.append(gap_s)
+        children = self._children.get(model)
+        if children is None:
+            children = self._children[model] = (
+                self._tokens.labels(model), self._ttft.labels(model), self._gap.labels(model),
+            )  # fmt: skip
+        tokens, ttft, gap = children
+        tokens.inc()
+        if is_first:
+            ttft.observe(gap_s)
+            self._recent_ttft_s.append(gap_s)
+        else:
+            gap.observe(gap_s)
+            self._recent_gap_s.append(gap_s)
 
     def latencies(self) -> dict[str, dict[str, float | None]]:
         """Return the median and the 99th percentile of the newest tokens, in seconds."""

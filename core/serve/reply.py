@@ -20,6 +20,8 @@ from core.serve.metrics import Metrics
 DONE = b"data: [DONE]\n\n"
 # A client that reads nothing is left alone this long after the time of its call is over.
 STUCK_S = 30.0
+# json.dumps builds an encoder for every call that asks for anything but its defaults.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _JSON = [(b"content-type", b"application/json")]
 _EVENTS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -202,4 +204,4 @@ def _event(chunk: dict[str, Any]) -> bytes:
 
 
 def _dump(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(body).encode("utf-8", "replace")
