@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.engine.builders import TOKENIZER
+from tests.runs.builders import wait_for
 from tests.serve.builders import chat, events_of, text_of
 
 
@@ -211,9 +212,15 @@ def test_tokenize_shows_a_conversation_as_the_model_sees_it(client: httpx.Client
     assert usage["prompt_tokens"] == tokens["count"]
 
 
+def num_completed(client: httpx.Client) -> int:
+    return int(client.get("/stats").json()["requests"]["completed"])
+
+
 def test_health_stats_and_metrics_count_what_was_done(client: httpx.Client) -> None:
     before = client.get("/stats").json()
     ask(client, chat(max_tokens=8))
+    # An answer is counted a moment after its last byte was sent.
+    wait_for(lambda: num_completed(client) > before["requests"]["completed"], "the count")
     after = client.get("/stats").json()
 
     health = client.get("/health").json()
