@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,24 +19,11 @@ from core.serve.errors import ApiError, bad_request, from_lab_error
 from core.serve.guard import Guard
 from core.serve.metrics import Metrics
 from core.serve.models import Catalogue, Library, ModelSpec, Resolve
+from core.serve.page import Page, build_page
 from core.serve.pool import Pool
 from core.serve.service import Service
 from core.serve.settings import ServeSettings
 from runs.errors import LabError
-
-PAGE = Path(__file__).parent / "web" / "index.html"
-PAGE_HEADERS = {
-    "cache-control": "no-cache",
-    # One file with its own style and script; it may talk to this server and to nobody else.
-    "content-security-policy": (
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-        "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    # The address may hold ?token= once.
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 def create_app(
@@ -78,6 +64,7 @@ def create_app(
         metrics=metrics,
         started_s=time.monotonic(),
     )
+    app.state.page = build_page()
     for router in (openai_api.router, classic_api.router, text_api.router):
         app.include_router(router)
     app.add_api_route("/", show_page, include_in_schema=False)
@@ -96,13 +83,10 @@ def create_app(
     return app
 
 
-async def show_page() -> Response:
+async def show_page(request: Request) -> Response:
     """Return the web chat."""
-    if not PAGE.is_file():
-        raise ApiError(
-            "this server has no web page; the API is under /v1", status=404, code="not_found"
-        )
-    return Response(PAGE.read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
+    page: Page = request.app.state.page
+    return page.response()
 
 
 def _response(error: ApiError) -> Response:

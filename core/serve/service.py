@@ -122,7 +122,8 @@ def derive_seed(seed: int, index: int) -> int:
     if index == 0:
         return seed
     digest = hashlib.blake2b(f"{seed}/{index}".encode("ascii"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % MAX_SEED
+    # JavaScript holds whole numbers below 2^53 exactly: a seed that it shows can be sent back.
+    return int.from_bytes(digest, "big") % 2**53
 
 
 async def encoded(encode: Callable[[], list[int]], num_chars: int) -> list[int]:

@@ -48,9 +48,14 @@ async def tokenize(request: Request, body: TokenizeBody) -> dict[str, Any]:
 
 @router.post("/detokenize")
 async def detokenize(request: Request, body: DetokenizeBody) -> dict[str, Any]:
-    """Return the text of ids; special tokens appear as their written names."""
+    """Return the text of ids, whole and one by one; special tokens as their written names."""
     model = await service_of(request).library.find(body.model)
-    return {"model": model.name, "text": model.tokenizer.decode(body.ids), "count": len(body.ids)}
+    return {
+        "model": model.name,
+        "text": model.tokenizer.decode(body.ids),
+        "pieces": [model.tokenizer.decode([token_id]) for token_id in body.ids],
+        "count": len(body.ids),
+    }
 
 
 def _conversation_ids(tokenizer: Tokenizer, messages: list[ChatMessage]) -> list[int]:

@@ -1,0 +1,137 @@
+// Draws turns. Each answer on the page has a view that a running stream updates in place.
+
+const SUGGESTIONS = ["What is 27 * 14?", "Spell the word garden.", "How many r are in strawberry?"];
+const STATE_WORDS = { stopped: "stopped", failed: "failed" };
+
+function emptyView(ask) {
+  return make("div", { class: "empty" }, make("h2", null, "What do you want to ask it?"),
+    make("p", { class: "fine" }, "Enter sends. Type / for commands, or press ? for help."),
+    make("div", { class: "row" }, ...SUGGESTIONS.map((text) => button(text, () => ask(text)))));
+}
+
+function userView(turn, actions) {
+  return make("article", { class: "turn user", "aria-label": "You" },
+    make("div", { class: "said" }, turn.text),
+    make("div", { class: "small" },
+      button("Copy", () => copyAndSay(turn.text), { "aria-label": "Copy your message" }),
+      button("Edit", actions.edit, { "aria-label": "Edit your message" })));
+}
+
+function editorView(turn, actions) {
+  const area = make("textarea", { rows: "3", "aria-label": "Edit your message" });
+  area.value = turn.text;
+  const send = () => { if (area.value.trim()) actions.resend(area.value); };
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { event.stopPropagation(); actions.cancel(); }
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+  });
+  return make("article", { class: "turn user", "aria-label": "You" }, make("div", { class: "editor" }, area,
+    make("div", { class: "row" }, make("span", { class: "fine" }, "What follows is asked anew."),
+      button("Cancel", actions.cancel), button("Send again", send, { class: "primary" }))));
+}
+
+function toolView(part) {
+  return make("p", { class: "tool" }, make("span", { class: "fine" }, TOOL_NAMES[part.type] ?? part.type),
+    make("span", null, part.text));
+}
+
+function plainBody(answer) {
+  return answer.parts.flatMap((part) => (part.type === "text" ? markdown(part.text) : [toolView(part)]));
+}
+
+function statsText(turn, answer, context) {
+  const stats = answer.stats;
+  if (answer.state === "waiting") {
+    if (!answer.firstMs) return "waiting for the first token";
+    const seconds = (performance.now() - answer.firstMs) / 1000;
+    const count = answer.tokens.length;
+    return `${count} tokens` + (seconds > 0.3 ? ` | ${(count / seconds).toFixed(1)} tok/s` : "");
+  }
+  const words = [];
+  const count = stats?.tokens ?? answer.tokens.filter((token) => token[1] !== null).length;
+  words.push(`${count} tokens`);
+  if (stats?.tok_per_sec) words.push(`${stats.tok_per_sec.toFixed(1)} tok/s`);
+  if (stats?.ttft_s) words.push(`first token ${(1000 * stats.ttft_s).toFixed(0)} ms`);
+  if (turn.numPromptTokens !== undefined) {
+    const used = turn.numPromptTokens + count;
+    words.push(context ? `context ${used} of ${context} (${((100 * used) / context).toFixed(0)} %)`
+      : `${used} with the prompt`);
+  }
+  const bits = meanBits(answer);
+  if (bits !== null) words.push(`mean entropy ${bits.toFixed(2)} bits`);
+  if (stats?.seed !== undefined) words.push(`seed ${stats.seed}`);
+  if (stats?.finish === "length") words.push("cut at the token limit");
+  return words.join(" | ");
+}
+
+// view: {node, update}; update() shows what a stream has added since.
+function answerView(turn, answer, index, options) {
+  const { settings } = options;
+  const isSpread = turn.answers.length > 1;
+  const body = make("div", { class: "body" });
+  const stats = make("p", { class: "stats" });
+  const problem = make("p", { class: "error" });
+  const tools = make("div", { class: "small" });
+  const node = make("section", {
+    class: "answer", "aria-label": isSpread ? `Answer ${index + 1} of ${turn.answers.length}` : "Answer",
+  }, body, problem, stats, tools);
+  let box = null;
+  const update = () => {
+    const isWaiting = answer.state === "waiting";
+    body.classList.toggle("waiting", isWaiting);
+    if (settings.hasEntropy && answer.tokens.length) {
+      if (box) showTokens(box, answer);
+      else body.replaceChildren(box = tokenBox(answer, () => turn.model));
+    } else {
+      body.replaceChildren(...plainBody(answer));
+      if (!isWaiting && !answer.parts.length && !answer.error) body.append(make("p", { class: "fine" }, "(no text)"));
+    }
+    problem.textContent = answer.error ?? "";
+    problem.hidden = !answer.error;
+    stats.hidden = !settings.hasStats;
+    const word = STATE_WORDS[answer.state];
+    stats.textContent = (word ? `${word} | ` : "") + statsText(turn, answer, options.contextFor(turn.model));
+    node.classList.toggle("chosen", isSpread && turn.chosen === index);
+    tools.replaceChildren(...(isWaiting ? [] : answerTools(turn, answer, index, options)));
+  };
+  update();
+  return { node, update };
+}
+
+function answerTools(turn, answer, index, { actions, isLast }) {
+  const name = turn.answers.length > 1 ? ` ${index + 1}` : "";
+  const tools = [
+    button("Copy", () => copyAndSay(textOf(answer)), { "aria-label": `Copy answer${name}` }),
+  ];
+  if (turn.answers.length > 1) {
+    const isChosen = turn.chosen === index;
+    if (isLast) {
+      tools.push(button(isChosen ? "Chosen" : "Go on with this", () => actions.choose(index), {
+        class: "choose", "aria-pressed": String(isChosen), "aria-label": `Go on with answer${name}`,
+      }));
+    } else if (isChosen) tools.push(make("span", { class: "fine" }, "chosen"));
+  }
+  if (turn.answers.length === 1) {
+    const word = answer.state === "failed" ? "Try again" : "Regenerate";
+    tools.push(button(word, actions.regenerate, { "aria-label": `${word}: answer this question again` }));
+  }
+  return tools;
+}
+
+function assistantView(turn, options) {
+  const isSpread = turn.answers.length > 1;
+  const views = turn.answers.map((answer, index) => answerView(turn, answer, index, options));
+  const head = make("div", { class: "small" }, make("span", { class: "who" }, turn.model || "model"));
+  if (isSpread && !turn.answers.some((answer) => answer.state === "waiting")) {
+    head.append(button("Regenerate all", options.actions.regenerate));
+  }
+  const node = make("article", { class: `turn${isSpread ? " spread" : ""}`, "aria-label": "Model" }, head,
+    legendFor(options), make("div", { class: "answers" }, ...views.map((view) => view.node)));
+  const update = () => {
+    head.firstChild.textContent = turn.model || "model";
+    for (const view of views) view.update();
+  };
+  return { node, update };
+}
+
+const legendFor = ({ settings, isLast }) => (settings.hasEntropy && isLast ? legend() : null);
