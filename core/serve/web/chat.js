@@ -43,7 +43,7 @@ const app = {
     this.draw();
     renderList(this);
     scrollToEnd();
-    $("message").focus();
+    focusBox();
   },
   rename(conversation, title) {
     conversation.title = title;
@@ -68,9 +68,13 @@ const app = {
     renderList(this);
   },
 
-  // Asking.
+  // Asking. One answer at a time, in whichever conversation.
+  isBusy() {
+    if (this.run) toast("An answer is being written; stop it first");
+    return Boolean(this.run);
+  },
   ask(text) {
-    if (this.run) return;
+    if (this.isBusy()) return;
     const { conversation } = this;
     conversation.turns.push({ role: "user", text });
     if (!conversation.isNamed && conversation.turns.length === 1) conversation.title = titleFrom(text);
@@ -134,11 +138,11 @@ const app = {
     this.conversation.turns.length = length;
   },
   regenerate(index) {
-    if (this.run) return null;
+    if (this.isBusy()) return null;
     this.truncate(index);
     if (this.settings.seed !== null) toast(`The seed is fixed at ${this.settings.seed}: the same settings give the same answer`);
     this.answer();
-    $("message").focus();
+    focusBox();
     return null;
   },
   retry() {
@@ -146,7 +150,7 @@ const app = {
     return last < 1 ? fault("there is no question yet") : this.regenerate(last);
   },
   edit(index) {
-    if (this.run) return;
+    if (this.isBusy()) return;
     this.editing = index;
     this.draw();
     const area = document.querySelector(".editor textarea");
@@ -180,8 +184,8 @@ const app = {
     }
     if (this.editing !== index) return { node: userView(turn, { edit: () => this.edit(index) }), update };
     const node = editorView(turn, {
-      resend: (text) => { this.truncate(index); this.ask(text); $("message").focus(); },
-      cancel: () => { this.editing = null; this.draw(); $("message").focus(); },
+      resend: (text) => { this.truncate(index); this.ask(text); focusBox(); },
+      cancel: () => { this.editing = null; this.draw(); focusBox(); },
     });
     return { node, update };
   },
@@ -190,7 +194,7 @@ const app = {
     this.save();
     this.views.at(-1).update();
     announce(`The conversation goes on with answer ${choice + 1}.`);
-    $("message").focus();
+    focusBox();
   },
   drawSoon(run) {
     if (performance.now() - run.savedMs > SAVE_MS) {
@@ -233,7 +237,12 @@ function scrollToEnd() {
   $("log").scrollTop = $("log").scrollHeight;
 }
 
-// The message box.
+// The message box. On a touch screen the focus would raise the keyboard over what was said.
+const isTouch = () => matchMedia("(pointer: coarse)").matches;
+function focusBox() {
+  if (!isTouch()) $("message").focus();
+}
+
 function submit() {
   const box = $("message");
   const text = box.value.trim();
@@ -241,7 +250,7 @@ function submit() {
   if (/^\/(?!\/)/.test(text)) {
     clearBox();
     app.note(runCommand(app, text));
-  } else if (!app.run) {
+  } else if (!app.isBusy()) {
     clearBox();
     app.ask(text.replace(/^\/\//, "/"));
   }
@@ -275,8 +284,7 @@ function complete(command) {
 function typeKey(event) {
   const box = $("message");
   if (event.isComposing) return;
-  const isTouch = matchMedia("(pointer: coarse)").matches;
-  if (event.key === "Enter" && !event.shiftKey && !isTouch) {
+  if (event.key === "Enter" && !event.shiftKey && !isTouch()) {
     event.preventDefault();
     submit();
   } else if (event.key === "Tab" && !event.shiftKey && matching(app.commands, box.value).length) {
@@ -323,7 +331,7 @@ async function checkHealth() {
   clearTimeout(healthTimer);
   let delay = HEALTHY_MS;
   try {
-    const health = await (await call("health")).json();
+    const health = await (await call("health", undefined, AbortSignal.timeout(HEALTHY_MS))).json();
     if (isLost || !app.models.length) await loadModels();
     if (isLost) announce("The server answers again.");
     isLost = false;
@@ -336,7 +344,7 @@ async function checkHealth() {
       ? "The server asks for a token: open this page once with ?token=TOKEN at the end of its address."
       : `${error.message} Trying again; what you wrote is kept.`);
   }
-  healthTimer = setTimeout(checkHealth, delay);
+  if (!document.hidden) healthTimer = setTimeout(checkHealth, delay);
 }
 
 async function loadModels() {
@@ -358,7 +366,7 @@ function start() {
   on("composer", "submit", (event) => { event.preventDefault(); submit(); });
   on("message", "keydown", typeKey);
   on("message", "input", fitBox);
-  on("stop", "click", () => { app.stop(); $("message").focus(); });
+  on("stop", "click", () => { app.stop(); focusBox(); });
   on("new", "click", () => app.startNew());
   on("open-side", "click", () => showSide(true));
   on("close-side", "click", () => showSide(false));
@@ -373,8 +381,11 @@ function start() {
   addEventListener("storage", (event) => {
     if (!event.key?.startsWith(CHAT_PREFIX)) return;
     const changed = app.store.reload(event.key);
-    if (changed?.id === app.conversation.id && !app.run) app.show(changed);
-    else renderList(app);
+    if (changed?.id === app.conversation.id && !app.run && app.editing === null) {
+      app.conversation = changed;
+      app.draw();
+    }
+    renderList(app);
   });
   app.show(app.store.list()[0] ?? app.conversation);
   checkHealth();

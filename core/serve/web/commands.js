@@ -90,6 +90,6 @@ function helpView(commands) {
     make("h3", null, "Entropy"),
     make("p", { class: "fine" }, "How unsure the model was where it chose a token, in bits, at temperature 1 and "
       + "before any filter: 1 bit is a coin toss. Colour and the thickness of the line say the same; point at a "
-      + "token, tap it or go there with the arrow keys to see what else could have stood there."),
+      + "token, tap it or go there with the arrow keys to see what else could have stood there. Rank 1 is the likeliest."),
   ];
 }

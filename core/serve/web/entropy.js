@@ -118,7 +118,7 @@ function alternatives(top, takenId, texts) {
   return make("table", { "aria-label": "Likeliest tokens" }, make("tbody", null, ...rows));
 }
 
-const percent = (p) => (p >= 0.0995 ? `${(100 * p).toFixed(0)} %` : `${(100 * p).toPrecision(2)} %`);
+const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : (100 * p).toPrecision(2)).concat("\u00a0%");
 
 // Puts the tip beside its token, or away when the token has left the view.
 function placeTip() {

@@ -39,22 +39,24 @@ function plainBody(answer) {
   return answer.parts.flatMap((part) => (part.type === "text" ? markdown(part.text) : [toolView(part)]));
 }
 
+const numTokens = (answer) => answer.tokens.filter((token) => typeof token[1] === "number").length;
+
 function statsText(turn, answer, context) {
   const stats = answer.stats;
   if (answer.state === "waiting") {
     if (!answer.firstMs) return "waiting for the first token";
     const seconds = (performance.now() - answer.firstMs) / 1000;
-    const count = answer.tokens.length;
+    const count = numTokens(answer);
     return `${count} tokens` + (seconds > 0.3 ? ` | ${(count / seconds).toFixed(1)} tok/s` : "");
   }
   const words = [];
-  const count = stats?.tokens ?? answer.tokens.filter((token) => token[1] !== null).length;
+  const count = stats?.tokens ?? numTokens(answer);
   words.push(`${count} tokens`);
   if (stats?.tok_per_sec) words.push(`${stats.tok_per_sec.toFixed(1)} tok/s`);
   if (stats?.ttft_s) words.push(`first token ${(1000 * stats.ttft_s).toFixed(0)} ms`);
   if (turn.numPromptTokens !== undefined) {
     const used = turn.numPromptTokens + count;
-    words.push(context ? `context ${used} of ${context} (${((100 * used) / context).toFixed(0)} %)`
+    words.push(context ? `context ${used} of ${context} (${((100 * used) / context).toFixed(0)}\u00a0%)`
       : `${used} with the prompt`);
   }
   const bits = meanBits(answer);
@@ -72,8 +74,8 @@ function answerView(turn, answer, index, options) {
   const stats = make("p", { class: "stats" });
   const problem = make("p", { class: "error" });
   const tools = make("div", { class: "small" });
-  const node = make("section", {
-    class: "answer", "aria-label": isSpread ? `Answer ${index + 1} of ${turn.answers.length}` : "Answer",
+  const node = make("div", {
+    class: "answer", role: "group", "aria-label": isSpread ? `Answer ${index + 1} of ${turn.answers.length}` : "Answer",
   }, body, problem, stats, tools);
   let box = null;
   const update = () => {

@@ -59,6 +59,17 @@ def test_escape_stops_an_answer(chat: Chat) -> None:
     expect(chat.page.locator(".stats")).to_contain_text("stopped")
 
 
+def test_second_question_waits_for_the_first_answer_and_is_not_lost(chat: Chat) -> None:
+    chat.start_endless()
+    chat.start("too early")
+
+    expect(chat.page.locator("#toast")).to_contain_text("stop it first")
+    expect(chat.box).to_have_value("too early")
+    expect(chat.said).to_have_count(1)
+    chat.page.keyboard.press("Escape")
+    chat.wait_answer()
+
+
 def test_stopping_frees_the_row_in_the_server(chat: Chat) -> None:
     chat.start_endless()
     expect(chat.answers.locator(".body")).not_to_be_empty()

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from core.serve.page import WEB_DIR, build_page
-from tests.serve.builders import Server
+from runs.paths import LabHome
+from tests.serve.builders import Server, start_server
 from tests.serve.conftest import Start
 from tests.serve.page.builders import Chat, chunk, ending, new_page, probed, script_answer
 
@@ -110,9 +111,11 @@ def test_every_part_of_the_page_is_in_it() -> None:
         assert first in body, path.name
 
 
-@pytest.fixture
-def guarded(start: Start) -> Iterator[Server]:
-    yield start("--token", TOKEN).wait_ready()
+@pytest.fixture(scope="module")
+def guarded(lab: LabHome) -> Iterator[Server]:
+    started = start_server(lab, "--token", TOKEN)
+    yield started.wait_ready()
+    started.close()
 
 
 def test_token_in_the_address_lets_the_browser_in_and_leaves_the_address(

@@ -74,7 +74,7 @@ def test_pointing_at_a_token_shows_its_figures_and_alternatives(chat: Chat) -> N
     expect(tip).to_contain_text("Entropy 2.00 bits")
     expect(tip).to_contain_text("rank 1, surprisal 0.14 bits")
     expect(tip.locator("td:first-child")).to_have_text(["q", "z", "\\n"])
-    expect(tip.locator("td.number")).to_have_text(["50 %", "25 %", "0.010 %"])
+    expect(tip.locator("td.number")).to_have_text(["50\u00a0%", "25\u00a0%", "0.010\u00a0%"])
     chat.page.mouse.move(0, 0)
     expect(tip).to_be_hidden()
 
