@@ -18,7 +18,7 @@ WEB_DIR = Path(__file__).parent / "web"
 # In the order in which they use each other; all are one script, with names of their own.
 SCRIPTS = (
     "dom.js", "settings.js", "store.js", "api.js", "markdown.js", "entropy.js", "turns.js",
-    "commands.js", "side.js", "forms.js", "chat.js",
+    "commands.js", "side.js", "forms.js", "box.js", "health.js", "chat.js", "start.js",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-// The server: models, health, streamed answers. Paths are relative, so that a proxy may add a prefix.
+// Calls of the server and its streamed answers. Paths are relative: a proxy may add a prefix.
 
 class ServerError extends Error {
   constructor(message, status) {
@@ -9,7 +9,8 @@ class ServerError extends Error {
 
 async function call(path, body, signal) {
   const options = body === undefined ? { signal } : {
-    signal, method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" },
+    signal, method: "POST", body: JSON.stringify(body),
+    headers: { "content-type": "application/json" },
   };
   let response;
   try {
@@ -61,7 +62,9 @@ function takeChunk(turn, chunk) {
   if (text) addPart(answer, "text", text);
   if (lab.id !== undefined) {
     const token = [text, lab.id, lab.is_forced];
-    if (lab.entropy_nats !== undefined) token.push(lab.entropy_nats, lab.surprisal_nats, lab.rank, lab.top);
+    if (lab.entropy_nats !== undefined) {
+      token.push(lab.entropy_nats, lab.surprisal_nats, lab.rank, lab.top);
+    }
     answer.tokens.push(token);
   } else if (text) {
     answer.tokens.push([text, null, false]);
@@ -86,7 +89,8 @@ async function piecesOf(model, ids) {
   if (missing.length && !goneModels.has(model)) {
     try {
       const response = await call("detokenize", { model, ids: missing });
-      (await response.json()).pieces.forEach((piece, index) => pieces.set(keyOf(missing[index]), piece));
+      const told = (await response.json()).pieces;
+      told.forEach((piece, index) => pieces.set(keyOf(missing[index]), piece));
     } catch (error) {
       if (error.status === 404) goneModels.add(model);
     }

@@ -1,7 +1,5 @@
-// The page: what was asked, what is being answered, and what the keys do.
+// What was asked and what is being answered: the state of the page, and all that changes it.
 
-const HEALTHY_MS = 15000;
-const LOST_MS = 2000;
 const SAVE_MS = 1000;
 const AT_END_PX = 60;
 const DRAW_MS = 50;
@@ -59,12 +57,14 @@ const app = {
     });
   },
   exportCurrent() {
-    const name = this.conversation.title.replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "").toLowerCase();
-    download(`${name || "chat"}.json`, exported(this.conversation));
+    const words = this.conversation.title.toLowerCase().match(/[a-z0-9]+/g) ?? ["chat"];
+    download(`${words.join("-")}.json`, exported(this.conversation));
     return "saved as a JSON file";
   },
   save(conversation = this.conversation) {
-    if (!this.store.save(conversation)) toast("This browser has no room left: delete conversations to keep new ones");
+    if (!this.store.save(conversation)) {
+      toast("This browser has no room left: delete conversations to keep new ones");
+    }
     renderList(this);
   },
 
@@ -77,19 +77,21 @@ const app = {
     if (this.isBusy()) return;
     const { conversation } = this;
     conversation.turns.push({ role: "user", text });
-    if (!conversation.isNamed && conversation.turns.length === 1) conversation.title = titleFrom(text);
+    const isFirst = conversation.turns.length === 1;
+    if (isFirst && !conversation.isNamed) conversation.title = titleFrom(text);
     $("notes").replaceChildren();
     this.answer();
   },
   answer() {
     const { conversation, settings } = this;
     const messages = messagesOf(conversation.turns, settings.system);
-    const answers = Array.from({ length: settings.numAnswers }, () => ({ state: "waiting", parts: [], tokens: [] }));
+    const answers = Array.from({ length: settings.numAnswers }, newAnswer);
     const turn = { role: "assistant", model: settings.model, chosen: 0, answers };
     conversation.turns.push(turn);
     conversation.updatedMs = Date.now();
     this.editing = null;
-    this.run = { conversation, turn, controller: new AbortController(), savedMs: performance.now() };
+    const controller = new AbortController();
+    this.run = { conversation, turn, controller, savedMs: performance.now() };
     this.save(conversation);
     this.draw();
     scrollToEnd();
@@ -109,7 +111,8 @@ const app = {
     } catch (error) {
       if (error.name !== "AbortError") {
         ending = "failed";
-        for (const answer of turn.answers) if (answer.state === "waiting") answer.error = error.message;
+        const open = turn.answers.filter((answer) => answer.state === "waiting");
+        for (const answer of open) answer.error = error.message;
         if (error.status === 0 || error.status === 401) checkHealth();
       }
     }
@@ -129,7 +132,8 @@ const app = {
     const [first] = turn.answers;
     announce(turn.answers.length > 1 ? `${turn.answers.length} answers are there.`
       : first.error ?? `Answer: ${textOf(first) || "no text"}`);
-    contextOf(turn.model).then(() => this.views.at(-1)?.update()).catch(() => { /* shown without it */ });
+    const update = () => this.views.at(-1)?.update();
+    contextOf(turn.model).then(update).catch(() => { /* shown without it */ });
   },
   stop() {
     this.run?.controller.abort();
@@ -140,7 +144,8 @@ const app = {
   regenerate(index) {
     if (this.isBusy()) return null;
     this.truncate(index);
-    if (this.settings.seed !== null) toast(`The seed is fixed at ${this.settings.seed}: the same settings give the same answer`);
+    const { seed } = this.settings;
+    if (seed !== null) toast(`The seed is ${seed}: the same settings give the same answer`);
     this.answer();
     focusBox();
     return null;
@@ -179,10 +184,15 @@ const app = {
       return assistantView(turn, {
         settings: this.settings, isLast: index === this.conversation.turns.length - 1,
         contextFor: (model) => contexts.get(model),
-        actions: { regenerate: () => this.regenerate(index), choose: (choice) => this.choose(turn, choice) },
+        actions: {
+          regenerate: () => this.regenerate(index),
+          choose: (choice) => this.choose(turn, choice),
+        },
       });
     }
-    if (this.editing !== index) return { node: userView(turn, { edit: () => this.edit(index) }), update };
+    if (this.editing !== index) {
+      return { node: userView(turn, { edit: () => this.edit(index) }), update };
+    }
     const node = editorView(turn, {
       resend: (text) => { this.truncate(index); this.ask(text); focusBox(); },
       cancel: () => { this.editing = null; this.draw(); focusBox(); },
@@ -236,159 +246,3 @@ function atEnd() {
 function scrollToEnd() {
   $("log").scrollTop = $("log").scrollHeight;
 }
-
-// The message box. On a touch screen the focus would raise the keyboard over what was said.
-const isTouch = () => matchMedia("(pointer: coarse)").matches;
-function focusBox() {
-  if (!isTouch()) $("message").focus();
-}
-
-function submit() {
-  const box = $("message");
-  const text = box.value.trim();
-  if (!text) return;
-  if (/^\/(?!\/)/.test(text)) {
-    clearBox();
-    app.note(runCommand(app, text));
-  } else if (!app.isBusy()) {
-    clearBox();
-    app.ask(text.replace(/^\/\//, "/"));
-  }
-}
-
-function clearBox() {
-  $("message").value = "";
-  fitBox();
-}
-
-function fitBox() {
-  const box = $("message");
-  box.style.height = "auto";
-  box.style.height = `${box.scrollHeight + 2}px`;
-  const found = matching(app.commands, box.value);
-  $("hints").hidden = found.length === 0;
-  $("hints").replaceChildren(...found.map((one) => {
-    const item = make("li", null, `/${one.name} ${one.args}`, make("span", { class: "fine" }, one.help));
-    item.addEventListener("click", () => complete(one));
-    return item;
-  }));
-}
-
-function complete(command) {
-  const box = $("message");
-  box.value = `/${command.name} `;
-  fitBox();
-  box.focus();
-}
-
-function typeKey(event) {
-  const box = $("message");
-  if (event.isComposing) return;
-  if (event.key === "Enter" && !event.shiftKey && !isTouch()) {
-    event.preventDefault();
-    submit();
-  } else if (event.key === "Tab" && !event.shiftKey && matching(app.commands, box.value).length) {
-    event.preventDefault();
-    complete(matching(app.commands, box.value)[0]);
-  } else if (event.key === "ArrowUp" && box.value === "") {
-    event.preventDefault();
-    app.editLast();
-  }
-}
-
-function pageKey(event) {
-  const isTyping = event.target.closest?.("input, textarea, select");
-  const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
-  if ((event.ctrlKey || event.metaKey) && event.shiftKey && "no".includes(event.key.toLowerCase())) {
-    event.preventDefault();
-    app.startNew();
-  } else if (document.querySelector("dialog[open]")) {
-    return;
-  } else if (event.key === "Escape") {
-    if (!$("tip").hidden) hideTip();
-    else if (isSideOpen()) showSide(false);
-    else if (!$("hints").hidden) $("hints").hidden = true;
-    else app.stop();
-  } else if (event.key === "?" && isPlain && !isTyping) {
-    event.preventDefault();
-    app.showHelp();
-  } else if (event.key === "/" && isPlain && !isTyping) {
-    event.preventDefault();
-    $("message").focus();
-  }
-}
-
-// The server: gone, back, asking for a token.
-let healthTimer = 0;
-let isLost = false;
-
-function banner(text) {
-  if ($("banner").textContent !== text) $("banner").textContent = text;
-  $("banner").hidden = !text;
-}
-
-async function checkHealth() {
-  clearTimeout(healthTimer);
-  let delay = HEALTHY_MS;
-  try {
-    const health = await (await call("health", undefined, AbortSignal.timeout(HEALTHY_MS))).json();
-    if (isLost || !app.models.length) await loadModels();
-    if (isLost) announce("The server answers again.");
-    isLost = false;
-    banner(health.ready ? "" : "The server is loading its model.");
-    if (!health.ready) delay = LOST_MS;
-  } catch (error) {
-    isLost = true;
-    delay = LOST_MS;
-    banner(error.status === 401
-      ? "The server asks for a token: open this page once with ?token=TOKEN at the end of its address."
-      : `${error.message} Trying again; what you wrote is kept.`);
-  }
-  if (!document.hidden) healthTimer = setTimeout(checkHealth, delay);
-}
-
-async function loadModels() {
-  app.models = (await (await call("v1/models")).json()).data;
-  showModels(app.models, app.settings.model);
-}
-
-function start() {
-  // The cookie holds the token from here on; the address bar and the history should not.
-  const address = new URL(location.href);
-  if (address.searchParams.has("token")) {
-    address.searchParams.delete("token");
-    history.replaceState(null, "", address);
-  }
-  app.commands = commandTable(app);
-  connectForms(app);
-  app.change({});
-  const on = (id, name, handler) => $(id).addEventListener(name, handler);
-  on("composer", "submit", (event) => { event.preventDefault(); submit(); });
-  on("message", "keydown", typeKey);
-  on("message", "input", fitBox);
-  on("stop", "click", () => { app.stop(); focusBox(); });
-  on("new", "click", () => app.startNew());
-  on("open-side", "click", () => showSide(true));
-  on("close-side", "click", () => showSide(false));
-  on("shade", "click", () => showSide(false));
-  on("to-end", "click", scrollToEnd);
-  on("log", "scroll", () => { $("to-end").hidden = atEnd(); placeTip(); });
-  document.addEventListener("keydown", pageKey);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) checkHealth(); });
-  // Else the browser breaks the stream off while the page is still there to call it an error.
-  addEventListener("beforeunload", () => app.stop());
-  addEventListener("pagehide", () => { if (app.run) app.store.save(app.run.conversation); });
-  addEventListener("storage", (event) => {
-    if (!event.key?.startsWith(CHAT_PREFIX)) return;
-    const changed = app.store.reload(event.key);
-    if (changed?.id === app.conversation.id && !app.run && app.editing === null) {
-      app.conversation = changed;
-      app.draw();
-    }
-    renderList(app);
-  });
-  app.show(app.store.list()[0] ?? app.conversation);
-  checkHealth();
-}
-
-start();

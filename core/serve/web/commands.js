@@ -16,8 +16,10 @@ function commandTable(app) {
   });
   return [
     ...numbers,
-    { name: "model", args: "[name]", help: "Show the models, or choose one.", run: (words) => modelCommand(app, words) },
-    { name: "system", args: "[text|none]", help: "Text before your first message.", run: (words) => systemCommand(app, words) },
+    { name: "model", args: "[name]", help: "Show the models, or choose one.",
+      run: (words) => modelCommand(app, words) },
+    { name: "system", args: "[text|none]", help: "Text before your first message.",
+      run: (words) => systemCommand(app, words) },
     flag("stats", "hasStats", "Show figures under each answer."),
     flag("entropy", "hasEntropy", "Colour each token by how unsure the model was."),
     { name: "theme", args: "auto|light|dark", help: "Choose the colours.", run: (words) => {
@@ -26,8 +28,10 @@ function commandTable(app) {
       return `theme is ${words}`;
     } },
     { name: "retry", args: "", help: "Answer the last question again.", run: () => app.retry() },
-    { name: "save", args: "", help: "Save this conversation as a JSON file.", run: () => app.exportCurrent() },
-    { name: "clear", args: "", help: "Begin a new conversation; this one stays in the list.", run: () => app.startNew() },
+    { name: "save", args: "", help: "Save this conversation as a JSON file.",
+      run: () => app.exportCurrent() },
+    { name: "clear", args: "", help: "Begin a new conversation; this one stays in the list.",
+      run: () => app.startNew() },
     { name: "help", args: "", help: "Show keys and commands.", run: () => app.showHelp() },
   ];
 }
@@ -52,7 +56,10 @@ function modelCommand(app, words) {
   }
   const exact = names.filter((name) => name === words);
   const found = exact.length ? exact : names.filter((name) => name.includes(words));
-  if (found.length !== 1) return fault(`${found.length || "no"} models match ${JSON.stringify(words)}; /model lists them`);
+  if (found.length !== 1) {
+    const count = found.length || "no";
+    return fault(`${count} models match ${JSON.stringify(words)}; /model lists them`);
+  }
   app.change({ model: found[0] });
   return `using ${found[0]}`;
 }
@@ -66,7 +73,8 @@ function systemCommand(app, words) {
 function runCommand(app, line) {
   const [, name, words] = line.match(/^\/(\S*)\s*([^]*)$/);
   const command = app.commands.find((one) => one.name === name.toLowerCase());
-  return command ? command.run(words.trim()) : fault(`no command /${name}; /help lists them, // begins a message with /`);
+  if (command) return command.run(words.trim());
+  return fault(`no command /${name}; /help lists them, // begins a message with /`);
 }
 
 function matching(commands, line) {
@@ -83,13 +91,16 @@ const KEYS = [
 ];
 
 function helpView(commands) {
-  const list = (rows) => make("dl", null, ...rows.flatMap(([term, told]) => [make("dt", null, term), make("dd", null, told)]));
+  const entry = ([term, told]) => [make("dt", null, term), make("dd", null, told)];
+  const list = (rows) => make("dl", null, ...rows.flatMap(entry));
   return [
     make("h3", null, "Keys"), list(KEYS),
-    make("h3", null, "Commands"), list(commands.map((one) => [`/${one.name} ${one.args}`.trim(), one.help])),
+    make("h3", null, "Commands"),
+    list(commands.map((one) => [`/${one.name} ${one.args}`.trim(), one.help])),
     make("h3", null, "Entropy"),
-    make("p", { class: "fine" }, "How unsure the model was where it chose a token, in bits, at temperature 1 and "
-      + "before any filter: 1 bit is a coin toss. Colour and the thickness of the line say the same; point at a "
-      + "token, tap it or go there with the arrow keys to see what else could have stood there. Rank 1 is the likeliest."),
+    make("p", { class: "fine" }, "How unsure the model was where it chose a token, in bits, at "
+      + "temperature 1 and before any filter: 1 bit is a coin toss. Colour and the thickness of "
+      + "the line say the same; point at a token, tap it or go there with the arrow keys to see "
+      + "what else could have stood there. Rank 1 is the likeliest."),
   ];
 }

@@ -6,8 +6,8 @@ const $ = (id) => document.getElementById(id);
 function make(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+    if (value === false || value === null || value === undefined) continue;
+    node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.filter((child) => child !== null));
   return node;
@@ -76,6 +76,10 @@ const storage = {
     try { localStorage.removeItem(key); } catch { /* nothing was kept */ }
   },
   keys(prefix) {
-    try { return Object.keys(localStorage).filter((key) => key.startsWith(prefix)); } catch { return []; }
+    try {
+      return Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+    } catch {
+      return [];
+    }
   },
 };

@@ -28,8 +28,9 @@ const visible = (text) => (text === "" ? "(nothing)" : JSON.stringify(text).slic
 function tokenSpan(token, index, isFirst) {
   const [text, , isForced, nats] = token;
   const level = nats === undefined ? 0 : Math.max(0, levelOf(bitsOf(nats)));
-  const kinds = ["token", `e${level}`, isForced ? "forced" : "", text.includes("\n") ? "break" : ""];
-  const told = isForced ? "from the tool" : nats === undefined ? "" : `${bitsOf(nats).toFixed(1)} bits`;
+  const kinds = ["token", `e${level}`, isForced && "forced", text.includes("\n") && "break"];
+  const figure = nats === undefined ? "no figures" : `${bitsOf(nats).toFixed(1)} bits`;
+  const told = isForced ? "from the tool" : figure;
   return make("span", {
     class: kinds.filter(Boolean).join(" "), role: "option", "aria-selected": "false",
     "aria-label": `${visible(text)}, ${told}`, "data-index": index, tabindex: isFirst ? "0" : "-1",
@@ -42,8 +43,11 @@ function showTokens(box, answer) {
   const shown = Number(box.dataset.shown ?? 0);
   answer.tokens.slice(shown).forEach((token, offset) => {
     const [text, kind] = token;
-    if (TOOL_NAMES[kind]) box.append(make("code", { class: "called" }, `${TOOL_NAMES[kind]} ${text}`));
-    else if (text !== "") box.append(tokenSpan(token, shown + offset, !box.querySelector(".token")));
+    if (TOOL_NAMES[kind]) {
+      box.append(make("code", { class: "called" }, `${TOOL_NAMES[kind]} ${text}`));
+    } else if (text !== "") {
+      box.append(tokenSpan(token, shown + offset, !box.querySelector(".token")));
+    }
   });
   box.dataset.shown = answer.tokens.length;
 }
@@ -92,7 +96,8 @@ function showTip(span, token, model) {
   const tip = $("tip");
   const title = make("strong", null, `"${visible(text)}"`);
   if (entropy === undefined) {
-    tip.replaceChildren(title, make("p", null, isForced ? "Written by the tool, not chosen." : "No figures were kept."));
+    const why = isForced ? "Written by the tool, not chosen." : "No figures were kept.";
+    tip.replaceChildren(title, make("p", null, why));
   } else {
     const share = percent(Math.exp(-surprisal));
     tip.replaceChildren(title,
@@ -118,7 +123,10 @@ function alternatives(top, takenId, texts) {
   return make("table", { "aria-label": "Likeliest tokens" }, make("tbody", null, ...rows));
 }
 
-const percent = (p) => (p >= 0.0995 ? (100 * p).toFixed(0) : (100 * p).toPrecision(2)).concat("\u00a0%");
+function percent(p) {
+  const share = 100 * p;
+  return `${share >= 9.95 ? share.toFixed(0) : share.toPrecision(2)}\u00a0%`;
+}
 
 // Puts the tip beside its token, or away when the token has left the view.
 function placeTip() {

@@ -4,7 +4,8 @@ function buildFields(app) {
   const fields = NUMBERS.filter((number) => number.key !== "numAnswers").map((number) => {
     const id = `set-${number.key}`;
     const input = make("input", {
-      id, type: "text", inputmode: number.step === 1 ? "numeric" : "decimal", "aria-describedby": `${id}-help`,
+      id, type: "text", inputmode: number.step === 1 ? "numeric" : "decimal",
+      "aria-describedby": `${id}-help`,
       placeholder: number.start === null ? "open" : null,
     });
     const help = make("span", { class: "fine", id: `${id}-help` }, number.help);
@@ -39,7 +40,8 @@ function showSettings(settings, typing) {
   $("num-answers").value = String(settings.numAnswers);
   $("entropy").setAttribute("aria-pressed", String(settings.hasEntropy));
   const seed = settings.seed === null ? "" : `, seed ${settings.seed}`;
-  $("brief").textContent = `temperature ${settings.temperature}, top-k ${settings.topK || "off"}${seed}`;
+  const topK = settings.topK || "off";
+  $("brief").textContent = `temperature ${settings.temperature}, top-k ${topK}${seed}`;
 }
 
 // A kept model that is gone stays in the list, marked, until another is chosen.
@@ -59,7 +61,10 @@ function connectForms(app) {
   const on = (id, name, handler) => $(id).addEventListener(name, handler);
   on("set-system", "input", () => app.change({ system: $("set-system").value }, $("set-system")));
   on("set-theme", "change", () => app.change({ theme: $("set-theme").value }));
-  on("theme", "click", () => app.change({ theme: THEMES[(THEMES.indexOf(app.settings.theme) + 1) % THEMES.length] }));
+  on("theme", "click", () => {
+    const next = THEMES.indexOf(app.settings.theme) + 1;
+    app.change({ theme: THEMES[next % THEMES.length] });
+  });
   on("set-stats", "change", () => app.change({ hasStats: $("set-stats").checked }));
   on("num-answers", "change", () => app.change({ numAnswers: Number($("num-answers").value) }));
   on("entropy", "click", () => app.change({ hasEntropy: !app.settings.hasEntropy }));

@@ -6,7 +6,8 @@ function inline(text) {
   let end = 0;
   for (const match of text.matchAll(pattern)) {
     nodes.push(text.slice(end, match.index));
-    nodes.push(match[1] !== undefined ? make("code", null, match[1]) : make("strong", null, match[2]));
+    const [, code, strong] = match;
+    nodes.push(code === undefined ? make("strong", null, strong) : make("code", null, code));
     end = match.index + match[0].length;
   }
   return [...nodes, text.slice(end)];

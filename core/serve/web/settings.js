@@ -48,8 +48,9 @@ function loadSettings() {
     const parsed = parseNumber(number, String(value ?? ""));
     if (typeof parsed !== "string") settings[number.key] = parsed;
   }
-  for (const key of ["model", "system"]) if (typeof kept[key] === "string") settings[key] = kept[key];
-  for (const key of ["hasStats", "hasEntropy"]) if (typeof kept[key] === "boolean") settings[key] = kept[key];
+  for (const key of ["model", "system", "hasStats", "hasEntropy"]) {
+    if (typeof kept[key] === typeof settings[key]) settings[key] = kept[key];
+  }
   if (THEMES.includes(kept.theme)) settings.theme = kept.theme;
   return settings;
 }

@@ -1,8 +1,8 @@
 // Conversations, one key of the browser's storage each, so that two tabs do not overwrite another.
 //
 // A conversation is {id, title, isNamed, createdMs, updatedMs, turns}; a turn is
-// {role: "user", text} or {role: "assistant", model, numPromptTokens, answers, chosen}, in turns; an
-// answer is {state, parts, tokens, stats, error}. A token is
+// {role: "user", text} or {role: "assistant", model, numPromptTokens, answers, chosen}, in turns;
+// an answer is {state, parts, tokens, stats, error}. A token is
 // [text, id, isForced, entropy_nats, surprisal_nats, rank, top], the last four absent without a
 // probe; [text, "python"] and [text, "python_output"] stand where a tool was called.
 
@@ -11,12 +11,19 @@ const MAX_TITLE_CHARS = 60;
 
 function newId() {
   // randomUUID needs https, which a chat on the local network does not have.
-  return Array.from(crypto.getRandomValues(new Uint32Array(3)), (word) => word.toString(36)).join("");
+  const words = crypto.getRandomValues(new Uint32Array(3));
+  return Array.from(words, (word) => word.toString(36)).join("");
 }
 
 function newConversation() {
   const now = Date.now();
-  return { id: newId(), title: "New chat", isNamed: false, createdMs: now, updatedMs: now, turns: [] };
+  return {
+    id: newId(), title: "New chat", isNamed: false, createdMs: now, updatedMs: now, turns: [],
+  };
+}
+
+function newAnswer() {
+  return { state: "waiting", parts: [], tokens: [] };
 }
 
 function isAnswer(answer) {
@@ -52,7 +59,9 @@ class Store {
       return null;
     }
     for (const turn of value.turns) {
-      for (const answer of turn.answers ?? []) if (answer.state === "waiting") answer.state = "stopped";
+      for (const answer of turn.answers ?? []) {
+        if (answer.state === "waiting") answer.state = "stopped";
+      }
     }
     this.byId.set(id, value);
     return value;
@@ -112,6 +121,6 @@ function messagesOf(turns, system) {
 }
 
 function exported(conversation) {
-  const saved = { format: "labcli-chat", version: 1, savedAt: new Date().toISOString(), conversation };
-  return JSON.stringify(saved, null, 2);
+  const savedAt = new Date().toISOString();
+  return JSON.stringify({ format: "labcli-chat", version: 1, savedAt, conversation }, null, 2);
 }

@@ -1,7 +1,6 @@
 // Draws turns. Each answer on the page has a view that a running stream updates in place.
 
 const SUGGESTIONS = ["What is 27 * 14?", "Spell the word garden.", "How many r are in strawberry?"];
-const STATE_WORDS = { stopped: "stopped", failed: "failed" };
 
 function emptyView(ask) {
   return make("div", { class: "empty" }, make("h2", null, "What do you want to ask it?"),
@@ -23,47 +22,62 @@ function editorView(turn, actions) {
   const send = () => { if (area.value.trim()) actions.resend(area.value); };
   area.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { event.stopPropagation(); actions.cancel(); }
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      send();
+    }
   });
-  return make("article", { class: "turn user", "aria-label": "You" }, make("div", { class: "editor" }, area,
-    make("div", { class: "row" }, make("span", { class: "fine" }, "What follows is asked anew."),
-      button("Cancel", actions.cancel), button("Send again", send, { class: "primary" }))));
+  const row = make("div", { class: "row" },
+    make("span", { class: "fine" }, "What follows is asked anew."),
+    button("Cancel", actions.cancel), button("Send again", send, { class: "primary" }));
+  return make("article", { class: "turn user", "aria-label": "You" },
+    make("div", { class: "editor" }, area, row));
 }
 
-function toolView(part) {
-  return make("p", { class: "tool" }, make("span", { class: "fine" }, TOOL_NAMES[part.type] ?? part.type),
-    make("span", null, part.text));
-}
-
+// A call and what it gave stand in one line.
 function plainBody(answer) {
-  return answer.parts.flatMap((part) => (part.type === "text" ? markdown(part.text) : [toolView(part)]));
+  const nodes = [];
+  for (const part of answer.parts) {
+    if (part.type === "text") {
+      nodes.push(...markdown(part.text));
+      continue;
+    }
+    const name = make("span", { class: "fine" }, TOOL_NAMES[part.type] ?? part.type);
+    const isResult = part.type === "python_output" && nodes.at(-1)?.className === "tool";
+    if (!isResult) nodes.push(make("p", { class: "tool" }));
+    nodes.at(-1).append(name, make("span", null, part.text));
+  }
+  return nodes;
 }
 
 const numTokens = (answer) => answer.tokens.filter((token) => typeof token[1] === "number").length;
 
-function statsText(turn, answer, context) {
+// Returns the figures as short texts that are not broken over lines.
+function statsWords(turn, answer, context) {
   const stats = answer.stats;
   if (answer.state === "waiting") {
-    if (!answer.firstMs) return "waiting for the first token";
+    if (!answer.firstMs) return ["waiting for the first token"];
     const seconds = (performance.now() - answer.firstMs) / 1000;
     const count = numTokens(answer);
-    return `${count} tokens` + (seconds > 0.3 ? ` | ${(count / seconds).toFixed(1)} tok/s` : "");
+    const rate = seconds > 0.3 ? [`${(count / seconds).toFixed(1)} tok/s`] : [];
+    return [`${count} tokens`, ...rate];
   }
-  const words = [];
+  const words = answer.state === "done" ? [] : [answer.state];
   const count = stats?.tokens ?? numTokens(answer);
   words.push(`${count} tokens`);
   if (stats?.tok_per_sec) words.push(`${stats.tok_per_sec.toFixed(1)} tok/s`);
   if (stats?.ttft_s) words.push(`first token ${(1000 * stats.ttft_s).toFixed(0)} ms`);
   if (turn.numPromptTokens !== undefined) {
     const used = turn.numPromptTokens + count;
-    words.push(context ? `context ${used} of ${context} (${((100 * used) / context).toFixed(0)}\u00a0%)`
+    const share = (100 * used) / context;
+    words.push(context ? `context ${used} of ${context} (${share.toFixed(0)}\u00a0%)`
       : `${used} with the prompt`);
   }
   const bits = meanBits(answer);
   if (bits !== null) words.push(`mean entropy ${bits.toFixed(2)} bits`);
   if (stats?.seed !== undefined) words.push(`seed ${stats.seed}`);
   if (stats?.finish === "length") words.push("cut at the token limit");
-  return words.join(" | ");
+  return words;
 }
 
 // view: {node, update}; update() shows what a stream has added since.
@@ -74,9 +88,9 @@ function answerView(turn, answer, index, options) {
   const stats = make("p", { class: "stats" });
   const problem = make("p", { class: "error" });
   const tools = make("div", { class: "small" });
-  const node = make("div", {
-    class: "answer", role: "group", "aria-label": isSpread ? `Answer ${index + 1} of ${turn.answers.length}` : "Answer",
-  }, body, problem, stats, tools);
+  const name = isSpread ? `Answer ${index + 1} of ${turn.answers.length}` : "Answer";
+  const node = make("div", { class: "answer", role: "group", "aria-label": name },
+    body, problem, stats, tools);
   let box = null;
   const update = () => {
     const isWaiting = answer.state === "waiting";
@@ -86,13 +100,14 @@ function answerView(turn, answer, index, options) {
       else body.replaceChildren(box = tokenBox(answer, () => turn.model));
     } else {
       body.replaceChildren(...plainBody(answer));
-      if (!isWaiting && !answer.parts.length && !answer.error) body.append(make("p", { class: "fine" }, "(no text)"));
+      const isEmpty = !isWaiting && !answer.parts.length && !answer.error;
+      if (isEmpty) body.append(make("p", { class: "fine" }, "(no text)"));
     }
     problem.textContent = answer.error ?? "";
     problem.hidden = !answer.error;
     stats.hidden = !settings.hasStats;
-    const word = STATE_WORDS[answer.state];
-    stats.textContent = (word ? `${word} | ` : "") + statsText(turn, answer, options.contextFor(turn.model));
+    const words = statsWords(turn, answer, options.contextFor(turn.model));
+    stats.replaceChildren(...words.flatMap((word) => [" | ", make("span", null, word)]).slice(1));
     node.classList.toggle("chosen", isSpread && turn.chosen === index);
     tools.replaceChildren(...(isWaiting ? [] : answerTools(turn, answer, index, options)));
   };
@@ -115,7 +130,8 @@ function answerTools(turn, answer, index, { actions, isLast }) {
   }
   if (turn.answers.length === 1) {
     const word = answer.state === "failed" ? "Try again" : "Regenerate";
-    tools.push(button(word, actions.regenerate, { "aria-label": `${word}: answer this question again` }));
+    const told = `${word}: answer this question again`;
+    tools.push(button(word, actions.regenerate, { "aria-label": told }));
   }
   return tools;
 }
@@ -123,14 +139,15 @@ function answerTools(turn, answer, index, { actions, isLast }) {
 function assistantView(turn, options) {
   const isSpread = turn.answers.length > 1;
   const views = turn.answers.map((answer, index) => answerView(turn, answer, index, options));
-  const head = make("div", { class: "small" }, make("span", { class: "who" }, turn.model || "model"));
+  const who = make("span", { class: "who" }, turn.model || "model");
+  const head = make("div", { class: "small" }, who);
   if (isSpread && !turn.answers.some((answer) => answer.state === "waiting")) {
     head.append(button("Regenerate all", options.actions.regenerate));
   }
-  const node = make("article", { class: `turn${isSpread ? " spread" : ""}`, "aria-label": "Model" }, head,
-    legendFor(options), make("div", { class: "answers" }, ...views.map((view) => view.node)));
+  const node = make("article", { class: isSpread ? "turn spread" : "turn", "aria-label": "Model" },
+    head, legendFor(options), make("div", { class: "answers" }, ...views.map((view) => view.node)));
   const update = () => {
-    head.firstChild.textContent = turn.model || "model";
+    who.textContent = turn.model || "model";
     for (const view of views) view.update();
   };
   return { node, update };
