@@ -27,7 +27,9 @@ class Speaker:
     stage: str
 
 
-def load_speaker(found: ResolvedCheckpoint, device_name: str | None) -> Speaker:
+def load_speaker(
+    found: ResolvedCheckpoint, device_name: str | None, *, max_rows: int = 8
+) -> Speaker:
     """Return the model of a checkpoint, ready to answer; default device: a GPU if there is one."""
     # Before torch loads OpenMP, which reads it once. Threads that wait by spinning slow a talk
     # down tenfold while a run is training on the same cores (measured on 2 cores).
@@ -44,7 +46,9 @@ def load_speaker(found: ResolvedCheckpoint, device_name: str | None) -> Speaker:
     meta = checkpoint.read_meta(found.path)
     tokenizer = find_tokenizer(found.path, meta.tokenizer_sha256)
     model = checkpoint.load_model(found.path, device=device, dtype=inference_dtype("auto", device))
-    return Speaker(engine=Engine(model, tokenizer), name=found.name, stage=meta.stage)
+    return Speaker(
+        engine=Engine(model, tokenizer, max_rows=max_rows), name=found.name, stage=meta.stage
+    )
 
 
 def find_tokenizer(checkpoint_dir: Path, sha256: str) -> Tokenizer:

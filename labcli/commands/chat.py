@@ -8,19 +8,25 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
+from labcli.chat.conversation import Conversation
+from labcli.chat.loop import Talk, note_cut, show_answer
+from labcli.chat.reading import History, read_stdin
+from labcli.chat.screen import NoScreen
+from labcli.chat.settings import TalkSettings
 from labcli.options import HomeOption, JsonOption, home_of
-from labcli.output import emit, emit_json
-from labcli.speaker import load_speaker
-from labcli.talk import (
-    Conversation,
-    TalkSettings,
-    note_cut,
-    read_stdin,
-    repeat,
-    show_nothing,
-    show_piece,
+from labcli.output import emit_json
+from labcli.sampling_options import (
+    DeviceOption,
+    LimitOption,
+    MinPOption,
+    PenaltyOption,
+    SeedOption,
+    TopKOption,
+    TopPOption,
 )
+from labcli.speaker import Speaker, load_speaker
 from runs.errors import ExitCode, UsageError
+from runs.paths import LabHome
 from runs.refs import resolve_checkpoint
 
 CHAT_TEMPERATURE = 0.6
@@ -57,32 +63,18 @@ TemperatureOption = Annotated[
         show_default=False,
     ),
 ]
-TopKOption = Annotated[
-    int, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens.")
-]
-SeedOption = Annotated[
-    int | None,
-    typer.Option(
-        "--seed",
-        min=0,
-        max=2**62,
-        metavar="N",
-        help="Repeat the answers of an earlier talk; default: new ones each time.",
-        show_default=False,
-    ),
-]
-LimitOption = Annotated[
-    int,
-    typer.Option("--max-new-tokens", min=1, metavar="N", help="End an answer after N tokens."),
-]
-DeviceOption = Annotated[
+SystemOption = Annotated[
     str | None,
     typer.Option(
-        "--device",
-        metavar="NAME",
-        help="Run on cpu, cuda or cuda:N; default: a GPU if there is one.",
+        "--system",
+        metavar="TEXT",
+        help="Put these words before the first question.",
         show_default=False,
     ),
+]
+NoHistoryOption = Annotated[
+    bool,
+    typer.Option("--no-history", help="Neither read nor keep what was typed in earlier talks."),
 ]
 
 
@@ -93,49 +85,65 @@ def chat(
     model: ModelOption = None,
     temperature: TemperatureOption = None,
     top_k: TopKOption = 50,
+    top_p: TopPOption = None,
+    min_p: MinPOption = None,
+    repetition_penalty: PenaltyOption = 1.0,
     seed: SeedOption = None,
     max_new_tokens: LimitOption = 256,
+    system: SystemOption = None,
     device: DeviceOption = None,
+    no_history: NoHistoryOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """Talk to a model that was trained here.
 
     With -p it answers once, without randomness unless --temperature is given. Otherwise every
-    line of stdin is a turn: /clear starts afresh, /quit or the end of input leaves, Ctrl-C
-    stops an answer.
+    line of stdin is a turn, and /help lists the commands: switching the model, sampling,
+    /retry, /undo, /save, /copy, /stats. Ctrl-C stops an answer; Ctrl-D or /quit leaves.
     """
     if prompt == "-":
         prompt = read_stdin().strip()
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty; write what the model should answer")
-    found = resolve_checkpoint(home_of(ctx, home), model)
-    speaker = load_speaker(found, device)
-    if model is None:
-        diagnostics.say(f"model: {speaker.name}")
-    if speaker.stage == "base":
-        diagnostics.say("a base model continues text; it has not learnt to answer questions")
     if temperature is None:
         temperature = CHAT_TEMPERATURE if prompt is None else 0.0
     settings = TalkSettings(
         temperature=temperature,
         top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
         seed=secrets.randbelow(2**31) if seed is None else seed,
         max_new_tokens=max_new_tokens,
-    )
-    conversation = Conversation(speaker.engine, settings)
-    if prompt is None:
-        repeat(conversation, speaker.name, is_json=json)
-    else:
-        _answer_once(conversation, speaker.name, prompt, is_json=json)
+    ).changed()
+    lab = home_of(ctx, home)
+    speaker = _load(lab, model, device)
+    if model is None:
+        diagnostics.say(f"model: {speaker.name}")
+    conversation = Conversation(speaker.engine, settings, model=speaker.name)
+    conversation.system = system
+    if prompt is not None:
+        _answer_once(conversation, prompt, is_json=json)
+        return
+    talk = Talk(conversation, load=lambda ref: _load(lab, ref, device), home=lab, is_json=json)
+    talk.run(None if no_history else History(lab.root / "chat_history"))
 
 
-def _answer_once(conversation: Conversation, name: str, prompt: str, *, is_json: bool) -> None:
-    answer = conversation.say(prompt, show_nothing if is_json else show_piece)
+def _load(lab: LabHome, ref: str | None, device: str | None) -> Speaker:
+    # One row: a talk has one answer at a time, and the row keeps what was read so far.
+    speaker = load_speaker(resolve_checkpoint(lab, ref), device, max_rows=1)
+    if speaker.stage == "base":
+        diagnostics.say("a base model continues text; it has not learnt to answer questions")
+    return speaker
+
+
+def _answer_once(conversation: Conversation, prompt: str, *, is_json: bool) -> None:
     if is_json:
-        emit_json(answer.as_row(name, prompt, conversation.settings))
+        answer = conversation.say(prompt, NoScreen().show)
+        emit_json(answer.as_row(conversation.model, prompt, conversation.settings))
+        note_cut(answer, conversation.settings.max_new_tokens)
     else:
-        emit("")
+        answer = show_answer(conversation, prompt, is_json=False)
     if answer.finish == "interrupted":
         raise typer.Exit(ExitCode.INTERRUPTED)
-    note_cut(answer, conversation.settings)

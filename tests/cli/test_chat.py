@@ -11,23 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from core.chat_format import Part
 from labcli.app import run_command
-from labcli.talk import Conversation, TalkSettings, show_piece
-from runs.errors import ExitCode, UsageError
+from runs.errors import ExitCode
 from runs.paths import LabHome
 from tests.builders import artifact, build_run
-from tests.engine.builders import (
-    TOKENIZER,
-    Script,
-    random_model,
-    save_checkpoint,
-    scripted,
-    tiny_config,
-)
+from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
 
-END = TOKENIZER.special("assistant_end")
-SETTINGS = TalkSettings(temperature=0.0, top_k=50, seed=0, max_new_tokens=40)
 Chat = Callable[..., tuple[int, str, str]]
 
 
@@ -92,8 +81,10 @@ def test_every_line_of_stdin_is_a_turn_and_the_end_of_input_quits(chat: Chat) ->
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["prompt"] for row in rows] == ["first", "second"]
     assert rows[0]["settings"] == {
-        "temperature": 0.6, "top_k": 50, "seed": 3, "max_new_tokens": 8,
+        "temperature": 0.6, "top_k": 50, "top_p": None, "min_p": None,
+        "repetition_penalty": 1.0, "seed": 3, "max_new_tokens": 8,
     }  # fmt: skip
+    assert "no command '/nonsense'" in err
     assert "a new conversation" in err
     assert chat("--seed", "3", stdin=lines)[1] == chat("--seed", "3", stdin=lines)[1]
 
@@ -118,7 +109,9 @@ def test_a_checkpoint_without_its_tokenizer_is_refused(
     assert "tokenizer.json" in err
 
 
-@pytest.mark.parametrize("words", [("-p", " "), ("-p", "x", "--device", "nonsense")])
+@pytest.mark.parametrize(
+    "words", [("-p", " "), ("-p", "x", "--device", "nonsense"), ("-p", "x", "--min-p", "0")]
+)
 @pytest.mark.usefixtures("trained")
 def test_a_request_that_cannot_be_carried_out_is_a_usage_error(
     words: tuple[str, ...], chat: Chat
@@ -129,67 +122,28 @@ def test_a_request_that_cannot_be_carried_out_is_a_usage_error(
     assert err.splitlines()[-1].startswith("labcli: error:")
 
 
-def talk(*texts: str) -> tuple[Conversation, Script]:
-    engine, script = scripted(*([*TOKENIZER.encode(text), END] for text in texts))
-    return Conversation(engine, SETTINGS), script
+@pytest.mark.usefixtures("trained")
+def test_what_an_answer_took_is_told_on_stderr(chat: Chat) -> None:
+    _, out, err = chat("-p", "hello")
+
+    assert "tokens/s" in err.splitlines()[1]
+    assert "tokens/s" not in out
 
 
-def test_a_later_turn_reads_the_earlier_ones_until_they_are_cleared() -> None:
-    conversation, script = talk("fine")
+@pytest.mark.usefixtures("trained")
+def test_a_talk_switches_to_another_model_and_keeps_its_turns(chat: Chat) -> None:
+    lines = b"first\n/model last:sft@12\n/model nothing\nsecond\n"
 
-    answers = [conversation.say(text, lambda piece: None).text for text in ("how?", "and now?")]
-    conversation.clear()
-    conversation.say("once more", lambda piece: None)
+    code, out, err = chat("--json", stdin=lines)
 
-    assert answers == ["fine", "fine"]
-    seen = [TOKENIZER.decode(ids) for ids in script.prompts]
-    assert (
-        "how?<|user_end|><|assistant_start|>fine<|assistant_end|><|user_start|>and now" in seen[1]
-    )
-    assert "how?" not in seen[2]
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == ExitCode.OK
+    assert rows[1]["context"]["used"] > rows[0]["context"]["used"]
+    assert "no run matches 'nothing'" in err
 
 
-def test_ctrl_c_ends_an_answer_and_not_the_conversation() -> None:
-    conversation, script = talk("a long story")
+@pytest.mark.usefixtures("trained")
+def test_a_piped_talk_leaves_no_history(chat: Chat, home: LabHome) -> None:
+    chat(stdin=b"hello\n")
 
-    def interrupt(piece: Part) -> None:
-        if piece.text == "l":
-            raise KeyboardInterrupt
-
-    answer = conversation.say("tell", interrupt)
-
-    assert (answer.text, answer.finish) == ("a l", "interrupted")
-    assert conversation.say("go on", lambda piece: None).text == "a long story"
-    assert "a l<|assistant_end|>" in TOKENIZER.decode(script.prompts[1])
-
-
-def test_a_text_that_does_not_fit_leaves_no_trace_in_the_conversation() -> None:
-    conversation, script = talk("fine")
-
-    with pytest.raises(UsageError, match="positions"):
-        conversation.say("x" * 6000, lambda piece: None)
-
-    conversation.say("short", lambda piece: None)
-    assert "xxx" not in TOKENIZER.decode(script.prompts[-1])
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_model_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    out, err = Terminal(), Terminal()
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "stderr", err)
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    for piece in (
-        Part(type="text", text="a\x1b[2Jb\n"),
-        Part(type="python", text="1+1\x07"),
-        Part(type="python_output", text="2"),
-    ):
-        show_piece(piece)
-
-    assert out.getvalue() == "a\ufffd[2Jb\n"
-    assert err.getvalue() == "[1+1\ufffd = 2] "
+    assert not (home.root / "chat_history").exists()

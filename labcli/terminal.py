@@ -1,0 +1,56 @@
+"""What a terminal may be sent: printable text, styles where they are wanted, and cell widths."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from functools import lru_cache
+from typing import TextIO
+
+from tui.environment import read_environment
+from tui.glyphs import Glyphs
+
+REPLACEMENT = "\ufffd"
+DIM, RESET = "\x1b[2m", "\x1b[0m"
+
+
+def printable(text: str) -> str:
+    """Return text without control characters, which a model could use to steer the terminal.
+
+    Line breaks and tabs stay, carriage returns go, the rest becomes U+FFFD.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else REPLACEMENT
+        for char in text.replace("\r", "")
+    )
+
+
+def is_styled(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that may be sent styles and cursor movements."""
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in (None, "", "dumb")
+    return stream.isatty() and not is_plain
+
+
+def dim(text: str, stream: TextIO) -> str:
+    """Return text that is dim where the stream shows styles."""
+    return f"{DIM}{text}{RESET}" if is_styled(stream) else text
+
+
+def glyphs_of(stream: TextIO) -> Glyphs:
+    """Return the characters that a stream's encoding and LABCLI_ASCII allow."""
+    return read_environment(os.environ, getattr(stream, "encoding", None) or "ascii").glyphs
+
+
+@lru_cache(maxsize=4096)
+def char_width(char: str) -> int:
+    """Return the cells that a printable character takes: 0, 1 or 2."""
+    if char < "\u0300":
+        return 1
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
+def text_width(text: str) -> int:
+    """Return the cells that a printable text takes."""
+    return sum(map(char_width, text))
