@@ -19,6 +19,7 @@ from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 
 Load = Callable[[str], Speaker]
+LEAVE_HINT = "Ctrl-C again, Ctrl-D or /quit leaves"
 
 
 class Talk:
@@ -39,23 +40,36 @@ class Talk:
         """Answer turn after turn until the end of input or /quit.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed twice at the prompt.
+            KeyboardInterrupt: Ctrl-C was pressed twice at the prompt, or once without a terminal.
         """
         if diagnostics.is_terminal():
             diagnostics.say(describe(self.conversation))
         reader = TurnReader(history, COMMAND_WORDS)
-        while not self.is_done and (text := reader.read()) is not None:
-            text = text.strip()
-            if not text:
-                continue
-            reader.remember(text)
-            if is_command(text):
-                try:
-                    run_command(self, text)
-                except LabError as error:
-                    diagnostics.say(str(error))
-            else:
-                self.answer(text.removeprefix("/") if text.startswith("//") else text)
+        was_interrupted = False
+        while not self.is_done:
+            try:
+                text = reader.read()
+                if text is None:
+                    return
+                was_interrupted = False
+                self._take(text.strip(), reader)
+            except KeyboardInterrupt:
+                if was_interrupted or not sys.stdin.isatty():
+                    raise
+                was_interrupted = True
+                diagnostics.say(f"\n{LEAVE_HINT}")
+
+    def _take(self, text: str, reader: TurnReader) -> None:
+        if not text:
+            return
+        reader.remember(text)
+        if is_command(text):
+            try:
+                run_command(self, text)
+            except LabError as error:
+                diagnostics.say(str(error))
+        else:
+            self.answer(text.removeprefix("/") if text.startswith("//") else text)
 
     def answer(self, text: str) -> bool:
         """Show the answer to `text` and what it took; return whether there is one."""

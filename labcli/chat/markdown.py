@@ -10,50 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import IntFlag
-from typing import NamedTuple
 
-from labcli.terminal import RESET, char_width
+from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
 from tui.glyphs import Glyphs
 
 TAB = "    "
 RULE_CELLS = 24
-
-
-class Style(IntFlag):
-    """What a cell may look like; styles add up."""
-
-    PLAIN = 0
-    BOLD = 1
-    DIM = 2
-    ITALIC = 4
-    UNDERLINE = 8
-    CODE = 16
-
-
-_SGR = {
-    Style.BOLD: "1",
-    Style.DIM: "2",
-    Style.ITALIC: "3",
-    Style.UNDERLINE: "4",
-    Style.CODE: "36",
-}
-
-
-class Cell(NamedTuple):
-    """A character to show; `end` is where the line's text goes on behind it."""
-
-    char: str
-    style: Style
-    end: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One row of the terminal with its escape sequences; `end` as in Cell."""
-
-    text: str
-    end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +66,16 @@ def rows_of(line: Line, width: int, glyphs: Glyphs) -> list[Row]:
     text, size = line.text, len(line.text)
     if line.is_code or line.is_fence:
         style = Style.DIM if line.is_fence else Style.CODE
-        return _wrap(list(_cells(text, 0, style)), width, end=size, is_verbatim=True)
+        return wrap(list(cells_of(text, 0, style)), width, end=size, is_verbatim=True)
     if not line.is_continued and not line.tools:
         if _RULE.fullmatch(text):
             rule = glyphs.bar_empty * min(RULE_CELLS, width - 1)
-            return [Row(text=_ansi([Cell(char, Style.DIM, size) for char in rule]), end=size)]
+            return [row_of("", [Cell(char, Style.DIM, size) for char in rule], size)]
         if _TABLE.match(text):
             cells = list(_inline(line, 0, Style.PLAIN))
-            return _wrap(cells, width, end=size, is_verbatim=True)
+            return wrap(cells, width, end=size, is_verbatim=True)
     lead, first, rest, style = _block(line, glyphs)
-    return _wrap(list(_inline(line, lead, style)), width, end=size, first=first, rest=rest)
+    return wrap(list(_inline(line, lead, style)), width, end=size, first=first, rest=rest)
 
 
 def _block(line: Line, glyphs: Glyphs) -> tuple[int, str, str, Style]:
@@ -140,14 +102,9 @@ def _inline(line: Line, start: int, style: Style) -> Iterator[Cell]:
     for first, last in line.tools:
         if first > start:
             yield from _emphasised(line.text[start:first], start, style)
-        yield from _cells(line.text[max(first, start) : last], max(first, start), Style.DIM)
+        yield from cells_of(line.text[max(first, start) : last], max(first, start), Style.DIM)
         start = max(start, last)
     yield from _emphasised(line.text[start:], start, style)
-
-
-def _cells(text: str, offset: int, style: Style) -> Iterator[Cell]:
-    for index, char in enumerate(text):
-        yield Cell(char, style, offset + index + 1)
 
 
 def _emphasised(text: str, offset: int, style: Style) -> Iterator[Cell]:
@@ -213,66 +170,3 @@ def _apply(
         styles[index] |= added
     for start in (first, last):
         hidden[start : start + length] = [True] * length
-
-
-def _wrap(
-    cells: Sequence[Cell],
-    width: int,
-    *,
-    end: int,
-    first: str = "",
-    rest: str = "",
-    is_verbatim: bool = False,
-) -> list[Row]:
-    """Return cells in rows that leave the last column free, broken at spaces where possible."""
-    rows: list[Row] = []
-    row: list[Cell] = []
-    lead, used, after_space = first, 0, 0
-    for cell in cells:
-        room = max(1, width - 1 - len(lead))
-        if used + char_width(cell.char) > room and row:
-            if cell.char == " " and not is_verbatim:
-                # It falls into the break; what follows it opens the next row.
-                rows.append(_row(lead, row, cell.end))
-                kept: list[Cell] = []
-            else:
-                cut = after_space if after_space and not is_verbatim else len(row)
-                rows.append(_row(lead, _stripped(row[:cut]), row[cut - 1].end))
-                kept = row[cut:]
-            lead, row, after_space = rest, kept, 0
-            used = sum(char_width(item.char) for item in row)
-            if cell.char == " " and not is_verbatim:
-                continue
-        row.append(cell)
-        used += char_width(cell.char)
-        if cell.char == " ":
-            after_space = len(row)
-    rows.append(_row(lead, row, end))
-    return rows
-
-
-def _stripped(cells: list[Cell]) -> list[Cell]:
-    while len(cells) > 1 and cells[-1].char == " ":
-        cells = cells[:-1]
-    return cells
-
-
-def _row(lead: str, cells: Sequence[Cell], end: int) -> Row:
-    return Row(text=lead + _ansi(cells), end=end)
-
-
-def _ansi(cells: Sequence[Cell]) -> str:
-    """Return cells as text with escape sequences; every style is closed where it ends."""
-    out: list[str] = []
-    style = Style.PLAIN
-    for cell in cells:
-        if cell.style != style:
-            out.append((RESET if style else "") + _sgr(cell.style))
-            style = cell.style
-        out.append(cell.char)
-    return "".join(out) + (RESET if style else "")
-
-
-def _sgr(style: Style) -> str:
-    codes = ";".join(code for flag, code in _SGR.items() if flag in style)
-    return f"\x1b[{codes}m" if codes else ""

@@ -15,7 +15,6 @@ from core.files import replace_file
 from labcli import diagnostics
 
 PROMPT, MORE_PROMPT = "> ", ". "
-LEAVE_HINT = "Ctrl-C again, Ctrl-D or /quit leaves"
 MAX_HISTORY = 1000
 
 
@@ -68,36 +67,21 @@ class TurnReader:
     def __init__(self, history: History | None, words: Sequence[str]) -> None:
         self._history = history
         self._pasted: deque[str] = deque()
-        self._was_interrupted = False
         self._remembered: str | None = None
         self._editor = _load_editor() if _is_editable() else None
         if self._editor is not None:
             _set_up(self._editor, history, words)
 
     def read(self) -> str | None:
-        """Return the next message, or None at the end of input.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C was pressed twice at a terminal, or once anywhere else.
-        """
+        """Return the next message, or None at the end of input."""
         lines: list[str] = []
         while True:
-            try:
-                line = self._next_line(MORE_PROMPT if lines else PROMPT)
-            except KeyboardInterrupt:
-                if self._was_interrupted or not sys.stdin.isatty():
-                    raise
-                self._was_interrupted = True
-                lines.clear()
-                diagnostics.say(f"\n{LEAVE_HINT}")
-                continue
+            line = self._next_line(MORE_PROMPT if lines else PROMPT)
             if line is None:
                 return "\n".join(lines) if lines else None
-            self._was_interrupted = False
-            if _is_continued(line):
-                lines.append(line[:-1])
-                continue
-            return "\n".join([*lines, line])
+            if not _is_continued(line):
+                return "\n".join([*lines, line])
+            lines.append(line[:-1])
 
     def remember(self, text: str) -> None:
         """Put a message into the history, unless it repeats the one before."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from labcli import diagnostics
-from labcli.chat.markdown import Line, Row, rows_of
+from labcli.styled import Row
+from labcli.chat.markdown import Line, rows_of
 from labcli.output import emit_part
 from labcli.terminal import dim, glyphs_of, is_styled, printable
 from tui.glyphs import Glyphs

@@ -14,7 +14,14 @@ from labcli.chat.settings import TalkSettings
 from labcli.speaker import Speaker
 from runs.errors import NotFound
 from runs.paths import LabHome
-from tests.engine.builders import TOKENIZER, Script, tiny_config
+from tests.builders import artifact, build_run
+from tests.engine.builders import (
+    TOKENIZER,
+    Script,
+    random_model,
+    save_checkpoint,
+    tiny_config,
+)
 
 END = TOKENIZER.special("assistant_end")
 SETTINGS = TalkSettings(temperature=0.0, top_k=50, seed=0, max_new_tokens=40)
@@ -44,6 +51,21 @@ def talk_of(talked: Conversation, home: Path) -> Talk:
         return Speaker(engine=speaking("I am another")[0], name="other", stage="sft")
 
     return Talk(talked, load=load, home=LabHome(home), is_json=False)
+
+
+def trained_run(home: LabHome) -> Path:
+    """Return the chat checkpoint of a finished run that also has a tokenizer and a base model."""
+    built = build_run(home, stages=("tok", "base", "sft"))
+    TOKENIZER.save(built.paths.artifacts_dir("tok") / "tokenizer.json")
+    model = random_model(tiny_config())
+    paths = [
+        save_checkpoint(built.paths.checkpoints_dir(stage), model, TOKENIZER, stage)
+        for stage in ("base", "sft")
+    ]
+    built.finish("tok", artifact("tokenizer", "artifacts/tok/tokenizer.json"))
+    for stage in ("base", "sft"):
+        built.finish(stage)
+    return paths[-1]
 
 
 class Glass:

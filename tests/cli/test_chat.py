@@ -14,28 +14,15 @@ import pytest
 from labcli.app import run_command
 from runs.errors import ExitCode
 from runs.paths import LabHome
-from tests.builders import artifact, build_run
-from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
+from tests.cli.talking import trained_run
 
 Chat = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabHome:
-    monkeypatch.setenv("LABCLI_HOME", str(tmp_path / "home"))
-    return LabHome(tmp_path / "home")
-
-
-@pytest.fixture
 def trained(home: LabHome) -> Path:
     """The checkpoint of a finished run that made a tokenizer and a chat model."""
-    built = build_run(home, stages=("tok", "sft"))
-    TOKENIZER.save(built.paths.artifacts_dir("tok") / "tokenizer.json")
-    model = random_model(tiny_config())
-    path = save_checkpoint(built.paths.checkpoints_dir("sft"), model, TOKENIZER, "sft")
-    built.finish("tok", artifact("tokenizer", "artifacts/tok/tokenizer.json"))
-    built.finish("sft")
-    return path
+    return trained_run(home)
 
 
 @pytest.fixture
