@@ -33,7 +33,8 @@ def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(home: LabHome) -> None:
         keys.wait_for("> ")
         keys.press("/stats\r")
         assert "stopped" in keys.wait_for("settings")
-        keys.press(CTRL_D)
+        keys.wait_for("> ")
+        keys.press_at_prompt(CTRL_D)
 
         assert keys.wait_for_exit() == ExitCode.OK
 
