@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from labcli import diagnostics
-from labcli.styled import Row
 from labcli.chat.markdown import Line, rows_of
 from labcli.output import emit_part
+from labcli.styled import Row
 from labcli.terminal import dim, glyphs_of, is_styled, printable
 from tui.glyphs import Glyphs
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 
-from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
 from labcli.chat.stats import FINISHES, first_token
 from labcli.compare.columns import Column, difference
+from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
 from labcli.terminal import printable
 from tui.glyphs import Glyphs
 

@@ -53,7 +53,9 @@ def test_root_commands_load_nothing_heavy(words: list[str], tmp_path: Path) -> N
     assert loaded_after(code, (*HEAVY, "psutil"), tmp_path / "home") == []
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "tok", "chat", "compare", "serve", "bench", "tui"])
+@pytest.mark.parametrize(
+    "command", ["run", "runs", "tok", "chat", "compare", "serve", "bench", "tui"]
+)
 def test_help_of_a_command_loads_no_torch_and_no_database(command: str, tmp_path: Path) -> None:
     code = f"from labcli.app import run_command\nassert run_command([{command!r}, '--help']) == 0"
     assert loaded_after(code, ("torch", "duckdb", "pyarrow"), tmp_path / "home") == []
