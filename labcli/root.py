@@ -37,9 +37,7 @@ COMMANDS = {
     "tok": Entry("labcli.commands.tok.app:app", "Train, compare and look inside tokenizers."),
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
     "serve": Entry("labcli.commands.serve:app", "Answer over HTTP: OpenAI's API and a web chat."),
-    "compare": Entry(
-        "labcli.commands.compare:app", "Ask several models or settings the same, side by side."
-    ),
+    "compare": Entry("labcli.commands.compare:app", "Ask several models the same, side by side."),
     "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
 }
