@@ -37,7 +37,7 @@ def mtld(words: Sequence[str]) -> float | None:
     """Return the measure of textual lexical diversity, in words (McCarthy and Jarvis 2010).
 
     The mean length of the stretches over which the type-token ratio holds out above 0.72; a
-    stretch ends with the word that takes it below, and what is left at the end counts in part.
+    stretch ends with the word that brings it there, and what is left at the end counts in part.
     Read forwards and backwards, and averaged. Hardly depends on the length of the text, but is
     unsteady below some 100 words. None where no word repeats: the ratio never falls.
     """
@@ -50,8 +50,9 @@ def mtld(words: Sequence[str]) -> float | None:
 def self_bleu(texts: Texts) -> list[float | None]:
     """Return how much of each text the others hold: its BLEU-4 against them (Zhu et al. 2018).
 
-    0 to 1, and 1 for copies. Orders without a match count as 0.1 matches (Chen and Cherry 2014,
-    method 1), as in the paper's own code. None of an empty text, or without another one.
+    0 to 1, and 1 for copies of four words or more. Orders without a match count as 0.1 matches
+    (Chen and Cherry 2014, method 1), as in the paper's own code. None of an empty text, or
+    without another one.
     """
     counts = [_Clipping(texts, n) for n in range(1, BLEU_ORDER + 1)]
     return [_bleu(i, [len(text) for text in texts], counts) for i in range(len(texts))]
@@ -107,7 +108,7 @@ def _factors(words: Sequence[str]) -> float:
     for word in words:
         seen.add(word)
         length += 1
-        if len(seen) / length < MTLD_THRESHOLD:
+        if len(seen) / length <= MTLD_THRESHOLD:
             factors += 1
             seen, length = set(), 0
     if length:

@@ -206,7 +206,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="mtld",
         unit="words",
-        definition="mean stretch of words with a type-token ratio of at least 0.72",
+        definition="mean stretch of words with a type-token ratio above 0.72",
         measure=lambda passage: diversity.mtld(passage.all_words),
         better="more",
     ),

@@ -124,7 +124,9 @@ def _places(value: float) -> int:
     """Return the decimals that leave two significant digits, and at most 4."""
     if value == 0:
         return 0
-    return min(4, max(0, 1 - math.floor(math.log10(abs(value)))))
+    # Of the rounded value: 0.9999 has the places of 1.0.
+    exponent = int(f"{value:.1e}".partition("e")[2])
+    return min(4, max(0, 1 - exponent))
 
 
 def _rounded(value: float, places: int) -> str:
