@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -121,6 +121,29 @@ def paired_difference(
         num=gaps.size,
         min_p=max(2.0 ** (1 - gaps.size), 1 / (num_resamples + 1)),
     )
+
+
+def paired_share_difference(
+    a: Sequence[bool], b: Sequence[bool], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> Difference:
+    """Return how two shares differ over the same cases; the test is McNemar's, the exact one.
+
+    The interval is Wald's with half a case added to each of the four outcomes (Agresti and Min
+    2005), so that it has width where no pair differs.
+
+    Raises:
+        ValueError: the two are not equally long, or empty.
+    """
+    found = paired_difference(a, b, seed=seed, num_resamples=num_resamples)
+    only_a = 0.5 + sum(x and not y for x, y in zip(a, b, strict=True))
+    only_b = 0.5 + sum(y and not x for x, y in zip(a, b, strict=True))
+    total = len(a) + 2
+    middle = (only_a - only_b) / total
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) / total
+    half *= math.sqrt(only_a + only_b - (only_a - only_b) ** 2 / total)
+    low, high = max(-1.0, middle - half), min(1.0, middle + half)
+    share = found.difference
+    return replace(found, ci_low=min(low, share), ci_high=max(high, share))
 
 
 def unpaired_difference(

@@ -15,7 +15,13 @@ from typing import Literal
 from core.experiments.measures import Measures, measure_conversation
 from core.experiments.transcript import Experiment, Setting, Side
 from core.experiments.verdicts import comparison_verdict
-from runs.statistics import Difference, holm, paired_difference, unpaired_difference
+from runs.statistics import (
+    Difference,
+    holm,
+    paired_difference,
+    paired_share_difference,
+    unpaired_difference,
+)
 
 # How sure the model is, how varied the words are, whether it goes in circles, whether it stays
 # on its topic.
@@ -108,6 +114,7 @@ def _between_settings(
                 _values(experiment, measures, a.index, metric),
                 _values(experiment, measures, b.index, metric),
                 seed,
+                is_share=metric == "has_loop",
             )
             if difference is not None:
                 yield _Draft(
@@ -126,7 +133,8 @@ def _between_sides(experiment: Experiment, seed: int) -> Iterator[_Draft]:
             continue
         talks = experiment.of_setting(setting.index)
         sides: dict[Side, list[Measures]] = {
-            side: [measure_conversation(one, side=side) for one in talks] for side in ("a", "b")
+            side: [measure_conversation(one, side=side, only=PRIMARY_OF_SIDES) for one in talks]
+            for side in ("a", "b")
         }
         for metric in PRIMARY_OF_SIDES:
             pairs = [(a[metric], b[metric]) for a, b in zip(sides["a"], sides["b"], strict=True)]
@@ -155,9 +163,16 @@ def _values(
 
 
 def _difference(
-    a: Mapping[tuple[str, int], float], b: Mapping[tuple[str, int], float], seed: int
+    a: Mapping[tuple[str, int], float],
+    b: Mapping[tuple[str, int], float],
+    seed: int,
+    *,
+    is_share: bool,
 ) -> Difference | None:
     shared = [key for key in a if key in b]
+    if shared and is_share:
+        held = [[bool(side[key]) for key in shared] for side in (a, b)]
+        return paired_share_difference(held[0], held[1], seed=seed)
     if shared:
         return paired_difference([a[key] for key in shared], [b[key] for key in shared], seed=seed)
     if a and b:

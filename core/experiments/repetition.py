@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -43,30 +43,19 @@ def find_loop(texts: Sequence[str]) -> Loop | None:
     repetitions of up to 32 words, over at least 16 words. Turns without words are compared by
     their other characters; empty ones are like no other.
     """
-    if not texts:
-        return None
     # As far back as the longest period reaches from the turns that must repeat.
     start = max(0, len(texts) - 2 * MAX_PERIOD_TURNS)
     read = [_read(text) for text in texts[start:]]
-    period = _phrase_period(read[-1])
-    if period is not None:
-        return Loop(kind="phrase", onset_turn=len(texts) - 1, period=period)
-    pairs = [_pairs(one) for one in read]
-    for period in range(1, MAX_PERIOD_TURNS + 1):
-        needed = max(period, 2)
-        turns = range(len(pairs) - needed, len(pairs))
-        if turns.start >= period and all(_is_same(pairs[t], pairs[t - period]) for t in turns):
-            return Loop(kind="turns", onset_turn=len(texts) - needed, period=period)
-    return None
+    loop = _loop_at_end(read, [_pairs(one) for one in read]) if read else None
+    return None if loop is None else replace(loop, onset_turn=loop.onset_turn + start)
 
 
 def first_loop(texts: Sequence[str]) -> Loop | None:
     """Return the first loop that `find_loop` finds while the turns arrive one by one."""
-    for num in range(1, len(texts) + 1):
-        loop = find_loop(texts[:num])
-        if loop is not None:
-            return loop
-    return None
+    read = [_read(text) for text in texts]
+    pairs = [_pairs(one) for one in read]
+    found = (_loop_at_end(read[:num], pairs[:num]) for num in range(1, len(texts) + 1))
+    return next((loop for loop in found if loop is not None), None)
 
 
 def longest_repeat(turns: Sequence[Sequence[int]]) -> int | None:
@@ -99,6 +88,21 @@ def compression_ratio(texts: Sequence[str]) -> float | None:
     """
     raw = "\n".join(texts).encode("utf-8", "surrogatepass")
     return len(raw) / len(zlib.compress(raw, 9)) if raw.strip() else None
+
+
+def _loop_at_end(
+    read: Sequence[Sequence[str]], pairs: Sequence[Counter[tuple[Hashable, ...]]]
+) -> Loop | None:
+    """Return the loop that the last turn is in; `pairs` are the word pairs of each turn."""
+    phrase = _phrase_period(read[-1])
+    if phrase is not None:
+        return Loop(kind="phrase", onset_turn=len(read) - 1, period=phrase)
+    for period in range(1, MAX_PERIOD_TURNS + 1):
+        needed = max(period, 2)
+        turns = range(len(pairs) - needed, len(pairs))
+        if turns.start >= period and all(_is_same(pairs[t], pairs[t - period]) for t in turns):
+            return Loop(kind="turns", onset_turn=turns.start, period=period)
+    return None
 
 
 def _ranks_of_runs(ranks: Sequence[NDArray[np.int64]], length: int) -> NDArray[np.int64]:

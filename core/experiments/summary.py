@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.experiments.comparison import Comparison, compare_all, setting_names
-from core.experiments.measures import METRICS, Measures, measure_all, measure_turn
+from core.experiments.measures import Measures, measure_all, measure_turn
+from core.experiments.metrics import METRICS
 from core.experiments.transcript import Conversation, Experiment, Setting
 from core.experiments.verdicts import SIGNIFICANCE, setting_verdict
 from runs.statistics import Estimate, mean_interval, share_interval
@@ -121,7 +122,7 @@ def _trends(setting: int, name: str, talks: Sequence[Conversation], seed: int) -
     by_turn: dict[int, list[Measures]] = {}
     for one in talks:
         for place, turn in enumerate(one.turns):
-            by_turn.setdefault(turn.index, []).append(measure_turn(one, place))
+            by_turn.setdefault(turn.index, []).append(measure_turn(one, place, only=TREND_METRICS))
     trends = []
     for metric in TREND_METRICS:
         known = {

@@ -29,6 +29,8 @@ def _kind(character: str) -> str:
     """Return w for a part of a word, j for what joins parts, i for an ideograph, else a space."""
     if character in _JOINERS:
         return "j"
+    if character.isascii():
+        return "w" if character.isalnum() else " "
     if unicodedata.category(character)[0] not in "LMN":
         return " "
     code = ord(character)

@@ -24,6 +24,7 @@ TORCH_FREE_CORE = (
     "inspection.difference", "inspection.explained", "inspection.languages", "inspection.merges",
     "inspection.nearest", "inspection.samples", "inspection.usage", "inspection.visible",
     "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
+    "experiments.transcript", "experiments.summary",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
 

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from core.experiments.measures import METRICS, measure_all, measure_conversation, measure_turn
+from core.experiments.measures import measure_all, measure_conversation, measure_turn
+from core.experiments.metrics import METRICS
 from core.experiments.transcript import Conversation, Experiment
 from tests.experiments.builders import conversation, setting, trace, turn
 

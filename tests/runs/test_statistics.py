@@ -17,6 +17,7 @@ from runs.statistics import (
     paired_difference,
     paired_effect,
     paired_permutation_p,
+    paired_share_difference,
     share_interval,
     student_quantile,
     unpaired_difference,
@@ -101,6 +102,20 @@ def test_share_interval_matches_wilsons_formula_and_has_width_at_the_ends() -> N
     none = share_interval(0, 8)
     assert none.ci_low == 0
     assert none.ci_high == pytest.approx(3.84146 / 11.84146, abs=1e-5)
+
+
+def test_difference_of_paired_shares_by_hand_and_with_width_where_no_pair_differs() -> None:
+    a = [True] * 9 + [False] * 11
+    b = [True] * 2 + [False] * 17 + [True]
+    # 7 pairs only in a, 1 only in b: 6.0 / 22 -+ 1.96 sqrt(9 - 36 / 22) / 22.
+    found = paired_share_difference(a, b)
+    assert found.difference == pytest.approx(0.3)
+    assert (found.ci_low, found.ci_high) == pytest.approx((0.03097, 0.51448), abs=1e-5)
+    # Exact McNemar: 2 (1 + 8) / 2^8, by random flips of 20 pairs.
+    assert found.p == pytest.approx(18 / 256, abs=0.01)
+    none = paired_share_difference([False] * 20, [False] * 20)
+    assert (none.difference, none.p) == (0, 1)
+    assert none.ci_high == pytest.approx(1.95996 / 22, abs=1e-5)
 
 
 def test_effect_sizes_by_hand() -> None:
