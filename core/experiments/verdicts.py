@@ -43,8 +43,12 @@ def comparison_verdict(
             f"too few {values} to show a difference in {noun}{place}: "
             f"{_signed(gap)}{unit}, {_count(found)}{needed}"
         )
+    what = f"evidence of a difference in {noun}{place}: {_signed(gap)}{unit}"
+    if found.p < SIGNIFICANCE <= p:
+        corrected = f"after correction for {num_tests} comparisons"
+        return f"too little {what}, p{_p(p)} {corrected}, {_count(found)}"
     if p >= SIGNIFICANCE or gap == 0:
-        return f"no evidence of a difference in {noun}{place}: {_signed(gap)}{unit}, {evidence}"
+        return f"no {what}, {evidence}"
     size = f"{_figure(abs(gap))}{unit}{_interval(found, is_mirrored=gap < 0, size=gap)}"
     way = "higher" if gap > 0 else "lower"
     a, b = names
