@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from labcli.output import Format
 from runs.errors import UsageError
 from runs.paths import LabHome, lab_home
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +23,22 @@ class Session:
     home: Path | None = None
 
 
+def lone_command() -> typer.Typer:
+    """Return the app of a module that holds one command."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+
+
+def optional(flag: str, metavar: str, text: str, **limits: Any) -> Any:
+    """Return an option whose help `text` says what leaving it out means, not its default value.
+
+    limits: min, max and what else typer.Option takes.
+    """
+    return typer.Option(flag, metavar=metavar, help=text, show_default=False, **limits)
+
+
 HomeOption = Annotated[
     Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="Use this lab home instead of $LABCLI_HOME or ~/.labcli.",
-        show_default=False,
-    ),
+    optional("--home", "DIR", "Use this lab home instead of $LABCLI_HOME or ~/.labcli."),
 ]
 RunArgument = Annotated[
     str,

@@ -2,62 +2,86 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-TopKOption = Annotated[
-    int, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens.")
-]
-TopPOption = Annotated[
-    float | None,
-    typer.Option(
-        "--top-p",
-        min=0.0,
-        max=1.0,
-        metavar="P",
-        help="Draw from the likeliest tokens that hold this share of probability.",
-        show_default=False,
-    ),
-]
-MinPOption = Annotated[
-    float | None,
-    typer.Option(
-        "--min-p",
-        min=0.0,
-        max=1.0,
-        metavar="P",
-        help="Drop tokens below this share of the likeliest one's probability.",
-        show_default=False,
-    ),
-]
-PenaltyOption = Annotated[
-    float,
-    typer.Option(
-        "--repetition-penalty", metavar="X", help="Make what was said less likely; 1 does nothing."
-    ),
-]
-SeedOption = Annotated[
-    int | None,
-    typer.Option(
-        "--seed",
-        min=0,
-        max=2**62,
-        metavar="N",
-        help="Repeat the answers of an earlier talk; default: new ones each time.",
-        show_default=False,
-    ),
-]
-LimitOption = Annotated[
-    int,
-    typer.Option("--max-new-tokens", min=1, metavar="N", help="End an answer after N tokens."),
-]
+from labcli.chat.settings import TalkSettings
+from labcli.options import optional
+
+DRAWN_TEMPERATURE = 0.6
+MAX_NEW_SEED = 2**31
+
 DeviceOption = Annotated[
     str | None,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="Run on cpu, cuda or cuda:N; default: a GPU if there is one.",
-        show_default=False,
-    ),
+    optional("--device", "NAME", "Run on cpu, cuda or cuda:N; default: a GPU if there is one."),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingOptions:
+    """How answers are drawn, apart from the temperature, which each command reads its own way."""
+
+    top_k: Annotated[
+        int, typer.Option("--top-k", min=1, metavar="K", help="Draw from the K likeliest tokens.")
+    ] = 50
+    top_p: Annotated[
+        float | None,
+        optional(
+            "--top-p",
+            "P",
+            "Draw from the likeliest tokens that hold this share of probability.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = None
+    min_p: Annotated[
+        float | None,
+        optional(
+            "--min-p",
+            "P",
+            "Drop tokens below this share of the likeliest one's probability.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = None
+    repetition_penalty: Annotated[
+        float,
+        typer.Option(
+            "--repetition-penalty",
+            metavar="X",
+            help="Make what was said less likely; 1 does nothing.",
+        ),
+    ] = 1.0
+    seed: Annotated[
+        int | None,
+        optional(
+            "--seed",
+            "N",
+            "Repeat the answers of an earlier talk; default: new ones each time.",
+            min=0,
+            max=2**62,
+        ),
+    ] = None
+    max_new_tokens: Annotated[
+        int,
+        typer.Option("--max-new-tokens", min=1, metavar="N", help="End an answer after N tokens."),
+    ] = 256
+
+    def settings(self, temperature: float) -> TalkSettings:
+        """Return the settings of answers, with a seed drawn where none was asked for.
+
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        return TalkSettings(
+            temperature=temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            seed=secrets.randbelow(MAX_NEW_SEED) if self.seed is None else self.seed,
+            max_new_tokens=self.max_new_tokens,
+        ).changed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated
 
 import typer
@@ -12,27 +11,16 @@ from labcli.chat.conversation import Conversation
 from labcli.chat.loop import Talk, note_cut, show_answer
 from labcli.chat.reading import History, read_stdin
 from labcli.chat.screen import NoScreen
-from labcli.chat.settings import TalkSettings
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.option_group import with_groups
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
-from labcli.sampling_options import (
-    DeviceOption,
-    LimitOption,
-    MinPOption,
-    PenaltyOption,
-    SeedOption,
-    TopKOption,
-    TopPOption,
-)
+from labcli.sampling_options import DRAWN_TEMPERATURE, DeviceOption, SamplingOptions
 from labcli.speaker import Speaker, load_speaker
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome
 from runs.refs import resolve_checkpoint
 
-CHAT_TEMPERATURE = 0.6
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
-
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 PromptOption = Annotated[
     str | None,
@@ -46,31 +34,23 @@ PromptOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option(
+    optional(
         "--model",
-        metavar="REF",
-        help="Choose RUN[:STAGE][@STEP] or a checkpoint path; default: the last finished run.",
-        show_default=False,
+        "REF",
+        "Choose RUN[:STAGE][@STEP] or a checkpoint path; default: the last finished run.",
     ),
 ]
 TemperatureOption = Annotated[
     float | None,
-    typer.Option(
+    optional(
         "--temperature",
+        "T",
+        f"Set the randomness; default: 0 (none) with -p, else {DRAWN_TEMPERATURE}.",
         min=0.0,
-        metavar="T",
-        help=f"Set the randomness; default: 0 (none) with -p, else {CHAT_TEMPERATURE}.",
-        show_default=False,
     ),
 ]
 SystemOption = Annotated[
-    str | None,
-    typer.Option(
-        "--system",
-        metavar="TEXT",
-        help="Put these words before the first question.",
-        show_default=False,
-    ),
+    str | None, optional("--system", "TEXT", "Put these words before the first question.")
 ]
 NoHistoryOption = Annotated[
     bool,
@@ -79,17 +59,14 @@ NoHistoryOption = Annotated[
 
 
 @app.command()
+@with_groups
 def chat(
     ctx: typer.Context,
+    *,
     prompt: PromptOption = None,
     model: ModelOption = None,
     temperature: TemperatureOption = None,
-    top_k: TopKOption = 50,
-    top_p: TopPOption = None,
-    min_p: MinPOption = None,
-    repetition_penalty: PenaltyOption = 1.0,
-    seed: SeedOption = None,
-    max_new_tokens: LimitOption = 256,
+    sampling: SamplingOptions,
     system: SystemOption = None,
     device: DeviceOption = None,
     no_history: NoHistoryOption = False,
@@ -107,16 +84,8 @@ def chat(
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty; write what the model should answer")
     if temperature is None:
-        temperature = CHAT_TEMPERATURE if prompt is None else 0.0
-    settings = TalkSettings(
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        seed=secrets.randbelow(2**31) if seed is None else seed,
-        max_new_tokens=max_new_tokens,
-    ).changed()
+        temperature = DRAWN_TEMPERATURE if prompt is None else 0.0
+    settings = sampling.settings(temperature)
     lab = home_of(ctx, home)
     speaker = _load(lab, model, device)
     if model is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,29 +11,18 @@ import typer
 from labcli import diagnostics
 from labcli.chat.keys import keys_unseen, stop_on_interrupt
 from labcli.chat.reading import read_stdin
-from labcli.chat.settings import TalkSettings
 from labcli.compare.columns import Column, combine
 from labcli.compare.race import MAX_ROWS, Race
 from labcli.compare.show import stage_for
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.option_group import with_groups
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
-from labcli.sampling_options import (
-    DeviceOption,
-    LimitOption,
-    MinPOption,
-    PenaltyOption,
-    SeedOption,
-    TopKOption,
-    TopPOption,
-)
+from labcli.sampling_options import DRAWN_TEMPERATURE, DeviceOption, SamplingOptions
 from labcli.speaker import Speaker, load_speaker
 from runs.errors import ExitCode, NotFound, UsageError
 from runs.refs import ResolvedCheckpoint, resolve_checkpoint
 
-DRAWN_TEMPERATURE = 0.6
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
-
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 PromptsArgument = Annotated[
     list[str] | None,
@@ -42,21 +30,19 @@ PromptsArgument = Annotated[
 ]
 ModelsOption = Annotated[
     list[str] | None,
-    typer.Option(
+    optional(
         "--model",
-        metavar="REF",
-        help="Ask this model, RUN[:STAGE][@STEP] or a path; may be given several times. "
+        "REF",
+        "Ask this model, RUN[:STAGE][@STEP] or a path; may be given several times. "
         "Default: the last finished run.",
-        show_default=False,
     ),
 ]
 TemperaturesOption = Annotated[
     str | None,
-    typer.Option(
+    optional(
         "--temperature",
-        metavar="T,...",
-        help=f"Try these; default: 0 (no randomness), or {DRAWN_TEMPERATURE} with --n above 1.",
-        show_default=False,
+        "T,...",
+        f"Try these; default: 0 (no randomness), or {DRAWN_TEMPERATURE} with --n above 1.",
     ),
 ]
 NumOption = Annotated[
@@ -64,30 +50,21 @@ NumOption = Annotated[
     typer.Option("--n", min=1, metavar="N", help="Draw N answers each, with seeds going up."),
 ]
 PromptsFileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--prompts",
-        metavar="FILE",
-        help="Ask every line of a file too; '-' reads stdin.",
-        show_default=False,
-    ),
+    str | None, optional("--prompts", "FILE", "Ask every line of a file too; '-' reads stdin.")
 ]
 
 
 @app.command()
+@with_groups
 def compare(
     ctx: typer.Context,
+    *,
     prompt: PromptsArgument = None,
     prompts: PromptsFileOption = None,
     model: ModelsOption = None,
     temperature: TemperaturesOption = None,
     n: NumOption = 1,
-    top_k: TopKOption = 50,
-    top_p: TopPOption = None,
-    min_p: MinPOption = None,
-    repetition_penalty: PenaltyOption = 1.0,
-    seed: SeedOption = None,
-    max_new_tokens: LimitOption = 256,
+    sampling: SamplingOptions,
     device: DeviceOption = None,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -101,15 +78,7 @@ def compare(
     """
     asked = _prompts(prompt or [], prompts)
     temperatures = _temperatures(temperature, n)
-    settings = TalkSettings(
-        temperature=temperatures[0],
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        seed=secrets.randbelow(2**31) if seed is None else seed,
-        max_new_tokens=max_new_tokens,
-    ).changed()
+    settings = sampling.settings(temperatures[0])
     lab = home_of(ctx, home)
     found = [resolve_checkpoint(lab, ref) for ref in model or (None,)]
     if not model:
