@@ -11,10 +11,8 @@ def replace_file(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(aside, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        aside.write_bytes(content)
+        sync_path(aside)
         aside.replace(path)
     except BaseException:
         # Ctrl-C among them: it leaves nothing half written behind.

@@ -10,7 +10,7 @@ from typing import Any
 
 from runs import environment
 from runs.errors import LabError, UsageError
-from runs.files import sync_dir, write_atomic
+from runs.files import sync_dir, write_synced
 from runs.ids import new_slug, new_ulid
 from runs.paths import LabHome, RunPaths
 from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
@@ -72,7 +72,7 @@ def _publish(home: LabHome, record: RunRecord, diff: bytes | None) -> RunPaths:
     try:
         aside.mkdir(parents=True)
         if diff:
-            write_atomic(RunPaths(aside).git_diff, diff)
+            write_synced(RunPaths(aside).git_diff, diff)
         write_record(aside, record)
         aside.rename(final)
         sync_dir(home.runs_dir)

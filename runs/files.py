@@ -12,25 +12,25 @@ from typing import Any
 from runs.errors import Corrupt
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: written aside, put on disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(aside, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file that nobody reads yet and put it on disk; a rename then shows it to others."""
+    with open(path, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def write_json(path: Path, body: Mapping[str, Any]) -> None:
     """Replace `path` by a JSON object, readable by people."""
     text = json.dumps(body, indent=1, ensure_ascii=False)
-    write_atomic(path, text.encode("utf-8", errors="replace") + b"\n")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_synced(aside, text.encode("utf-8", errors="replace") + b"\n")
+        aside.replace(path)
+    finally:
+        # Whatever went wrong, Ctrl-C among it; after the rename there is nothing left.
+        aside.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
