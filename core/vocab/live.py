@@ -18,7 +18,14 @@ from core.bpe import NUM_BYTES, Pair
 from core.tokenizer import SPLIT_PATTERN, Tokenizer
 from core.vocab.patterns import pattern_of
 from core.vocab.sources import Source
-from core.vocab.training import Counted, Progress, check_vocab_size, count_words, merge_pairs
+from core.vocab.training import (
+    Counted,
+    Progress,
+    Reading,
+    check_vocab_size,
+    count_words,
+    merge_pairs,
+)
 from runs.errors import UsageError
 
 MAX_VOCAB_SIZE = 1 << 16
@@ -193,7 +200,7 @@ class Retrainer:
     def _count(
         self, pattern: str, progress: Progress | None, stop: Callable[[], bool] | None
     ) -> bool:
-        counted = count_words(self._sources, pattern=pattern, progress=progress, stop=stop)
+        counted = count_words(self._sources, Reading(pattern=pattern), progress=progress, stop=stop)
         if counted is None:
             return False
         trainer = counted.counter.trainer(check_vocab_size(MAX_VOCAB_SIZE))

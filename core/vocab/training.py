@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core._bpe import Trainer, WordCounter
-from core.bpe import NUM_BYTES, Pair
+from core.bpe import NUM_BYTES
 from core.tokenizer import SPLIT_PATTERN, Tokenizer
 from core.vocab.patterns import pattern_of
 from core.vocab.reading import Errors, Reader
@@ -19,6 +18,27 @@ Progress = Callable[[str, float, float], object]
 MIN_VOCAB_SIZE = NUM_BYTES + Tokenizer.num_specials
 # The merge loop looks at `stop` about this often: some milliseconds on a small corpus.
 NUM_MERGE_REPORTS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How texts are read.
+
+    pattern: the name of a split pattern, or the pattern.
+    max_chars: characters to read at most.
+    max_doc_chars: characters to read of one document at most.
+    errors: whether bytes that are not UTF-8 become U+FFFD or end the training.
+    column: the column of parquet files, and the key of JSON lines, that holds the text.
+    """
+
+    pattern: str = SPLIT_PATTERN
+    max_chars: int | None = None
+    max_doc_chars: int | None = None
+    errors: Errors = "replace"
+    column: str = "text"
+
+
+WHOLE = Reading()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +67,7 @@ def train_tokenizer(
     sources: Sequence[Source],
     *,
     vocab_size: int,
-    pattern: str = SPLIT_PATTERN,
-    max_chars: int | None = None,
-    max_doc_chars: int | None = None,
-    errors: Errors = "replace",
-    column: str = "text",
+    reading: Reading = WHOLE,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Trained | None:
@@ -60,11 +76,7 @@ def train_tokenizer(
     Args:
         sources: where the text is; core.vocab.sources finds them.
         vocab_size: ids, the bytes and the special tokens among them.
-        pattern: the name of a split pattern, or the pattern.
-        max_chars: characters to read at most.
-        max_doc_chars: characters to read of one document at most.
-        errors: whether bytes that are not UTF-8 become U+FFFD or end the training.
-        column: the column of parquet files, and the key of JSON lines, that holds the text.
+        reading: how they are read, whole unless it says otherwise.
         progress: told now and then.
         stop: asked now and then.
 
@@ -73,16 +85,7 @@ def train_tokenizer(
         Corrupt: a file is damaged.
     """
     num_merges = check_vocab_size(vocab_size)
-    counted = count_words(
-        sources,
-        pattern=pattern,
-        max_chars=max_chars,
-        max_doc_chars=max_doc_chars,
-        errors=errors,
-        column=column,
-        progress=progress,
-        stop=stop,
-    )
+    counted = count_words(sources, reading, progress=progress, stop=stop)
     if counted is None:
         return None
     counter = counted.counter
@@ -90,9 +93,10 @@ def train_tokenizer(
     if not merge_pairs(trainer, num_merges, progress=progress, stop=stop):
         return None
     facts = {"num_docs": counter.num_docs, "num_chars": counter.num_chars}
-    if max_doc_chars is not None:
-        facts["max_doc_chars"] = max_doc_chars
-    tokenizer = Tokenizer(trainer.merges(), pattern=pattern_of(pattern), trained_on=facts)
+    if reading.max_doc_chars is not None:
+        facts["max_doc_chars"] = reading.max_doc_chars
+    pattern = pattern_of(reading.pattern)
+    tokenizer = Tokenizer(trainer.merges(), pattern=pattern, trained_on=facts)
     return Trained(
         tokenizer=tokenizer,
         num_docs=counter.num_docs,
@@ -116,18 +120,18 @@ def check_vocab_size(vocab_size: int) -> int:
 
 def count_words(
     sources: Sequence[Source],
+    reading: Reading = WHOLE,
     *,
-    pattern: str = SPLIT_PATTERN,
-    max_chars: int | None = None,
-    max_doc_chars: int | None = None,
-    errors: Errors = "replace",
-    column: str = "text",
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Counted | None:
     """Return the words of all sources; None when told to stop. See `train_tokenizer`."""
-    counter = WordCounter(pattern_of(pattern), max_chars=max_chars, max_doc_chars=max_doc_chars)
-    reader = Reader(counter, errors=errors, column=column)
+    counter = WordCounter(
+        pattern_of(reading.pattern),
+        max_chars=reading.max_chars,
+        max_doc_chars=reading.max_doc_chars,
+    )
+    reader = Reader(counter, errors=reading.errors, column=reading.column)
     total = sum(source.num_bytes for source in sources)
     done = 0
     for source in sources:
@@ -164,20 +168,6 @@ def merge_pairs(
         if progress is not None:
             progress("merging pairs", done, num_merges)
     return True
-
-
-def merges_sha256(merges: Iterable[Pair]) -> str:
-    """Return a hash of merges that does not depend on how a tool numbers the bytes.
-
-    Of every merge in order, each half as its length (u32, little endian) and its bytes.
-    """
-    tokens = [bytes([value]) for value in range(NUM_BYTES)]
-    digest = hashlib.sha256()
-    for left, right in merges:
-        for half in (tokens[left], tokens[right]):
-            digest.update(len(half).to_bytes(4, "little") + half)
-        tokens.append(tokens[left] + tokens[right])
-    return digest.hexdigest()
 
 
 def _bytes_per_token(tokenizer: Tokenizer, sample: str) -> float:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+from core.vocab.byte_alphabet import to_chars
+from core.vocab.byte_merges import BytesPair
 from labcli.bench.job import Job
-from labcli.bench.merges import BytesPair, byte_letters, tokens_of
+from labcli.bench.merges import tokens_of
 from labcli.bench.tools import BASELINE, OURS
 from labcli.bench.training import byte_level_split
 
@@ -112,14 +114,9 @@ class HuggingFace:
 
     def __init__(self, job: Job, merges: Sequence[BytesPair]) -> None:
         tokenizers = import_module("tokenizers")
-        letters = byte_letters()
-
-        def written(token: bytes) -> str:
-            return "".join(letters[value] for value in token)
-
         model = tokenizers.models.BPE(
-            vocab={written(token): rank for rank, token in enumerate(tokens_of(merges))},
-            merges=[(written(left), written(right)) for left, right in merges],
+            vocab={to_chars(token): rank for rank, token in enumerate(tokens_of(merges))},
+            merges=[(to_chars(left), to_chars(right)) for left, right in merges],
         )
         self._tokenizer: Any = tokenizers.Tokenizer(model)
         self._tokenizer.pre_tokenizer = byte_level_split(tokenizers, job.pattern)

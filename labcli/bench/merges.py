@@ -1,70 +1,29 @@
-"""Merges as pairs of bytes, the one form in which the results of all trainers can be compared.
-
-Ids would not do: tools number the bytes in different orders.
-"""
+"""What the trainers learned, in the one form in which it can be compared: merges of bytes."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.bpe import NUM_BYTES, Pair
-
-BytesPair = tuple[bytes, bytes]
-
-
-def from_ids(merges: Iterable[Pair]) -> list[BytesPair]:
-    """Return merges of ids, where id 256 + k is what merge k made, as merges of bytes."""
-    tokens = [bytes([value]) for value in range(NUM_BYTES)]
-    pairs = []
-    for left, right in merges:
-        pairs.append((tokens[left], tokens[right]))
-        tokens.append(tokens[left] + tokens[right])
-    return pairs
+from core.bpe import NUM_BYTES
+from core.vocab.byte_alphabet import from_chars
+from core.vocab.byte_merges import BytesPair
+from core.vocab.recover import making_pairs
 
 
 def from_tokens(tokens: Sequence[bytes]) -> list[BytesPair]:
-    """Return the merges that made the tokens from number 256 on, given all in training order.
-
-    The halves of a token are what the earlier merges leave of its bytes (core/bpe.py says why).
-    """
-    ranks: dict[bytes, int] = {token: rank for rank, token in enumerate(tokens[:NUM_BYTES])}
+    """Return the merges that made the tokens from number 256 on, given all in training order."""
     pairs = []
-    for rank, token in enumerate(tokens[NUM_BYTES:], NUM_BYTES):
-        halves = _merged(token, ranks)
-        if len(halves) != 2:
+    for rank, pair in enumerate(making_pairs(tokens)[NUM_BYTES:], NUM_BYTES):
+        if pair is None:
             raise ValueError(f"token {rank} is not made of two earlier ones")
-        pairs.append((halves[0], halves[1]))
-        ranks[token] = rank
+        pairs.append((tokens[pair[0]], tokens[pair[1]]))
     return pairs
 
 
 def from_written(merges: Iterable[Sequence[str]]) -> list[BytesPair]:
     """Return merges written in the printable alphabet of GPT-2 as merges of bytes."""
-    bytes_of = {letter: value for value, letter in enumerate(byte_letters())}
-
-    def decode(token: str) -> bytes:
-        return bytes(bytes_of[letter] for letter in token)
-
-    return [(decode(left), decode(right)) for left, right in merges]
-
-
-def byte_letters() -> list[str]:
-    """Return the printable letter that GPT-2's alphabet has for each byte."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = itertools.count(0x100)
-    return [chr(value) if value in printable else chr(next(others)) for value in range(NUM_BYTES)]
-
-
-def digest(merges: Iterable[BytesPair]) -> str:
-    """Return the sha256 of merges in order: each half as its length (u32) and its bytes."""
-    total = hashlib.sha256()
-    for pair in merges:
-        for half in pair:
-            total.update(len(half).to_bytes(4, "little") + half)
-    return total.hexdigest()
+    return [(_bytes_of(left), _bytes_of(right)) for left, right in merges]
 
 
 def save(path: Path, merges: Iterable[BytesPair]) -> None:
@@ -85,12 +44,8 @@ def tokens_of(merges: Iterable[BytesPair]) -> list[bytes]:
     return [*(bytes([value]) for value in range(NUM_BYTES)), *(a + b for a, b in merges)]
 
 
-def _merged(word: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
-    parts = [word[index : index + 1] for index in range(len(word))]
-    while len(parts) > 2:
-        joined = [left + right for left, right in itertools.pairwise(parts)]
-        best = min(range(len(joined)), key=lambda at: ranks.get(joined[at], len(ranks)))
-        if joined[best] not in ranks:
-            break
-        parts[best : best + 2] = [joined[best]]
-    return parts
+def _bytes_of(written: str) -> bytes:
+    token = from_chars(written)
+    if token is None:
+        raise ValueError(f"{written!r} is not written in the printable alphabet")
+    return token

@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from core.bpe import NUM_BYTES
+from core.vocab.byte_merges import BytesPair, from_ids
 from labcli.bench.job import Job
-from labcli.bench.merges import BytesPair, from_ids, from_tokens, from_written
+from labcli.bench.merges import from_tokens, from_written
 from labcli.bench.text import arrow_batches, documents
 from labcli.bench.tools import BASELINE, OURS
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from core.vocab.byte_merges import digest
 from labcli.bench import merges
 from labcli.bench.encoding import ENCODERS, Batch, EncodeTool
 from labcli.bench.job import Job, Measurement, Pass, to_answer
@@ -39,7 +40,7 @@ def train(job: Job) -> list[Measurement]:
             wall_s=meter.wall_s,
             cpu_s=meter.cpu_s,
             peak_memory_bytes=peak,
-            sha256=None if found is None else merges.digest(found),
+            sha256=None if found is None else digest(found),
             num_merges=None if found is None else len(found),
         )
     ]

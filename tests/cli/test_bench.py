@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.bpe import train_words
+from core.vocab.byte_alphabet import to_chars
+from core.vocab.byte_merges import digest, from_ids
 from labcli.bench import merges, tools
 from labcli.bench import tokenizer as bench
 from labcli.bench.job import Job
@@ -251,22 +253,20 @@ def test_help_names_the_tasks_the_sizes_and_the_patterns(labcli: Labcli) -> None
 
 def test_merges_are_found_again_in_tokens() -> None:
     words = {line.encode(): 1 + index % 3 for index, line in enumerate(LINES[:40])}
-    pairs = merges.from_ids(train_words(words, 60))
+    pairs = from_ids(train_words(words, 60))
     assert merges.from_tokens(merges.tokens_of(pairs)) == pairs
 
 
 def test_merges_are_found_again_in_the_printable_alphabet() -> None:
-    letters = merges.byte_letters()
-    assert letters[ord("a")] == "a"
-    assert letters[ord(" ")] == "\u0120"
-    assert len(set(letters)) == 256
     pairs = [(bytes([value]), b"\x00\xff ") for value in range(256)]
-    written = [["".join(letters[value] for value in half) for half in pair] for pair in pairs]
+    written = [[to_chars(half) for half in pair] for pair in pairs]
     assert merges.from_written(written) == pairs
+    with pytest.raises(ValueError, match="not written in the printable alphabet"):
+        merges.from_written([["a", " "]])
 
 
 def test_digest_tells_where_one_half_ends() -> None:
-    assert merges.digest([(b"a", b"bc")]) != merges.digest([(b"ab", b"c")])
+    assert digest([(b"a", b"bc")]) != digest([(b"ab", b"c")])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])

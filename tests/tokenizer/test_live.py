@@ -12,14 +12,15 @@ import pytest
 
 from core import bpe
 from core.tokenizer import SPLIT_PATTERN, Tokenizer
+from core.vocab.byte_merges import digest, from_ids
 from core.vocab.live import MAX_VOCAB_SIZE, Retrainer
 from core.vocab.patterns import GPT2_PATTERN
 from core.vocab.sources import Source, TextFile, TextInMemory, find_sources
 from core.vocab.training import (
     MIN_VOCAB_SIZE,
+    Reading,
     Trained,
     count_words,
-    merges_sha256,
     train_tokenizer,
 )
 from runs.errors import Corrupt, NotFound, UsageError
@@ -104,7 +105,9 @@ def test_another_column_or_key_can_hold_the_text(tmp_path: Path) -> None:
         write_parquet(tmp_path / "a.parquet", [TEXT], column="body"),
         write_lines(tmp_path / "a.jsonl", [TEXT], key="body"),
     ):
-        result = train_tokenizer(find_sources([str(path)]), vocab_size=300, column="body")
+        result = train_tokenizer(
+            find_sources([str(path)]), vocab_size=300, reading=Reading(column="body")
+        )
         assert result is not None
         assert result.num_chars == len(TEXT)
         with pytest.raises(UsageError, match="--column"):
@@ -114,11 +117,11 @@ def test_another_column_or_key_can_hold_the_text(tmp_path: Path) -> None:
 def test_limits_on_characters_are_kept(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", ["abc " * 100] * 50)
     result = train_tokenizer(
-        find_sources([str(path)]), vocab_size=300, max_chars=1000, max_doc_chars=10
+        find_sources([str(path)]), vocab_size=300, reading=Reading(max_chars=1000, max_doc_chars=10)
     )
     assert result is not None
     assert result.num_chars == 500
-    few = train_tokenizer(find_sources([str(path)]), vocab_size=300, max_chars=100)
+    few = train_tokenizer(find_sources([str(path)]), vocab_size=300, reading=Reading(max_chars=100))
     assert few is not None
     assert few.num_chars == 100
 
@@ -131,7 +134,9 @@ def test_invalid_bytes_are_counted_or_refused_with_their_place(tmp_path: Path) -
     assert trained_on(lines).num_replaced == 1
     for path, place in ((plain, "at byte 5"), (lines, "line 2 is not UTF-8 at byte 10")):
         with pytest.raises(UsageError, match=place):
-            train_tokenizer(find_sources([str(path)]), vocab_size=300, errors="refuse")
+            train_tokenizer(
+                find_sources([str(path)]), vocab_size=300, reading=Reading(errors="refuse")
+            )
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b'{"text": ""}\n'])
@@ -174,11 +179,11 @@ def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
 
 def test_a_pattern_that_does_not_compile_is_refused_with_the_reason() -> None:
     with pytest.raises(UsageError, match=r"does not compile.*parenthesis"):
-        train_tokenizer(in_memory(), vocab_size=300, pattern="(")
+        train_tokenizer(in_memory(), vocab_size=300, reading=Reading(pattern="("))
 
 
 def test_a_pattern_can_be_named() -> None:
-    result = train_tokenizer(in_memory(), vocab_size=300, pattern="gpt2")
+    result = train_tokenizer(in_memory(), vocab_size=300, reading=Reading(pattern="gpt2"))
     assert result is not None
     assert result.tokenizer.pattern == GPT2_PATTERN
 
@@ -215,7 +220,7 @@ def test_progress_names_both_steps_and_reaches_their_ends() -> None:
 
 def test_the_hash_of_merges_depends_on_their_bytes_and_order() -> None:
     one, other = [(97, 98), (256, 99)], [(98, 99), (97, 256)]
-    assert merges_sha256(one) == merges_sha256(tuple(one)) != merges_sha256(other)
+    assert digest(from_ids(one)) == digest(from_ids(tuple(one))) != digest(from_ids(other))
 
 
 # --- Live retraining --------------------------------------------------------------------------
@@ -257,7 +262,7 @@ def test_another_pattern_counts_the_words_anew() -> None:
     assert retrainer.set_pattern("gpt2")
     assert (retrainer.pattern, retrainer.num_merges) == (GPT2_PATTERN, 0)
     assert retrainer.train(330)
-    expected = train_tokenizer(in_memory(), vocab_size=330, pattern="gpt2")
+    expected = train_tokenizer(in_memory(), vocab_size=330, reading=Reading(pattern="gpt2"))
     assert expected is not None
     assert retrainer.tokenizer(330).merges == expected.tokenizer.merges
     assert retrainer.tokenizer(330).pattern == GPT2_PATTERN

@@ -92,8 +92,9 @@ def train(
 
     Without --name or --out it is kept in the lab home by the name of its size and pattern.
     """
+    from core.vocab.byte_merges import digest, from_ids
     from core.vocab.patterns import pattern_label, pattern_of
-    from core.vocab.training import check_vocab_size, merges_sha256, train_tokenizer
+    from core.vocab.training import Reading, check_vocab_size, train_tokenizer
 
     lab = home_of(ctx, home)
     check_vocab_size(vocab_size)
@@ -105,11 +106,13 @@ def train(
         trained = train_tokenizer(
             _find(lab, sources or []),
             vocab_size=vocab_size,
-            pattern=pattern,
-            max_chars=max_chars,
-            max_doc_chars=max_doc_chars,
-            errors=errors,
-            column=column,
+            reading=Reading(
+                pattern=pattern,
+                max_chars=max_chars,
+                max_doc_chars=max_doc_chars,
+                errors=errors,
+                column=column,
+            ),
             progress=lambda step, done, total: status.update(f"{step} {done / max(total, 1):.0%}"),
         )
     finally:
@@ -120,7 +123,7 @@ def train(
     save_tokenizer(trained.tokenizer, path, force=force)
     _warn(trained, vocab_size)
     row = _row(trained, path, label, wall_s)
-    row["merges_sha256"] = merges_sha256(trained.tokenizer.merges or ())
+    row["merges_sha256"] = digest(from_ids(trained.tokenizer.merges or ()))
     emit_json(row) if json else emit(_text(row))
 
 
