@@ -13,11 +13,10 @@ import typer
 from labcli import diagnostics
 from labcli.bench.tools import OURS, Task, describe_left_out, pick_tools
 from labcli.lazy import Group
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of, optional
 from labcli.output import emit, emit_json_line
 from runs.errors import ExitCode, UsageError
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 SIZE = re.compile(r"(\d+)\s*(kb|mb|gb)", re.IGNORECASE)
 UNIT_BYTES = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
 MAX_VOCAB_SIZE = 1_000_000
@@ -57,11 +56,11 @@ class WeightsName(StrEnum):
 
 CorpusOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Read parquet files with a column 'text', or .txt and .md files, below a directory; "
+    optional(
+        "--corpus",
+        "DIR",
+        "Read parquet files with a column 'text', or .txt and .md files, below a directory; "
         "default: the documentation harvested from this machine.",
-        show_default=False,
     ),
 ]
 SizeOption = Annotated[
@@ -79,10 +78,10 @@ RoundsOption = Annotated[
 PatternOption = Annotated[PatternName, typer.Option(help="Split words by this pattern.")]
 ToolOption = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help="Measure this peer beside labcli; may be repeated; default: every installed one.",
-        show_default=False,
+    optional(
+        "--tool",
+        "NAME",
+        "Measure this peer beside labcli; may be repeated; default: every installed one.",
     ),
 ]
 TaskOption = Annotated[
@@ -90,10 +89,8 @@ TaskOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="REF",
-        help="Measure RUN[:STAGE][@STEP] or a checkpoint; default: random weights.",
-        show_default=False,
+    optional(
+        "--model", "REF", "Measure RUN[:STAGE][@STEP] or a checkpoint; default: random weights."
     ),
 ]
 DepthOption = Annotated[int, typer.Option(min=1, metavar="N", help="Give it this many layers.")]
@@ -112,7 +109,7 @@ WeightsOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Run on cpu, cuda or cuda:N.", show_default=False),
+    optional("--device", "NAME", "Run on cpu, cuda or cuda:N."),
 ]
 
 

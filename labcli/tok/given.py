@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from labcli import diagnostics
+from labcli.options import optional
 from runs.errors import NotFound, UsageError
 
 STDIN = "-"
@@ -22,25 +23,23 @@ TextArgument = Annotated[
 ]
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", metavar="FILE", help="Look at the text of a file.", show_default=False),
+    optional("--file", "FILE", "Look at the text of a file."),
 ]
 TokenizerOption = Annotated[
     str | None,
-    typer.Option(
+    optional(
         "--tokenizer",
-        metavar="REF",
-        help="Choose a file, a saved name, a run, or gpt2, cl100k_base, o200k_base, ...; "
+        "REF",
+        "Choose a file, a saved name, a run, or gpt2, cl100k_base, o200k_base, ...; "
         "default: the last run's, else one trained on this machine's documentation.",
-        show_default=False,
     ),
 ]
 TokenizersOption = Annotated[
     list[str] | None,
-    typer.Option(
+    optional(
         "--tokenizer",
-        metavar="REF",
-        help="Choose a tokenizer, once for each: a file, a saved name, a run, gpt2, ...",
-        show_default=False,
+        "REF",
+        "Choose a tokenizer, once for each: a file, a saved name, a run, gpt2, ...",
     ),
 ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
 from labcli.tok.given import FileOption, TextArgument, TokenizersOption, columns, read_text
 from runs.errors import UsageError
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from core.inspection.explained import Explained
     from labcli.tok.refs import NamedTokenizer
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 LimitOption = Annotated[
     int,

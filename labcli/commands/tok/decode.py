@@ -10,17 +10,16 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit_bytes, emit_json, emit_part
 from labcli.tok.given import TokenizerOption
 from runs.errors import UsageError
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 STDIN = "-"
 _SEPARATORS = re.compile(r"[\s,\[\]]+")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 Ids = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit
 from labcli.tok.given import (
     STDIN,
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from core.tokenizer import Tokenizer
     from labcli.tok.refs import NamedTokenizer
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 # A terminal is shown at most this much; whoever wants it all pipes it.
 MAX_SHOWN_LINES = 200
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 Ids = Annotated[bool, typer.Option("--ids", help="Write the ids on a terminal, too.")]
 AllowSpecial = Annotated[

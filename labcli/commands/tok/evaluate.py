@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
 from labcli.tok.given import TokenizersOption, columns
 from runs.errors import NotFound
@@ -20,30 +20,27 @@ if TYPE_CHECKING:
     from core.inspection.evaluation import Evaluation, TextSet
     from labcli.tok.refs import NamedTokenizer
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 KNOWN = ("gpt2", "cl100k_base", "o200k_base")
 CORPUS = "corpus"
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 CorpusOption = Annotated[
     str | None,
-    typer.Option(
+    optional(
         "--corpus",
-        metavar="DIR|RUN",
-        help="Measure on this corpus, text or run's corpus; default: the embedded one's "
+        "DIR|RUN",
+        "Measure on this corpus, text or run's corpus; default: the embedded one's "
         "validation text.",
-        show_default=False,
     ),
 ]
 LanguagesOption = Annotated[
     Path | None,
-    typer.Option(
+    optional(
         "--languages",
-        metavar="FILE",
-        help="Take parallel texts from a TOML file of [[language]] tables (code, name, script, "
+        "FILE",
+        "Take parallel texts from a TOML file of [[language]] tables (code, name, script, "
         "paragraphs); default: built in.",
-        show_default=False,
     ),
 ]
 AloneOption = Annotated[

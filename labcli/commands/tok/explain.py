@@ -7,28 +7,19 @@ from typing import Annotated
 
 import typer
 
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.tok.given import FileOption, TextArgument, TokenizerOption, read_messages, read_text
 from runs.errors import UsageError
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
-
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 TokenOption = Annotated[
     int | None,
-    typer.Option(
-        "--token", min=0, metavar="N", help="Show token N of the text alone.", show_default=False
-    ),
+    optional("--token", "N", "Show token N of the text alone.", min=0),
 ]
 IdOption = Annotated[
     int | None,
-    typer.Option(
-        "--id",
-        metavar="ID",
-        help="Show an id of the vocabulary, without a text.",
-        show_default=False,
-    ),
+    optional("--id", "ID", "Show an id of the vocabulary, without a text."),
 ]
 StepsOption = Annotated[
     bool, typer.Option("--steps", help="Show the merges of every word, one by one.")
@@ -41,11 +32,10 @@ NearOption = Annotated[
 ]
 ConversationOption = Annotated[
     Path | None,
-    typer.Option(
+    optional(
         "--conversation",
-        metavar="FILE",
-        help="Show a conversation (JSON messages) as training sees it, with its loss mask.",
-        show_default=False,
+        "FILE",
+        "Show a conversation (JSON messages) as training sees it, with its loss mask.",
     ),
 ]
 LimitOption = Annotated[

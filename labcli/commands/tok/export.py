@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
 from labcli.tables import size
 from labcli.tok.written import ForceOption, write_files
@@ -17,9 +17,8 @@ from labcli.tok.written import ForceOption, write_files
 if TYPE_CHECKING:
     from core.tokenizer import Tokenizer
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 Ref = Annotated[
     str,
@@ -31,16 +30,15 @@ Ref = Annotated[
 ]
 Form = Annotated[
     Literal["tiktoken", "hf", "nanochat"],
-    typer.Option(
+    optional(
         "--format",
-        metavar="FORMAT",
-        help="Write tiktoken (a file), hf (tokenizer.json) or nanochat (a directory).",
-        show_default=False,
+        "FORMAT",
+        "Write tiktoken (a file), hf (tokenizer.json) or nanochat (a directory).",
     ),
 ]
 Out = Annotated[
     Path,
-    typer.Option(metavar="PATH", help="Write to this file or directory.", show_default=False),
+    optional("--out", "PATH", "Write to this file or directory."),
 ]
 
 

@@ -8,13 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
 from labcli.tok.written import ForceOption, save_tokenizer
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
-
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 Path_ = Annotated[
     Path,
@@ -26,14 +24,14 @@ Path_ = Annotated[
 ]
 Name = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Keep it in the lab home by this name.", show_default=False),
+    optional("--name", "NAME", "Keep it in the lab home by this name."),
 ]
 Pattern = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME|REGEX",
-        help="Split words so, not as the file says; tiktoken files say nothing.",
-        show_default=False,
+    optional(
+        "--pattern",
+        "NAME|REGEX",
+        "Split words so, not as the file says; tiktoken files say nothing.",
     ),
 ]
 Form = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
 from labcli.tables import seconds, size
 from labcli.tok.written import ForceOption, save_tokenizer
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from core.vocab.sources import Source
     from core.vocab.training import Trained
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 DEFAULT_VOCAB_SIZE = 4096
 STDIN = "-"
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)
+app = lone_command()
 
 Sources = Annotated[
     list[str] | None,
@@ -47,21 +46,19 @@ Pattern = Annotated[
 ]
 Name = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Keep it in the lab home by this name.", show_default=False),
+    optional("--name", "NAME", "Keep it in the lab home by this name."),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write it to this file instead.", show_default=False),
+    optional("--out", "FILE", "Write it to this file instead."),
 ]
 MaxChars = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Read N characters at most.", show_default=False),
+    optional("--max-chars", "N", "Read N characters at most.", min=1),
 ]
 MaxDocChars = Annotated[
     int | None,
-    typer.Option(
-        min=1, metavar="N", help="Read N characters of a document at most.", show_default=False
-    ),
+    optional("--max-doc-chars", "N", "Read N characters of a document at most.", min=1),
 ]
 OnErrors = Annotated[
     Literal["replace", "refuse"],
