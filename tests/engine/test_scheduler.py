@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import pytest
 import torch
 
-from core.engine.context import fit
 from core.engine.engine import Engine
 from core.engine.request import Completion, Request, Token
 from core.engine.scheduler import Scheduler
@@ -221,25 +220,3 @@ def test_a_closed_stream_frees_its_rows() -> None:
 
     assert one.slots.num_free == 1
     assert len(one.complete([ask(10, 3, max_new_tokens=2)])) == 1
-
-
-def test_old_turns_are_dropped_but_never_the_system_text_or_the_question() -> None:
-    turns = [{"role": "system", "content": "be kind"}]
-    for number in range(4):
-        turns.append({"role": "user", "content": f"question {number}"})
-        turns.append({"role": "assistant", "content": f"answer {number}"})
-    turns.append({"role": "user", "content": "last"})
-
-    whole = fit(TOKENIZER, turns, 10_000)
-    cut = fit(TOKENIZER, turns, 70)
-    least = fit(TOKENIZER, turns, 1)
-
-    assert whole.num_dropped == 0
-    text = TOKENIZER.decode(cut.prompt_ids)
-    assert 0 < cut.num_dropped < 8
-    assert len(cut.prompt_ids) <= 70
-    assert "be kind" in text
-    assert "answer 3" in text
-    assert "last" in text
-    assert least.num_dropped == 8
-    assert "be kind" in TOKENIZER.decode(least.prompt_ids)
