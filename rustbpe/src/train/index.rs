@@ -89,6 +89,15 @@ impl Index {
     }
 }
 
+/// Burns fuel for the slots from `at` on; returns the one behind the last that it suffices for,
+/// which is the right half of its pair.
+fn reach<I: Id>(words: &Words<I>, at: u32, fuel: &mut usize) -> usize {
+    let begin = at as usize;
+    let end = (words.slots.len() - 1).min(begin.saturating_add(*fuel));
+    *fuel = fuel.saturating_sub(end - begin);
+    end
+}
+
 /// What is known of a pair before it is listed.
 #[derive(Clone, Copy, Default)]
 struct Cell {

@@ -1,7 +1,7 @@
 //! Sorts the places by left id, then lists the frequent pairs of one left id after the other:
 //! slower than a table, in memory that does not grow with the square of the ids.
 
-use super::Cell;
+use super::{Cell, reach};
 use crate::train::pairs::Pairs;
 use crate::word::{BORDER, Class, Id, Packing, Words};
 
@@ -56,7 +56,8 @@ impl Buckets {
             self.step = Step::Sort { at: 0 };
         }
         if let Step::Sort { at } = self.step {
-            if !self.sort(words, pairs, at, fuel) {
+            let end = reach(words, at, fuel);
+            if !self.sort(words, pairs, at, end) {
                 return false;
             }
             self.step = Step::List { left: 0, start: 0 };
@@ -79,16 +80,8 @@ impl Buckets {
         false
     }
 
-    fn sort<I: Id>(
-        &mut self,
-        words: &Words<I>,
-        pairs: &mut Pairs,
-        at: u32,
-        fuel: &mut usize,
-    ) -> bool {
+    fn sort<I: Id>(&mut self, words: &Words<I>, pairs: &mut Pairs, at: u32, end: usize) -> bool {
         let begin = at as usize;
-        let end = (words.slots.len() - 1).min(begin.saturating_add(*fuel));
-        *fuel = fuel.saturating_sub(end - begin);
         let mut at = at;
         for two in words.slots[begin..=end].windows(2) {
             if two[0].get() != BORDER && two[1].get() != BORDER {

@@ -1,6 +1,6 @@
 //! Counts every pair in one pass over the words and lists the frequent ones in another.
 
-use super::Cell;
+use super::{Cell, reach};
 use crate::train::pairs::Pairs;
 use crate::word::{Id, Packing, Words};
 
@@ -47,7 +47,8 @@ impl Table {
             self.choose(pairs);
             0
         };
-        self.list(words, pairs, at, fuel)
+        let end = reach(words, at, fuel);
+        self.list(words, pairs, at, end)
     }
 }
 
@@ -76,16 +77,8 @@ impl Table {
         pairs.resize_places(len as usize);
     }
 
-    fn list<I: Id>(
-        &mut self,
-        words: &Words<I>,
-        pairs: &mut Pairs,
-        at: u32,
-        fuel: &mut usize,
-    ) -> bool {
+    fn list<I: Id>(&mut self, words: &Words<I>, pairs: &mut Pairs, at: u32, end: usize) -> bool {
         let begin = at as usize;
-        let end = (words.slots.len() - 1).min(begin.saturating_add(*fuel));
-        *fuel = fuel.saturating_sub(end - begin);
         let (cells, places) = (&mut self.cells[..], &mut pairs.places[..]);
         let mut left = words.slots[begin].index();
         let mut at = at;
