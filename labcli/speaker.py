@@ -26,6 +26,11 @@ class Speaker:
     name: str
     stage: str
 
+    @property
+    def is_base(self) -> bool:
+        """Whether it has learnt to go on with a text, and nothing of conversations."""
+        return self.stage == "base"
+
 
 def load_speaker(
     found: ResolvedCheckpoint, device_name: str | None, *, max_rows: int = 8

@@ -190,8 +190,8 @@ COMMAND_WORDS = tuple(f"/{name}" for name in COMMANDS)
 
 def describe(conversation: Conversation) -> str:
     """Return what an interactive talk says first."""
-    engine = conversation.engine
+    trained = conversation.engine.model.config.sequence_len
     return (
-        f"talking to {conversation.model}, context {engine.max_positions} tokens; "
+        f"talking to {conversation.model}, trained on {trained:,} tokens at a time; "
         "/help lists commands"
     )

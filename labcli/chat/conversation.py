@@ -1,8 +1,6 @@
 """A conversation with one model at a time: its turns, and the answer to the next.
 
-Loads no model and writes nothing. When prompt and answer would need more positions than the model
-has, the oldest turns are no longer read: so many that the rest takes three quarters of the room,
-so that the turns after it can go on from what the cache holds.
+Loads no model and writes nothing. What of it the model reads is core/engine/context.py's to say.
 """
 
 from __future__ import annotations
@@ -15,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from labcli.chat.keys import stop_on_interrupt
 from labcli.chat.settings import TalkSettings
+from labcli.prompting import prompt_of
+from labcli.speaker import Speaker
 from runs.errors import UsageError
 
 if TYPE_CHECKING:
     from core.chat_format import Part
+    from core.engine.context import Fitted
     from core.engine.engine import Engine
 
-SHARE_KEPT = 0.75
 Show = Callable[["Part"], None]
 
 
@@ -29,7 +29,8 @@ Show = Callable[["Part"], None]
 class Answer:
     """One answer with what it took.
 
-    num_context: positions that the prompt and the answer take, of max_context.
+    num_context: positions that the prompt and the answer take, of max_context; the model was
+        trained on texts of trained_context.
     num_unread: turns at the beginning that did not fit and were not read.
     """
 
@@ -39,6 +40,7 @@ class Answer:
     ttft_s: float | None
     wall_s: float
     num_context: int
+    trained_context: int
     max_context: int
     num_unread: int
 
@@ -65,6 +67,7 @@ class Answer:
             "tok_per_sec": round(self.tok_per_sec, 1),
             "context": {
                 "used": self.num_context,
+                "trained": self.trained_context,
                 "max": self.max_context,
                 "unread_turns": self.num_unread,
             },
@@ -95,19 +98,22 @@ class Turn:
 class Conversation:
     """The turns so far, and the model that continues them."""
 
-    def __init__(self, engine: Engine, settings: TalkSettings, *, model: str = "") -> None:
-        self.engine = engine
+    def __init__(self, speaker: Speaker, settings: TalkSettings) -> None:
+        self.speaker = speaker
         self.settings = settings
-        self.model = model
         self.system: str | None = None
         self.turns: list[Turn] = []
-        self._num_unread = 0
         self._num_draws = 0
 
-    def use(self, engine: Engine, model: str) -> None:
-        """Go on with another model, which reads the conversation anew."""
-        self.engine, self.model = engine, model
-        self._num_unread = 0
+    @property
+    def engine(self) -> Engine:
+        """The model that speaks."""
+        return self.speaker.engine
+
+    @property
+    def model(self) -> str:
+        """The name of the model that speaks."""
+        return self.speaker.name
 
     def seed(self, seed: int) -> None:
         """Draw the next answers as a conversation does that starts with this seed."""
@@ -117,14 +123,10 @@ class Conversation:
     def clear(self) -> None:
         """Forget every turn; the system text stays."""
         self.turns.clear()
-        self._num_unread = 0
 
     def undo(self) -> Turn | None:
         """Forget the last turn and return it; None when there is none."""
-        if not self.turns:
-            return None
-        self._num_unread = min(self._num_unread, len(self.turns) - 1)
-        return self.turns.pop()
+        return self.turns.pop() if self.turns else None
 
     def say(self, text: str, show: Show) -> Answer:
         """Return the answer to `text`, its pieces shown as they come.
@@ -134,9 +136,9 @@ class Conversation:
         Raises:
             UsageError: the text alone does not fit. It leaves no trace.
         """
-        prompt_ids, num_unread = self._prompt(text)
+        fitted = self._fit(text)
         # Another seed per answer: equal questions may get different answers.
-        request = self.settings.request(prompt_ids, draw=self._num_draws)
+        request = self.settings.request(fitted.prompt_ids, draw=self._num_draws)
         pieces: list[Part] = []
         finish, num_tokens, ttft_s, started_s = "interrupted", 0, None, time.perf_counter()
         # The first Ctrl-C is seen between two tokens; a second one does not wait for that. The
@@ -162,48 +164,36 @@ class Conversation:
             finish=finish,
             ttft_s=ttft_s,
             wall_s=time.perf_counter() - started_s,
-            num_context=len(prompt_ids) + num_tokens,
+            num_context=len(fitted.prompt_ids) + num_tokens,
+            trained_context=self.engine.model.config.sequence_len,
             max_context=self.engine.max_positions,
-            num_unread=num_unread,
+            num_unread=fitted.num_dropped // 2,
         )
         if pieces or finish != "interrupted":
-            self._num_unread = num_unread
             self._num_draws += 1
             self.turns.append(
                 Turn(text=text, answer=answer, model=self.model, settings=self.settings)
             )
         return answer
 
-    def messages(self, first: int = 0) -> list[dict[str, Any]]:
-        """Return the turns from `first` on as messages, after the system text."""
+    def messages(self) -> list[dict[str, Any]]:
+        """Return the turns as messages, after the system text."""
         messages: list[dict[str, Any]] = []
         if self.system:
             messages.append({"role": "system", "content": self.system})
-        for turn in self.turns[first:]:
+        for turn in self.turns:
             messages.append({"role": "user", "content": turn.text})
             messages.append({"role": "assistant", "content": turn.answer.content()})
         return messages
 
-    def _prompt(self, text: str) -> tuple[list[int], int]:
-        """Return the ids to continue, and how many of the oldest turns they leave out."""
+    def _fit(self, text: str) -> Fitted:
         room = self.engine.max_positions - self.settings.max_new_tokens
         if room < 1:
             raise UsageError(
                 f"answers of {self.settings.max_new_tokens} tokens leave no room for a question: "
                 f"the model has {self.engine.max_positions} positions; lower max-new-tokens"
             )
-        first, ids = self._num_unread, self._render(self._num_unread, text)
-        if len(ids) > room:
-            while first < len(self.turns) and len(ids) > SHARE_KEPT * room:
-                first += 1
-                ids = self._render(first, text)
-        return ids, first
-
-    def _render(self, first: int, text: str) -> list[int]:
-        from core.chat_format import render_for_completion
-
-        asked = [*self.messages(first), {"role": "user", "content": text}]
-        return render_for_completion(self.engine.tokenizer, asked)
+        return prompt_of(self.speaker, [*self.messages(), {"role": "user", "content": text}], room)
 
 
 def _joined(pieces: list[Part]) -> tuple[Part, ...]:

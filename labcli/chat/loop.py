@@ -97,7 +97,7 @@ class Talk:
         except KeyboardInterrupt:
             diagnostics.say(f"\nstill talking to {self.conversation.model}")
             return
-        self.conversation.use(speaker.engine, speaker.name)
+        self.conversation.speaker = speaker
         self.forget_notices()
         diagnostics.say(f"model: {speaker.name}")
 
@@ -106,11 +106,12 @@ class Talk:
         self._told.clear()
 
     def _tell_context(self, answer: Answer) -> None:
-        trained = self.conversation.engine.model.config.sequence_len
         if answer.num_unread:
-            self._tell_once(f"over {answer.max_context} tokens: the oldest turns are not read")
-        elif answer.num_context > trained:
-            self._tell_once(f"over the {trained} tokens of its training: answers may get worse")
+            self._tell_once(f"over {answer.max_context:,} tokens: the oldest turns are not read")
+        elif answer.num_context > answer.trained_context:
+            self._tell_once(
+                f"over the {answer.trained_context:,} tokens of its training: answers may get worse"
+            )
 
     def _tell_once(self, notice: str) -> None:
         if notice not in self._told:

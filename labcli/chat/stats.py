@@ -16,7 +16,7 @@ def answer_line(answer: Answer) -> str:
         f"{answer.num_tokens} tokens",
         f"{answer.tok_per_sec:.0f} tokens/s",
         f"first after {first_token(answer.ttft_s)}",
-        f"context {answer.num_context} of {answer.max_context}",
+        f"context {answer.num_context:,} {_limits(answer.trained_context, answer.max_context)}",
     ]
     if answer.finish in FINISHES:
         words.append(FINISHES[answer.finish])
@@ -38,15 +38,20 @@ def stats_lines(conversation: Conversation, answers: Sequence[Answer]) -> list[s
         for number, answer in enumerate(answers, start=1)
     ]
     lines = [render(header, [*rows, _total(answers)], right="rrrrr")] if answers else []
-    last = conversation.turns[-1].answer if conversation.turns else None
-    used = last.num_context if last is not None else 0
+    used = conversation.turns[-1].answer.num_context if conversation.turns else 0
+    engine = conversation.engine
+    limits = _limits(engine.model.config.sequence_len, engine.max_positions)
     return [
         *lines,
         f"model     {conversation.model}",
         f"settings  {conversation.settings.summary()}",
-        f"context   {used} of {conversation.engine.max_positions} tokens, "
-        f"{len(conversation.turns)} turns",
+        f"weights   {engine.weights}",
+        f"context   {used:,} {limits} tokens, {len(conversation.turns)} turns",
     ]
+
+
+def _limits(trained: int, most: int) -> str:
+    return f"of {trained:,} trained (reads up to {most:,})"
 
 
 def _figures(answer: Answer) -> list[str]:

@@ -14,6 +14,7 @@ from labcli.chat.screen import NoScreen
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
+from labcli.prompting import BASE_NOTE
 from labcli.sampling_options import DRAWN_TEMPERATURE, DeviceOption, SamplingOptions
 from labcli.speaker import Speaker, load_speaker
 from runs.errors import ExitCode, UsageError
@@ -90,7 +91,7 @@ def chat(
     speaker = _load(lab, model, device)
     if model is None:
         diagnostics.say(f"model: {speaker.name}")
-    conversation = Conversation(speaker.engine, settings, model=speaker.name)
+    conversation = Conversation(speaker, settings)
     conversation.system = system
     if prompt is not None:
         _answer_once(conversation, prompt, is_json=json)
@@ -102,8 +103,8 @@ def chat(
 def _load(lab: LabHome, ref: str | None, device: str | None) -> Speaker:
     # One row: a talk has one answer at a time, and the row keeps what was read so far.
     speaker = load_speaker(resolve_checkpoint(lab, ref), device, max_rows=1)
-    if speaker.stage == "base":
-        diagnostics.say("a base model continues text; it has not learnt to answer questions")
+    if speaker.is_base:
+        diagnostics.say(BASE_NOTE)
     return speaker
 
 

@@ -17,6 +17,7 @@ from labcli.compare.show import stage_for
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
+from labcli.prompting import BASE_NOTE
 from labcli.sampling_options import DRAWN_TEMPERATURE, DeviceOption, SamplingOptions
 from labcli.speaker import Speaker, load_speaker
 from runs.errors import ExitCode, NotFound, UsageError
@@ -156,4 +157,6 @@ def _load(
             status.update(f"loading {checkpoint.name}")
             loaded[checkpoint.path] = load_speaker(checkpoint, device, max_rows=max_rows)
     status.clear()
+    if any(speaker.is_base for speaker in loaded.values()):
+        diagnostics.say(BASE_NOTE)
     return [loaded[checkpoint.path] for checkpoint in found]

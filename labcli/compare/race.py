@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labcli.compare.columns import Column
+from labcli.prompting import prompt_of
 
 if TYPE_CHECKING:
-    from core.engine.engine import Engine
     from core.engine.scheduler import Scheduler
     from labcli.speaker import Speaker
 
@@ -54,8 +54,9 @@ class Race:
         for column in columns:
             choice = column.combination
             speaker = speakers[choice.model]
-            ids = prompt_ids(speaker.engine, choice.prompt, is_base=speaker.stage == "base")
-            request = choice.settings.request(ids, draw=0, has_probes=True)
+            room = speaker.engine.max_positions - choice.settings.max_new_tokens
+            asked = prompt_of(speaker, [{"role": "user", "content": choice.prompt}], room)
+            request = choice.settings.request(asked.prompt_ids, draw=0, has_probes=True)
             lane = self._lanes[id(speaker)]
             lane.columns[lane.scheduler.submit(request)] = column
 
@@ -81,12 +82,3 @@ class Race:
             lane.scheduler.close()
         for column in self._columns:
             column.interrupt()
-
-
-def prompt_ids(engine: Engine, prompt: str, *, is_base: bool) -> list[int]:
-    """Return the prompt as a base model continues it, or as a chat model is asked."""
-    from core.chat_format import render_for_completion
-
-    if is_base:
-        return [engine.tokenizer.bos, *engine.tokenizer.encode(prompt)]
-    return render_for_completion(engine.tokenizer, [{"role": "user", "content": prompt}])

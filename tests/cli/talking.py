@@ -36,10 +36,12 @@ def speaking(*texts: str, sequence_len: int = 512) -> tuple[Engine, Script]:
     return Engine(model, TOKENIZER, decoder=script, max_rows=1), script
 
 
-def conversation(text: str, *, sequence_len: int = 512) -> tuple[Conversation, Script]:
+def conversation(
+    text: str, *, sequence_len: int = 512, stage: str = "sft"
+) -> tuple[Conversation, Script]:
     """Return a conversation whose every answer is `text`."""
     engine, script = speaking(text, sequence_len=sequence_len)
-    return Conversation(engine, SETTINGS, model="script"), script
+    return Conversation(Speaker(engine=engine, name="script", stage=stage), SETTINGS), script
 
 
 def talk_of(talked: Conversation, home: Path) -> Talk:

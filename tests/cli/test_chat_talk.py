@@ -11,10 +11,12 @@ import pytest
 
 from core.chat_format import Part
 from labcli.chat.commands import COMMANDS, is_command, run_command
+from labcli.chat.conversation import Conversation
 from labcli.chat.keeping import as_json
 from labcli.chat.reading import History
+from labcli.speaker import Speaker
 from runs.errors import UsageError
-from tests.cli.talking import conversation, speaking, talk_of
+from tests.cli.talking import SETTINGS, conversation, speaking, talk_of
 from tests.engine.builders import TOKENIZER
 
 
@@ -284,6 +286,32 @@ def test_leaving_out_turns_is_told_once(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.count("the oldest turns are not read") == 1
 
 
+def test_the_trained_length_is_stated_and_passing_it_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = talk_of(conversation("fine", sequence_len=16)[0], tmp_path)
+
+    for text in ("hi", "and now a longer question", "one more"):
+        talk.answer(text)
+
+    err = capsys.readouterr().err
+    assert err.count("of 16 trained (reads up to 160)") == 3
+    assert err.count("over the 16 tokens of its training: answers may get worse") == 1
+
+
+def test_a_base_model_goes_on_with_the_last_text_alone() -> None:
+    talked, script = conversation(" and so on", stage="base")
+    talked.system = "Once."
+
+    for text in ("The sea", "The hills"):
+        talked.say(text, ignore)
+
+    expected = [
+        [TOKENIZER.bos, *TOKENIZER.encode(f"Once.\n\n{text}")] for text in ("The sea", "The hills")
+    ]
+    assert [list(ids) for ids in script.prompts] == expected
+
+
 def test_history_keeps_messages_of_several_lines_and_is_private(tmp_path: Path) -> None:
     history = History(tmp_path / "home" / "chat_history")
 
@@ -322,8 +350,7 @@ def test_an_engine_with_one_row_reads_only_what_is_new_in_a_later_turn() -> None
         return real(row, ids, start, is_last=is_last)
 
     engine.decoder.prefill = prefill  # type: ignore[method-assign, assignment]
-    talked, _ = conversation("unused")
-    talked.use(engine, "fine")
+    talked = Conversation(Speaker(engine=engine, name="fine", stage="sft"), SETTINGS)
 
     first = talked.say("how are you today?", ignore)
     talked.say("and now?", ignore)
