@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labcli.chat.settings import TalkSettings
 from labcli.options import optional
+from runs.errors import UsageError
+
+if TYPE_CHECKING:
+    from core.engine.weights import WeightType
 
 DRAWN_TEMPERATURE = 0.6
 MAX_NEW_SEED = 2**31
@@ -18,6 +23,31 @@ DeviceOption = Annotated[
     str | None,
     optional("--device", "NAME", "Run on cpu, cuda or cuda:N; default: a GPU if there is one."),
 ]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        metavar="native|bf16|int8",
+        help="Compute with the model's own weights, or with smaller ones.",
+    ),
+]
+_WEIGHTS: Mapping[str, WeightType] = {
+    "native": "native",
+    "bf16": "bfloat16",
+    "bfloat16": "bfloat16",
+    "int8": "int8",
+}
+
+
+def weight_type(text: str) -> WeightType:
+    """Return what --weights asks for.
+
+    Raises:
+        UsageError: it names no type.
+    """
+    if text not in _WEIGHTS:
+        raise UsageError(f"--weights is native, bf16 or int8, not {text!r}")
+    return _WEIGHTS[text]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

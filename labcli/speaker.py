@@ -15,6 +15,7 @@ from runs.refs import ResolvedCheckpoint
 
 if TYPE_CHECKING:
     from core.engine.engine import Engine
+    from core.engine.weights import WeightType
     from core.tokenizer import Tokenizer
 
 
@@ -33,9 +34,17 @@ class Speaker:
 
 
 def load_speaker(
-    found: ResolvedCheckpoint, device_name: str | None, *, max_rows: int = 8
+    found: ResolvedCheckpoint,
+    device_name: str | None,
+    *,
+    max_rows: int = 8,
+    weights: WeightType = "native",
 ) -> Speaker:
-    """Return the model of a checkpoint, ready to answer; default device: a GPU if there is one."""
+    """Return the model of a checkpoint, ready to answer; default device: a GPU if there is one.
+
+    Raises:
+        UsageError: there is no such device, or it cannot compute with such weights.
+    """
     # Before torch loads OpenMP, which reads it once. Threads that wait by spinning slow a talk
     # down tenfold while a run is training on the same cores (measured on 2 cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -51,9 +60,25 @@ def load_speaker(
     meta = checkpoint.read_meta(found.path)
     tokenizer = find_tokenizer(found.path, meta.tokenizer_sha256)
     model = checkpoint.load_model(found.path, device=device, dtype=inference_dtype("auto", device))
-    return Speaker(
-        engine=Engine(model, tokenizer, max_rows=max_rows), name=found.name, stage=meta.stage
-    )
+    engine = Engine(model, tokenizer, weights=weights, max_rows=max_rows)
+    if weights != "native":
+        # Now, not in the middle of the first answer, is the time to hear that it cannot be.
+        _ = engine.decoder
+    return Speaker(engine=engine, name=found.name, stage=meta.stage)
+
+
+def weights_note(engine: Engine) -> str | None:
+    """Return why the weights that were asked for bring nothing here; None where they may."""
+    from core import hardware
+
+    device, native = engine.model.cos.device.type, str(engine.model.dtype).removeprefix("torch.")
+    if engine.weights == native:
+        return f"the weights are {native} here anyway; --weights {native} changes nothing"
+    if device == "cpu" and engine.weights == "bfloat16" and not hardware.has_cpu_bf16():
+        return "this CPU has no bfloat16 arithmetic; --weights native is faster and exact"
+    if device == "cpu" and engine.weights == "int8" and not hardware.has_cpu_vnni():
+        return "this CPU has no fast 8-bit products; --weights native is hardly slower and exact"
+    return None
 
 
 def find_tokenizer(checkpoint_dir: Path, sha256: str) -> Tokenizer:

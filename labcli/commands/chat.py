@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +16,20 @@ from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
 from labcli.prompting import BASE_NOTE
-from labcli.sampling_options import DRAWN_TEMPERATURE, DeviceOption, SamplingOptions
-from labcli.speaker import Speaker, load_speaker
+from labcli.sampling_options import (
+    DRAWN_TEMPERATURE,
+    DeviceOption,
+    SamplingOptions,
+    WeightsOption,
+    weight_type,
+)
+from labcli.speaker import Speaker, load_speaker, weights_note
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome
 from runs.refs import resolve_checkpoint
+
+if TYPE_CHECKING:
+    from core.engine.weights import WeightType
 
 app = lone_command()
 
@@ -70,6 +80,7 @@ def chat(
     sampling: SamplingOptions,
     system: SystemOption = None,
     device: DeviceOption = None,
+    weights: WeightsOption = "native",
     no_history: NoHistoryOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -88,7 +99,8 @@ def chat(
         temperature = DRAWN_TEMPERATURE if prompt is None else 0.0
     settings = sampling.settings(temperature)
     lab = home_of(ctx, home)
-    speaker = _load(lab, model, device)
+    load = partial(_load, lab, device=device, weights=weight_type(weights))
+    speaker = load(model)
     if model is None:
         diagnostics.say(f"model: {speaker.name}")
     conversation = Conversation(speaker, settings)
@@ -96,13 +108,16 @@ def chat(
     if prompt is not None:
         _answer_once(conversation, prompt, is_json=json)
         return
-    talk = Talk(conversation, load=lambda ref: _load(lab, ref, device), home=lab, is_json=json)
+    talk = Talk(conversation, load=load, home=lab, is_json=json)
     talk.run(None if no_history else History(lab.root / "chat_history"))
 
 
-def _load(lab: LabHome, ref: str | None, device: str | None) -> Speaker:
+def _load(lab: LabHome, ref: str | None, *, device: str | None, weights: WeightType) -> Speaker:
     # One row: a talk has one answer at a time, and the row keeps what was read so far.
-    speaker = load_speaker(resolve_checkpoint(lab, ref), device, max_rows=1)
+    found = resolve_checkpoint(lab, ref)
+    speaker = load_speaker(found, device, max_rows=1, weights=weights)
+    if note := weights_note(speaker.engine):
+        diagnostics.say(note)
     if speaker.is_base:
         diagnostics.say(BASE_NOTE)
     return speaker

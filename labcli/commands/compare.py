@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,10 +18,19 @@ from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
 from labcli.prompting import BASE_NOTE
-from labcli.sampling_options import DRAWN_TEMPERATURE, DeviceOption, SamplingOptions
-from labcli.speaker import Speaker, load_speaker
+from labcli.sampling_options import (
+    DRAWN_TEMPERATURE,
+    DeviceOption,
+    SamplingOptions,
+    WeightsOption,
+    weight_type,
+)
+from labcli.speaker import Speaker, load_speaker, weights_note
 from runs.errors import ExitCode, NotFound, UsageError
 from runs.refs import ResolvedCheckpoint, resolve_checkpoint
+
+if TYPE_CHECKING:
+    from core.engine.weights import WeightType
 
 app = lone_command()
 
@@ -67,6 +76,7 @@ def compare(
     n: NumOption = 1,
     sampling: SamplingOptions,
     device: DeviceOption = None,
+    weights: WeightsOption = "native",
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -80,6 +90,7 @@ def compare(
     asked = _prompts(prompt or [], prompts)
     temperatures = _temperatures(temperature, n)
     settings = sampling.settings(temperatures[0])
+    kind = weight_type(weights)
     lab = home_of(ctx, home)
     found = [resolve_checkpoint(lab, ref) for ref in model or (None,)]
     if not model:
@@ -88,7 +99,7 @@ def compare(
     if n > 1 and 0.0 in temperatures:
         diagnostics.say("temperature 0 draws nothing: its answers differ in nothing but the seed")
     per_model = len(combinations) // len(found)
-    speakers = _load(found, device, max_rows=min(MAX_ROWS, per_model))
+    speakers = _load(found, device, kind, max_rows=min(MAX_ROWS, per_model))
     columns = [Column(item, found[item.model].name) for item in combinations]
     if _run(speakers, columns, is_json=json):
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -107,7 +118,10 @@ def _run(speakers: Sequence[Speaker], columns: Sequence[Column], *, is_json: boo
         finally:
             race.close()
     if is_json:
-        emit_json([column.as_row() for column in columns])
+        weights = [speaker.engine.weights for speaker in speakers]
+        emit_json(
+            [{**item.as_row(), "weights": weights[item.combination.model]} for item in columns]
+        )
     return any(column.finish == "interrupted" for column in columns)
 
 
@@ -147,7 +161,11 @@ def _temperatures(text: str | None, num_answers: int) -> list[float]:
 
 
 def _load(
-    found: Sequence[ResolvedCheckpoint], device: str | None, *, max_rows: int
+    found: Sequence[ResolvedCheckpoint],
+    device: str | None,
+    weights: WeightType,
+    *,
+    max_rows: int,
 ) -> list[Speaker]:
     """Return a speaker per reference; references to one checkpoint share it."""
     loaded: dict[Path, Speaker] = {}
@@ -155,8 +173,13 @@ def _load(
     for checkpoint in found:
         if checkpoint.path not in loaded:
             status.update(f"loading {checkpoint.name}")
-            loaded[checkpoint.path] = load_speaker(checkpoint, device, max_rows=max_rows)
+            loaded[checkpoint.path] = load_speaker(
+                checkpoint, device, max_rows=max_rows, weights=weights
+            )
     status.clear()
+    notes = {weights_note(speaker.engine) for speaker in loaded.values()}
+    for note in filter(None, notes):
+        diagnostics.say(note)
     if any(speaker.is_base for speaker in loaded.values()):
         diagnostics.say(BASE_NOTE)
     return [loaded[checkpoint.path] for checkpoint in found]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from core import hardware
+from labcli.prompting import BASE_NOTE
 from runs.errors import ExitCode
 from runs.paths import LabHome
 from tests.cli.conftest import Labcli
@@ -49,6 +51,39 @@ def test_json_has_a_row_for_every_combination_in_order(labcli: Labcli) -> None:
     assert [row["prompt"] for row in found[::12]] == ["one", "two"]
     assert all(1 <= row["tokens"] <= 8 for row in found)
     assert all(row["entropy_bits"] > 0 and row["ttft_s"] > 0 for row in found)
+
+
+def test_a_base_model_is_announced_once_and_gets_the_prompt_that_chat_gives_it(
+    labcli: Labcli,
+) -> None:
+    asked = ("hello", "--model", "last:base", *SHORT, "--json")
+
+    compared, talked = labcli("compare", *asked), labcli("chat", "-p", *asked)
+
+    assert json.loads(compared.out)[0]["text"] == json.loads(talked.out)["text"]
+    assert [result.err.count(BASE_NOTE) for result in (compared, talked)] == [1, 1]
+
+
+@pytest.mark.parametrize("command", [("compare", "hello"), ("chat", "-p", "hello")])
+def test_weights_of_another_type_answer_and_an_unknown_one_is_refused(
+    labcli: Labcli, command: tuple[str, ...]
+) -> None:
+    good = labcli(*command, *SHORT, "--weights", "int8", "--json")
+    bad = labcli(*command, "--weights", "int4")
+
+    assert (good.code, bad.code) == (ExitCode.OK, ExitCode.USAGE)
+    assert bad.err == "labcli: error: --weights is native, bf16 or int8, not 'int4'\n"
+
+
+def test_weights_that_bring_nothing_are_told(
+    labcli: Labcli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "has_cpu_bf16", lambda: False)
+
+    result = labcli("chat", "-p", "hello", *SHORT, "--weights", "bf16")
+
+    assert result.code == ExitCode.OK
+    assert "this CPU has no bfloat16 arithmetic" in result.err
 
 
 def test_a_row_repeats_what_chat_answers(labcli: Labcli) -> None:
