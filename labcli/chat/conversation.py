@@ -32,6 +32,7 @@ class Answer:
     num_context: positions that the prompt and the answer take, of max_context; the model was
         trained on texts of trained_context.
     num_unread: turns at the beginning that did not fit and were not read.
+    weights: the type that the model computed with.
     """
 
     parts: tuple[Part, ...]
@@ -43,6 +44,7 @@ class Answer:
     trained_context: int
     max_context: int
     num_unread: int
+    weights: str = "native"
 
     @property
     def text(self) -> str:
@@ -63,6 +65,7 @@ class Answer:
         return {
             "num_tokens": self.num_tokens,
             "finish": self.finish,
+            "weights": self.weights,
             "ttft_s": None if self.ttft_s is None else round(self.ttft_s, 4),
             "tok_per_sec": round(self.tok_per_sec, 1),
             "context": {
@@ -168,6 +171,7 @@ class Conversation:
             trained_context=self.engine.model.config.sequence_len,
             max_context=self.engine.max_positions,
             num_unread=fitted.num_dropped // 2,
+            weights=self.engine.weights,
         )
         if pieces or finish != "interrupted":
             self._num_draws += 1

@@ -18,6 +18,8 @@ def answer_line(answer: Answer) -> str:
         f"first after {first_token(answer.ttft_s)}",
         f"context {answer.num_context:,} {_limits(answer.trained_context, answer.max_context)}",
     ]
+    if answer.weights != "native":
+        words.append(f"{answer.weights} weights")
     if answer.finish in FINISHES:
         words.append(FINISHES[answer.finish])
     return "  ".join(words)

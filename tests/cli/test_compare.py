@@ -72,6 +72,7 @@ def test_weights_of_another_type_answer_and_an_unknown_one_is_refused(
     bad = labcli(*command, "--weights", "int4")
 
     assert (good.code, bad.code) == (ExitCode.OK, ExitCode.USAGE)
+    assert '"weights": "int8"' in good.out
     assert bad.err == "labcli: error: --weights is native, bf16 or int8, not 'int4'\n"
 
 
