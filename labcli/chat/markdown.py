@@ -101,13 +101,13 @@ def _inline(line: Line, start: int, style: Style) -> Iterator[Cell]:
     """Yield the cells of a line from `start` on; tool calls stay as they are, dim."""
     for first, last in line.tools:
         if first > start:
-            yield from _emphasised(line.text[start:first], start, style)
+            yield from emphasised(line.text[start:first], start, style)
         yield from cells_of(line.text[max(first, start) : last], max(first, start), Style.DIM)
         start = max(start, last)
-    yield from _emphasised(line.text[start:], start, style)
+    yield from emphasised(line.text[start:], start, style)
 
 
-def _emphasised(text: str, offset: int, style: Style) -> Iterator[Cell]:
+def emphasised(text: str, offset: int, style: Style) -> Iterator[Cell]:
     """Yield the cells of a text, markers that have a partner taken out."""
     styles, hidden = _spans(text)
     for index, char in enumerate(text):

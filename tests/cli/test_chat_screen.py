@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from core.chat_format import Part
 from labcli.chat.markdown import Line, rows_of
-from labcli.chat.screen import MarkdownScreen, NoScreen, PlainScreen, pick_screen, redraw
+from labcli.chat.markdown_screen import MarkdownScreen, redraw
+from labcli.chat.screen import NoScreen, PlainScreen, pick_screen
 from labcli.terminal import printable
 from tests.cli.talking import Glass
 from tui.glyphs import ASCII, UNICODE
