@@ -52,6 +52,11 @@ def fit(text: str, width: int) -> str:
     return text[:width]
 
 
+def fit_terminal(text: str) -> str:
+    """Return the parts of a line that fit into the terminal; elsewhere all of it."""
+    return fit(text, shutil.get_terminal_size().columns - 1) if sys.stderr.isatty() else text
+
+
 class StatusLine:
     """One line at the bottom of a terminal that is rewritten in place.
 

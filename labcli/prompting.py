@@ -10,7 +10,7 @@ from labcli.speaker import Speaker
 if TYPE_CHECKING:
     from core.engine.context import Fitted
 
-BASE_NOTE = "a base model: it goes on with the text of each prompt, and has not learnt to answer"
+BASE_NOTE = "a base model: it continues the text of a prompt; it has not learnt to answer"
 
 
 def prompt_of(speaker: Speaker, messages: Sequence[Mapping[str, Any]], room: int) -> Fitted:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from labcli import diagnostics
 from labcli.chat.conversation import Conversation
 from labcli.chat.keeping import copy, pick_turn, save
 from labcli.chat.stats import stats_lines
+from labcli.terminal import glyphs_of, printable
 from runs.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 
 _LOOKS_LIKE_COMMAND = re.compile(r"/\w*(?=\s|$)")
 OFF = "off"
+# By command: the setting that it changes, and its kind of number.
+SETTINGS: Mapping[str, tuple[str, Callable[[str], float]]] = {
+    "temperature": ("temperature", float),
+    "topk": ("top_k", int),
+    "topp": ("top_p", float),
+    "minp": ("min_p", float),
+    "penalty": ("repetition_penalty", float),
+    "max": ("max_new_tokens", int),
+}
+MAX_SHOWN = 56
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,34 +80,38 @@ def _use_model(talk: Talk, argument: str) -> None:
     talk.switch(argument)
 
 
-def _set(name: str, convert: Callable[[str], float]) -> Callable[[Talk, str], None]:
-    """Return a command that changes a setting, or tells it when no value is given."""
+def _set(command: str) -> Callable[[Talk, str], None]:
+    """Return what a command does that changes a setting, or tells it when no value is given."""
+    word, (name, convert) = f"/{command}", SETTINGS[command]
 
     def act(talk: Talk, argument: str) -> None:
         conversation = talk.conversation
         if argument:
             may_be_off = name in ("top_k", "top_p", "min_p")
             is_off = may_be_off and argument == OFF
-            value = None if is_off else _number(argument, name, convert)
-            conversation.settings = conversation.settings.changed(**{name: value})
+            value = None if is_off else _number(argument, word, convert)
+            try:
+                conversation.settings = conversation.settings.changed(**{name: value})
+            except UsageError as error:
+                raise UsageError(f"{word} {argument}: {error}") from None
         diagnostics.say(conversation.settings.summary())
 
     return act
 
 
-def _number(text: str, name: str, convert: Callable[[str], float]) -> float:
+def _number(text: str, word: str, convert: Callable[[str], float]) -> float:
     try:
         return convert(text)
     except ValueError:
         kind = "a whole number" if convert is int else "a number"
-        raise UsageError(f"{name} is {kind}, not {text!r}") from None
+        raise UsageError(f"{word} takes {kind}, not {text!r}") from None
 
 
 def _set_seed(talk: Talk, argument: str) -> None:
     if argument:
-        seed = int(_number(argument, "seed", int))
+        seed = int(_number(argument, "/seed", int))
         if not 0 <= seed <= 2**62:
-            raise UsageError(f"seed is a number from 0 to 2**62, not {argument}")
+            raise UsageError(f"/seed takes a number from 0 to 2**62, not {argument}")
         talk.conversation.seed(seed)
     diagnostics.say(talk.conversation.settings.summary())
 
@@ -145,7 +161,8 @@ def _undo(talk: Talk, argument: str) -> None:
     turn = talk.conversation.undo()
     assert turn is not None
     first_line = turn.text.splitlines()[0] if turn.text.strip() else ""
-    diagnostics.say(f"forgot the last turn: {first_line[:60]}")
+    glyphs = glyphs_of(sys.stderr)
+    diagnostics.say(f"forgot the last turn: {glyphs.cut(printable(first_line), MAX_SHOWN)}")
 
 
 def _help(talk: Talk, argument: str) -> None:
@@ -160,12 +177,17 @@ def _quit(talk: Talk, argument: str) -> None:
 def _table() -> dict[str, Command]:
     rows: tuple[tuple[str, str, str, Callable[[Talk, str], None]], ...] = (
         ("model", "[REF]", "talk to another model, same conversation", _use_model),
-        ("temperature", "[T]", "randomness; 0 is none", _set("temperature", float)),
-        ("topk", "[K|off]", "draw from the K likeliest tokens", _set("top_k", int)),
-        ("topp", "[P|off]", "draw from this share of probability", _set("top_p", float)),
-        ("minp", "[P|off]", "drop what is this much less likely", _set("min_p", float)),
-        ("penalty", "[X]", "repetition penalty; 1 is none", _set("repetition_penalty", float)),
-        ("max", "[N]", "end answers after N tokens", _set("max_new_tokens", int)),
+        ("temperature", "[T]", "randomness; 0 is none", _set("temperature")),
+        ("topk", "[K|off]", "draw from the K likeliest tokens", _set("topk")),
+        ("topp", "[P|off]", "draw from this share of probability", _set("topp")),
+        ("minp", "[P|off]", "drop what is this much less likely", _set("minp")),
+        (
+            "penalty",
+            "[X]",
+            "repetition penalty; 1 is none",
+            _set("penalty"),
+        ),
+        ("max", "[N]", "end answers after N tokens", _set("max")),
         ("seed", "[N]", "draw as from the start with seed N", _set_seed),
         ("system", "[TEXT|off]", "words before the first question", _set_system),
         ("stats", "", "what each answer took, and all of them", _stats),
@@ -192,6 +214,6 @@ def describe(conversation: Conversation) -> str:
     """Return what an interactive talk says first."""
     trained = conversation.engine.model.config.sequence_len
     return (
-        f"talking to {conversation.model}, trained on {trained:,} tokens at a time; "
-        "/help lists commands"
+        f"talking to {conversation.model}, trained on {trained:,} tokens at a time\n"
+        "/help lists the commands, Ctrl-D leaves"
     )

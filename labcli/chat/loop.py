@@ -116,7 +116,7 @@ class Talk:
     def _tell_once(self, notice: str) -> None:
         if notice not in self._told:
             self._told.add(notice)
-            diagnostics.say(f"{notice} (/clear starts afresh)")
+            diagnostics.say(f"{notice} (/clear starts anew)")
 
 
 def show_answer(conversation: Conversation, text: str, *, is_json: bool) -> Answer:
@@ -132,7 +132,7 @@ def show_answer(conversation: Conversation, text: str, *, is_json: bool) -> Answ
     if is_json:
         emit_json_line(answer.as_row(conversation.model, text, settings))
         return answer
-    diagnostics.say(dim(answer_line(answer), sys.stderr))
+    diagnostics.say(dim(diagnostics.fit_terminal(answer_line(answer)), sys.stderr))
     note_cut(answer, settings.max_new_tokens)
     return answer
 

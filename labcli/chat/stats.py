@@ -11,18 +11,18 @@ FINISHES = {"length": "cut off", "interrupted": "stopped"}
 
 
 def answer_line(answer: Answer) -> str:
-    """Return what one answer took."""
+    """Return what one answer took; what a narrow terminal can do without comes last."""
     words = [
         f"{answer.num_tokens} tokens",
         f"{answer.tok_per_sec:.0f} tokens/s",
         f"first after {first_token(answer.ttft_s)}",
-        f"context {answer.num_context:,} {_limits(answer.trained_context, answer.max_context)}",
     ]
-    if answer.weights != "native":
-        words.append(f"{answer.weights} weights")
     if answer.finish in FINISHES:
         words.append(FINISHES[answer.finish])
-    return "  ".join(words)
+    if answer.weights != "native":
+        words.append(f"{answer.weights} weights")
+    words.append(f"context {answer.num_context:,} of {answer.trained_context:,} trained")
+    return "  ".join([*words, f"(reads up to {answer.max_context:,})"])
 
 
 def first_token(ttft_s: float | None) -> str:
@@ -41,19 +41,16 @@ def stats_lines(conversation: Conversation, answers: Sequence[Answer]) -> list[s
     ]
     lines = [render(header, [*rows, _total(answers)], right="rrrrr")] if answers else []
     used = conversation.turns[-1].answer.num_context if conversation.turns else 0
-    engine = conversation.engine
-    limits = _limits(engine.model.config.sequence_len, engine.max_positions)
+    engine, num_turns = conversation.engine, len(conversation.turns)
+    trained = engine.model.config.sequence_len
     return [
         *lines,
         f"model     {conversation.model}",
         f"settings  {conversation.settings.summary()}",
         f"weights   {engine.weights}",
-        f"context   {used:,} {limits} tokens, {len(conversation.turns)} turns",
+        f"context   {used:,} of {trained:,} trained (reads up to {engine.max_positions:,}), "
+        f"{num_turns} {'turn' if num_turns == 1 else 'turns'}",
     ]
-
-
-def _limits(trained: int, most: int) -> str:
-    return f"of {trained:,} trained (reads up to {most:,})"
 
 
 def _figures(answer: Answer) -> list[str]:

@@ -101,7 +101,8 @@ def chat(
     lab = home_of(ctx, home)
     load = partial(_load, lab, device=device, weights=weight_type(weights))
     speaker = load(model)
-    if model is None:
+    is_announced = prompt is None and diagnostics.is_terminal()
+    if model is None and not is_announced:
         diagnostics.say(f"model: {speaker.name}")
     conversation = Conversation(speaker, settings)
     conversation.system = system

@@ -295,7 +295,7 @@ def test_the_trained_length_is_stated_and_passing_it_is_told_once(
         talk.answer(text)
 
     err = capsys.readouterr().err
-    assert err.count("of 16 trained (reads up to 160)") == 3
+    assert err.count("of 16 trained  (reads up to 160)") == 3
     assert err.count("over the 16 tokens of its training: answers may get worse") == 1
 
 
