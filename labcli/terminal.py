@@ -54,3 +54,17 @@ def char_width(char: str) -> int:
 def text_width(text: str) -> int:
     """Return the cells that a printable text takes."""
     return sum(map(char_width, text))
+
+
+def cut(text: str, width: int, ellipsis: str) -> str:
+    """Return a printable text in at most `width` cells, with an ellipsis where it was cut."""
+    if text_width(text) <= width:
+        return text
+    room = width - text_width(ellipsis)
+    kept = []
+    for char in text:
+        room -= char_width(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return "".join(kept) + ellipsis

@@ -13,7 +13,7 @@ from labcli import diagnostics
 from labcli.chat.conversation import Conversation
 from labcli.chat.keeping import copy, pick_turn, save
 from labcli.chat.stats import stats_lines
-from labcli.terminal import glyphs_of, printable
+from labcli.terminal import cut, glyphs_of, printable
 from runs.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _undo(talk: Talk, argument: str) -> None:
     turn = talk.conversation.undo()
     assert turn is not None
     first_line = turn.text.splitlines()[0] if turn.text.strip() else ""
-    glyphs = glyphs_of(sys.stderr)
-    diagnostics.say(f"forgot the last turn: {glyphs.cut(printable(first_line), MAX_SHOWN)}")
+    shown = cut(printable(first_line), MAX_SHOWN, glyphs_of(sys.stderr).ellipsis)
+    diagnostics.say(f"forgot the last turn: {shown}")
 
 
 def _help(talk: Talk, argument: str) -> None:

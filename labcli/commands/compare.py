@@ -170,13 +170,15 @@ def _load(
     """Return a speaker per reference; references to one checkpoint share it."""
     loaded: dict[Path, Speaker] = {}
     status = diagnostics.StatusLine()
-    for checkpoint in found:
-        if checkpoint.path not in loaded:
-            status.update(f"loading {checkpoint.name}")
-            loaded[checkpoint.path] = load_speaker(
-                checkpoint, device, max_rows=max_rows, weights=weights
-            )
-    status.clear()
+    try:
+        for checkpoint in found:
+            if checkpoint.path not in loaded:
+                status.update(f"loading {checkpoint.name}")
+                loaded[checkpoint.path] = load_speaker(
+                    checkpoint, device, max_rows=max_rows, weights=weights
+                )
+    finally:
+        status.clear()
     notes = {weights_note(speaker.engine) for speaker in loaded.values()}
     for note in filter(None, notes):
         diagnostics.say(note)

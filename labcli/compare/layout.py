@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 from labcli.chat.stats import FINISHES, first_token
 from labcli.compare.columns import Column, difference
 from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
-from labcli.terminal import printable
+from labcli.terminal import cut, printable
 from tui.glyphs import Glyphs
 
 MIN_WIDTH = 26
@@ -38,7 +38,7 @@ class Layout:
 
     def prompt_line(self, prompt: str) -> str:
         """Return a prompt on one row."""
-        text = self.glyphs.cut(" ".join(printable(prompt).split()), self.width - 2)
+        text = cut(" ".join(printable(prompt).split()), self.width - 2, self.glyphs.ellipsis)
         return f"{self.glyphs.cursor} {self._paint(text, Style.BOLD)}"
 
     def band(self, band: Band, firsts: dict[str, Column], max_body: int | None = None) -> list[str]:
@@ -91,8 +91,8 @@ class Layout:
         return [self._line(line, width, Style.DIM) for line in lines]
 
     def _line(self, text: str, width: int, style: Style) -> Row:
-        cut = self.glyphs.cut(text, width)
-        return row_of("", list(cells_of(cut, 0, style if self._is_styled else Style.PLAIN)), 0)
+        shown = cut(text, width, self.glyphs.ellipsis)
+        return row_of("", list(cells_of(shown, 0, style if self._is_styled else Style.PLAIN)), 0)
 
     def _side_by_side(self, columns: Sequence[Sequence[Row]], width: int) -> list[str]:
         gap = self._paint(self.gap, Style.DIM)

@@ -44,6 +44,13 @@ def test_no_row_is_wider_than_the_terminal(width: int, num: int) -> None:
     assert max(map(text_width, lines)) < width
 
 
+def test_a_prompt_of_wide_characters_stays_on_its_row() -> None:
+    line = Layout(30, ASCII, is_styled=False).prompt_line("\u4f60\u597d" * 20)
+
+    assert text_width(line) <= 29
+    assert line.endswith("~")
+
+
 @pytest.mark.parametrize(
     ("width", "sizes"), [(30, [1] * 7), (60, [2, 2, 2, 1]), (90, [3, 3, 1]), (300, [7])]
 )
