@@ -59,7 +59,10 @@ def home_of(ctx: typer.Context, home: Path | None) -> LabHome:
     session = ctx.find_root().obj
     if home is None and isinstance(session, Session):
         home = session.home
-    return lab_home(home, os.environ)
+    lab = lab_home(home, os.environ)
+    if lab.root.exists() and not lab.root.is_dir():
+        raise UsageError(f"the lab home {lab.root} is not a directory; choose another --home")
+    return lab
 
 
 def pick_format(*, json: bool, jsonl: bool, csv: bool, table: bool) -> Format:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DRAWN_TEMPERATURE = 0.6
 MAX_NEW_SEED = 2**31
+MAX_SEED = 2**62
 
 DeviceOption = Annotated[
     str | None,
@@ -92,7 +93,6 @@ class SamplingOptions:
             "N",
             "Repeat the answers of an earlier talk; default: new ones each time.",
             min=0,
-            max=2**62,
         ),
     ] = None
     max_new_tokens: Annotated[
@@ -106,6 +106,8 @@ class SamplingOptions:
         Raises:
             UsageError: a value is out of its range.
         """
+        if self.seed is not None and self.seed > MAX_SEED:
+            raise UsageError(f"--seed is at most 2**62, not {self.seed}")
         return TalkSettings(
             temperature=temperature,
             top_k=self.top_k,

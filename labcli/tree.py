@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,17 @@ from labcli.options import Session
 from labcli.output import OutputClosedError, discard_stdout, emit
 from labcli.root import COMMANDS, EPILOG, OPTIONS, SUMMARY
 from runs.errors import ExitCode, LabError
+
+# What Typer and the validator behind it say, and how we say it.
+REWORDED: Mapping[str, str] = {
+    r"Input should be a valid integer.*": "it takes a whole number",
+    r"Input should be a valid number.*": "it takes a number",
+    r"Input should be greater than or equal to (\S+)": r"the least is \1",
+    r"Input should be less than or equal to (\S+)": r"the most is \1",
+    r"Value error, ": "",
+    r" \(Possible options: (.*)\)": r"; closest: \1",
+    r"Got unexpected extra argument\w*(?:\(s\))? \((.*)\)": r"unexpected argument: \1",
+}
 
 app = typer.Typer(
     cls=lazy_group(COMMANDS),
@@ -79,7 +91,7 @@ def run_command(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except typer.TyperException as problem:
-        diagnostics.error(f"{problem.format_message()} {_help_hint(problem)}")
+        diagnostics.error(f"{reworded(problem.format_message())} {_help_hint(problem)}")
         return ExitCode.USAGE
     except LabError as problem:
         if is_verbose:
@@ -109,6 +121,13 @@ def _split_verbose(argv: Sequence[str]) -> tuple[list[str], bool]:
 def _refuse_windows() -> None:
     if os.name == "nt":
         raise LabError("labcli runs on Linux and macOS; on Windows, use it inside WSL")
+
+
+def reworded(message: str) -> str:
+    """Return what Typer says of a wrong argument in the words of our own errors."""
+    for pattern, words in REWORDED.items():
+        message = re.sub(pattern, words, message)
+    return (message[:1].lower() + message[1:]).rstrip(".")
 
 
 def _help_hint(problem: typer.TyperException) -> str:

@@ -88,7 +88,9 @@ def last_finished_run(home: LabHome) -> Path:
             committed(RunPaths(view.path).checkpoints_dir(stage)) for stage in stages
         ):
             return view.path
-    raise NotFound(f"no finished run in {home.runs_dir} holds a model; train one: labcli run")
+    raise NotFound(
+        f"no finished run in {home.runs_dir} holds a model; train one: labcli run speedrun"
+    )
 
 
 def resolve_checkpoint(

@@ -131,11 +131,12 @@ def tokenizer(
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Compare training and encoding with installed peers: time, memory and results.
+    """Measure tokenizers: training, encoding, memory.
 
-    Every measurement runs in a process of its own; the tools take turns. Training uses all cores,
-    encoding one thread and the vocabulary that labcli learned. PEAK is the whole process, NET what
-    it has above one that only reads the text.
+    Installed peers are measured beside labcli, and their results compared. Every measurement runs
+    in a process of its own; the tools take turns. Training uses all cores, encoding one thread and
+    the vocabulary that labcli learned. PEAK is the whole process, NET what it has above one that
+    only reads the text.
     """
     from labcli.bench.table import render_rows
     from labcli.bench.text import copy_text
@@ -190,9 +191,11 @@ def infer(
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Measure the engine beside a plain one: time to first token, speed, use of the machine.
+    """Measure the engine: time to first token, speed.
 
-    Both take turns in this process and write greedily. Without --model the weights are random.
+    A plain one without a cache is measured beside it: both take turns in this process and write
+    greedily. MBU and MFU are the shares of the machine's bandwidth and arithmetic that are used.
+    Without --model the weights are random.
     """
     from labcli.bench.infer import Case, measure, random_model, render_rows
     from labcli.speaker import load_speaker

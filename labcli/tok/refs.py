@@ -104,7 +104,9 @@ def _of_run(home: LabHome, ref: str) -> NamedTokenizer:
     try:
         run_dir = resolve_run(home, parse_ref(ref).run)
     except NotFound:
-        raise NotFound(f"no tokenizer or run matches {ref!r}{nearest(ref, _names(home))}") from None
+        raise NotFound(
+            f"no tokenizer or run matches {ref!r}{nearest(ref, dict.fromkeys(_names(home)))}"
+        ) from None
     found = _in_run(run_dir)
     if found is None:
         raise NotFound(f"run {run_dir.name[27:]} has no tokenizer yet; it may be at its data stage")

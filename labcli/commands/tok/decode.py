@@ -24,7 +24,7 @@ app = lone_command()
 Ids = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[IDS]...",
+        metavar="ID",
         help="Decode these ids, by spaces or commas or as a JSON list; '-' or none reads stdin.",
         show_default=False,
     ),
@@ -85,5 +85,5 @@ def _numbers(text: str) -> Sequence[int]:
     words = [word for word in _SEPARATORS.split(text) if word]
     wrong = next((word for word in words if not _NUMBER.fullmatch(word)), None)
     if wrong is not None:
-        raise UsageError(f"{wrong[:40]!r} is not a token id")
+        raise UsageError(f"{wrong[:40]!r} is not a token id; give numbers, such as 72 101")
     return [int(word) for word in words]

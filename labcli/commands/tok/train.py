@@ -29,7 +29,7 @@ app = lone_command()
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SOURCE]...",
+        metavar="SOURCE",
         help="Read these files (.parquet, .jsonl, .txt, ...), directories, corpora, or '-' for "
         "stdin; default: the documentation on this machine.",
         show_default=False,
