@@ -37,6 +37,13 @@ FAILURES = [
     (["run", "base", "--until", "mid"], ExitCode.USAGE, "--only and --until"),
     (["run", "base", "--from", "no-such-run"], ExitCode.NOT_FOUND, "no-such-run"),
     (["run", "speedrun", "--tui"], ExitCode.USAGE, "terminal"),
+    (["chat", "--top-k", "x"], ExitCode.USAGE, "'--top-k': it takes a whole number (see"),
+    (["chat", "--top-k", "0"], ExitCode.USAGE, "'--top-k': the least is 1 (see"),
+    (["chat", "--temperture", "1"], ExitCode.USAGE, "closest: --temperature (see"),
+    (["chat", "hello"], ExitCode.USAGE, "unexpected argument: hello (see"),
+    (["chat", "--seed", str(2**70)], ExitCode.USAGE, "--seed is at most"),
+    (["--home", "/dev/null", "runs", "list"], ExitCode.USAGE, "/dev/null is not a directory"),
+    (["tok", "decode", "abc"], ExitCode.USAGE, "give numbers"),
 ]
 
 
