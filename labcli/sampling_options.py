@@ -11,7 +11,9 @@ import typer
 
 from labcli.chat.settings import TalkSettings
 from labcli.options import optional
+from labcli.speaker import Speaker, load_speaker
 from runs.errors import UsageError
+from runs.refs import ResolvedCheckpoint
 
 if TYPE_CHECKING:
     from core.engine.weights import WeightType
@@ -117,3 +119,24 @@ class SamplingOptions:
             seed=secrets.randbelow(MAX_NEW_SEED) if self.seed is None else self.seed,
             max_new_tokens=self.max_new_tokens,
         ).changed()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """Where a model computes, and with which weights."""
+
+    device: DeviceOption = None
+    weights: WeightsOption = "native"
+
+    def __post_init__(self) -> None:
+        """Refuse a type of weights that there is not, before anything is looked for."""
+        weight_type(self.weights)
+
+    def load(self, found: ResolvedCheckpoint, *, max_rows: int) -> Speaker:
+        """Return the model of a checkpoint, ready to answer.
+
+        Raises:
+            UsageError: there is no such device or type of weights.
+        """
+        kind = weight_type(self.weights)
+        return load_speaker(found, self.device, max_rows=max_rows, weights=kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,20 +16,11 @@ from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
 from labcli.prompting import BASE_NOTE
-from labcli.sampling_options import (
-    DRAWN_TEMPERATURE,
-    DeviceOption,
-    SamplingOptions,
-    WeightsOption,
-    weight_type,
-)
-from labcli.speaker import Speaker, load_speaker, weights_note
+from labcli.sampling_options import DRAWN_TEMPERATURE, LoadOptions, SamplingOptions
+from labcli.speaker import Speaker, weights_note
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome
 from runs.refs import resolve_checkpoint
-
-if TYPE_CHECKING:
-    from core.engine.weights import WeightType
 
 app = lone_command()
 
@@ -79,8 +70,7 @@ def chat(
     temperature: TemperatureOption = None,
     sampling: SamplingOptions,
     system: SystemOption = None,
-    device: DeviceOption = None,
-    weights: WeightsOption = "native",
+    options: LoadOptions,
     no_history: NoHistoryOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -99,7 +89,7 @@ def chat(
         temperature = DRAWN_TEMPERATURE if prompt is None else 0.0
     settings = sampling.settings(temperature)
     lab = home_of(ctx, home)
-    load = partial(_load, lab, device=device, weights=weight_type(weights))
+    load = partial(_load, lab, options)
     speaker = load(model)
     is_announced = prompt is None and diagnostics.is_terminal()
     if model is None and not is_announced:
@@ -113,10 +103,9 @@ def chat(
     talk.run(None if no_history else History(lab.root / "chat_history"))
 
 
-def _load(lab: LabHome, ref: str | None, *, device: str | None, weights: WeightType) -> Speaker:
+def _load(lab: LabHome, options: LoadOptions, ref: str | None) -> Speaker:
     # One row: a talk has one answer at a time, and the row keeps what was read so far.
-    found = resolve_checkpoint(lab, ref)
-    speaker = load_speaker(found, device, max_rows=1, weights=weights)
+    speaker = options.load(resolve_checkpoint(lab, ref), max_rows=1)
     if note := weights_note(speaker.engine):
         diagnostics.say(note)
     if speaker.is_base:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,19 +18,10 @@ from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
 from labcli.prompting import BASE_NOTE
-from labcli.sampling_options import (
-    DRAWN_TEMPERATURE,
-    DeviceOption,
-    SamplingOptions,
-    WeightsOption,
-    weight_type,
-)
-from labcli.speaker import Speaker, load_speaker, weights_note
+from labcli.sampling_options import DRAWN_TEMPERATURE, LoadOptions, SamplingOptions
+from labcli.speaker import Speaker, weights_note
 from runs.errors import ExitCode, NotFound, UsageError
 from runs.refs import ResolvedCheckpoint, resolve_checkpoint
-
-if TYPE_CHECKING:
-    from core.engine.weights import WeightType
 
 app = lone_command()
 
@@ -75,8 +66,7 @@ def compare(
     temperature: TemperaturesOption = None,
     n: NumOption = 1,
     sampling: SamplingOptions,
-    device: DeviceOption = None,
-    weights: WeightsOption = "native",
+    options: LoadOptions,
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -90,7 +80,6 @@ def compare(
     asked = _prompts(prompt or [], prompts)
     temperatures = _temperatures(temperature, n)
     settings = sampling.settings(temperatures[0])
-    kind = weight_type(weights)
     lab = home_of(ctx, home)
     found = [resolve_checkpoint(lab, ref) for ref in model or (None,)]
     if not model:
@@ -99,7 +88,7 @@ def compare(
     if n > 1 and 0.0 in temperatures:
         diagnostics.say("temperature 0 draws nothing: its answers differ in nothing but the seed")
     per_model = len(combinations) // len(found)
-    speakers = _load(found, device, kind, max_rows=min(MAX_ROWS, per_model))
+    speakers = _load(found, options, max_rows=min(MAX_ROWS, per_model))
     columns = [Column(item, found[item.model].name) for item in combinations]
     if _run(speakers, columns, is_json=json):
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -162,8 +151,7 @@ def _temperatures(text: str | None, num_answers: int) -> list[float]:
 
 def _load(
     found: Sequence[ResolvedCheckpoint],
-    device: str | None,
-    weights: WeightType,
+    options: LoadOptions,
     *,
     max_rows: int,
 ) -> list[Speaker]:
@@ -174,9 +162,7 @@ def _load(
         for checkpoint in found:
             if checkpoint.path not in loaded:
                 status.update(f"loading {checkpoint.name}")
-                loaded[checkpoint.path] = load_speaker(
-                    checkpoint, device, max_rows=max_rows, weights=weights
-                )
+                loaded[checkpoint.path] = options.load(checkpoint, max_rows=max_rows)
     finally:
         status.clear()
     notes = {weights_note(speaker.engine) for speaker in loaded.values()}
