@@ -54,6 +54,11 @@ class ModelConfig:
             raise UsageError(f"window_pattern {self.window_pattern!r} must be made of S and L")
 
     @property
+    def max_positions(self) -> int:
+        """Positions that the rotary tables reach; quality beyond sequence_len is not known."""
+        return 10 * self.sequence_len
+
+    @property
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.n_embd // self.num_heads

@@ -154,7 +154,7 @@ class GPT(nn.Module):
             self.backout_lambda = nn.Parameter(torch.empty(1))
         # Ten times the training length, so that a chat may outgrow it.
         for name in ("cos", "sin"):
-            shape = (10 * config.sequence_len, config.head_dim // 2)
+            shape = (config.max_positions, config.head_dim // 2)
             self.register_buffer(name, torch.empty(shape), persistent=False)
 
     @torch.no_grad()

@@ -82,18 +82,22 @@ class Shelf:
 
 
 def _spec(found: ResolvedCheckpoint) -> ModelSpec:
+    from core.config import ModelConfig
     from core.serve.models import ModelSpec
 
     # Not by core.checkpoint, which loads torch: the server needs none, its workers do.
     try:
         meta = json.loads((found.path / META_FILE).read_bytes())
         tokenizer_sha256 = str(meta["tokenizer_sha256"])
+        config = ModelConfig(**meta["model_config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt(f"checkpoint {found.path} has an unreadable {META_FILE}: {error}") from None
     return ModelSpec(
         card=_card(found),
         checkpoint=found.path,
         tokenizer=find_tokenizer_file(found.path, tokenizer_sha256),
+        sequence_len=config.sequence_len,
+        max_positions=config.max_positions,
     )
 
 

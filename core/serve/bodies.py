@@ -120,12 +120,19 @@ class ChatBody(SamplingBody):
     functions: list[Any] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
+    # What becomes of a conversation that is too long: auto leaves its oldest turns unread.
+    truncation: Literal["auto", "disabled"] | None = None
     response_format: dict[str, Any] | None = None
 
     @property
     def new_tokens(self) -> int | None:
         """The most tokens to generate, under either of OpenAI's names."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the oldest turns may be left out when not all fit."""
+        return self.truncation == "auto"
 
     @property
     def unsupported(self) -> tuple[str, ...]:
@@ -146,6 +153,7 @@ class ChatBody(SamplingBody):
             [message.num_chars for message in self.messages],
             # A model may have had nothing to say; its answer comes back with the next call.
             [message.role == "assistant" for message in self.messages],
+            is_cut=self.is_cut,
         )
         return [message.as_turn() for message in self.messages]
 

@@ -45,6 +45,7 @@ class Choice:
     index: int
     seed: int
     submitted_s: float
+    num_prompt_tokens: int
     tokenizer: Tokenizer
     num_alternatives: int | None
     num_tokens: int = 0

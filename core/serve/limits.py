@@ -24,13 +24,20 @@ MAX_IDS = 200_000
 
 DEFAULT_TEMPERATURE = 0.8
 DEFAULT_TOP_K = 50
+# As far as the model has room for it.
+DEFAULT_MAX_NEW_TOKENS = 512
 
 
-def check_messages(lengths: Sequence[int], can_be_empty: Sequence[bool]) -> None:
-    """Refuse a conversation whose messages have these numbers of characters, or raise nothing."""
+def check_messages(
+    lengths: Sequence[int], can_be_empty: Sequence[bool], *, is_cut: bool = False
+) -> None:
+    """Refuse a conversation whose messages have these numbers of characters, or raise nothing.
+
+    Of one that is cut to what fits, the body alone is limited.
+    """
     if not lengths:
         raise bad_request("messages is empty; give at least one", "messages")
-    if len(lengths) > MAX_MESSAGES:
+    if len(lengths) > MAX_MESSAGES and not is_cut:
         raise bad_request(
             f"{len(lengths)} messages are too many; at most {MAX_MESSAGES}", "messages"
         )
@@ -42,7 +49,8 @@ def check_messages(lengths: Sequence[int], can_be_empty: Sequence[bool]) -> None
                 f"message {index} has {length} characters; at most {MAX_MESSAGE_CHARS}",
                 f"messages[{index}].content",
             )
-    check_total(sum(lengths), "messages")
+    if not is_cut:
+        check_total(sum(lengths), "messages")
 
 
 def check_total(num_chars: int, param: str) -> None:

@@ -29,11 +29,17 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """A model that can be loaded: its card and its files."""
+    """A model that can be loaded: its card, its files and how far it reads.
+
+    sequence_len: tokens of a training row; quality beyond that is not known.
+    max_positions: tokens that a prompt and its answer may have together.
+    """
 
     card: ModelCard
     checkpoint: Path
     tokenizer: Path
+    sequence_len: int
+    max_positions: int
 
     @property
     def name(self) -> str:

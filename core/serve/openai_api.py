@@ -9,9 +9,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from core.chat_format import render_for_completion
+from core.engine.context import Fitted, fit
 from core.serve.bodies import ChatBody, CompletionBody
+from core.serve.errors import ApiError
 from core.serve.forms import ChatForm, CompletionForm, Form
-from core.serve.models import ModelCard
+from core.serve.limits import DEFAULT_MAX_NEW_TOKENS
+from core.serve.models import Model, ModelCard
 from core.serve.service import encoded, service_of
 
 router = APIRouter()
@@ -82,8 +85,39 @@ async def answer_chat(
     service = service_of(request)
     model = await service.library.find(body.model)
     num_chars = sum(message.num_chars for message in body.messages)
-    prompt = await encoded(partial(render_for_completion, model.tokenizer, turns), num_chars)
-    return service.begin(body, model, [prompt], form, num_top=num_top, is_stream=is_stream)
+    fitted = await encoded(partial(_fitted, body, model, turns), num_chars)
+    return service.begin(
+        body,
+        model,
+        [fitted.prompt_ids],
+        form,
+        num_top=num_top,
+        is_stream=is_stream,
+        num_dropped=fitted.num_dropped,
+    )
+
+
+def _fitted(body: ChatBody, model: Model, turns: list[dict[str, Any]]) -> Fitted:
+    """Return a conversation's ids with room for the answer, cut only when the call says so."""
+    most = model.spec.max_positions
+    if body.is_cut:
+        num_new = body.new_tokens or min(DEFAULT_MAX_NEW_TOKENS, most // 2)
+        fitted = fit(model.tokenizer, turns, most - num_new)
+    else:
+        num_new = body.new_tokens or 1
+        ids = render_for_completion(model.tokenizer, turns)
+        fitted = Fitted(prompt_ids=tuple(ids), num_dropped=0)
+    if len(fitted.prompt_ids) + num_new > most:
+        what = "the last question" if body.is_cut else "the conversation"
+        advice = "" if body.is_cut else ', or send "truncation": "auto" to leave old turns unread'
+        raise ApiError(
+            f"{what} takes {len(fitted.prompt_ids)} tokens and the answer {num_new}, and "
+            f"{model.name} has {most} positions; shorten it or ask for fewer tokens{advice}",
+            status=400,
+            code="context_length_exceeded",
+            param="messages",
+        )
+    return fitted
 
 
 def _listed(card: ModelCard, *, is_loaded: bool, is_default: bool) -> dict[str, Any]:

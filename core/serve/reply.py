@@ -16,7 +16,9 @@ from core.serve.errors import ApiError
 from core.serve.forms import Form
 from core.serve.jobs import Arrival, Generation
 from core.serve.metrics import Metrics
+from core.serve.models import ModelSpec
 
+DROPPED_HEADER = b"x-labcli-dropped-messages"
 DONE = b"data: [DONE]\n\n"
 # A client that reads nothing is left alone this long after the time of its call is over.
 STUCK_S = 30.0
@@ -37,7 +39,8 @@ class Call:
 
     id: str
     created_s: int
-    model: str
+    model: ModelSpec
+    num_dropped: int
     num_prompt_tokens: int
     choices: Sequence[Choice]
     has_lab: bool
@@ -124,6 +127,8 @@ class Reply(Response):
     async def _start(self, send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if not self._is_started:
             self._is_started = True
+            if self._call.num_dropped:
+                headers = [*headers, (DROPPED_HEADER, b"%d" % self._call.num_dropped)]
             await send({"type": "http.response.start", "status": status, "headers": headers})
 
     def _chunks(self, arrivals: Sequence[Arrival]) -> Iterator[dict[str, Any]]:
@@ -146,7 +151,11 @@ class Reply(Response):
             rest = _nothing(piece) if has_token_chunk else piece
             chunk = self._chunk(self._form.delta(choice, rest, piece.finish), rest)
             if self._call.has_lab:
-                chunk["lab"] = {**lab_of(rest), **choice.summary()}
+                chunk["lab"] = {
+                    **lab_of(rest),
+                    **choice.summary(),
+                    "context": self._context(choice),
+                }
             yield chunk
 
     def _chunk(self, choice: dict[str, Any], piece: Piece) -> dict[str, Any]:
@@ -167,12 +176,23 @@ class Reply(Response):
         body = self._form.whole(choice)
         if self._call.has_lab:
             tokens = [lab_of(piece) for piece in choice.pieces if piece.token is not None]
-            body["lab"] = {**choice.summary(), "parts": choice.parts(), "probes": tokens}
+            context = {"context": self._context(choice)}
+            parts = {"parts": choice.parts(), "probes": tokens}
+            body["lab"] = {**choice.summary(), **context, **parts}
         return body
+
+    def _context(self, choice: Choice) -> dict[str, int]:
+        """Return the positions that a choice takes, beside what its model was trained on."""
+        return {
+            "used": choice.num_prompt_tokens + choice.num_tokens,
+            "trained": self._call.model.sequence_len,
+            "max": self._call.model.max_positions,
+            "dropped_messages": self._call.num_dropped,
+        }
 
     def _head(self, kind: str) -> dict[str, Any]:
         call = self._call
-        return {"id": call.id, "object": kind, "created": call.created_s, "model": call.model}
+        return {"id": call.id, "object": kind, "created": call.created_s, "model": call.model.name}
 
     def _usage(self) -> dict[str, int]:
         num_new = sum(choice.num_tokens for choice in self._call.choices)

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from starlette.requests import Request
 
@@ -23,6 +23,7 @@ from core.serve.pool import Pool
 from core.serve.reply import Call, Reply
 from core.serve.settings import ServeSettings
 
+Ids = TypeVar("Ids")
 MAX_SEED = 2**63
 # A text below this is encoded in well under a millisecond, less than a thread takes to wake.
 MAX_CHARS_AT_ONCE = 2000
@@ -47,8 +48,11 @@ class Service:
         *,
         num_top: int | None,
         is_stream: bool,
+        num_dropped: int = 0,
     ) -> Reply:
         """Queue a call and return the response that will carry its answer.
+
+        `num_dropped` messages were left out of the prompt.
 
         Raises:
             ApiError: a bad request, or one that there is no room for.
@@ -76,6 +80,7 @@ class Service:
                 index=index,
                 seed=each,
                 submitted_s=generation.submitted_s,
+                num_prompt_tokens=len(prompts[index // num_each]),
                 tokenizer=model.tokenizer,
                 num_alternatives=num_alternatives,
             )
@@ -84,7 +89,8 @@ class Service:
         call = Call(
             id=form.id_prefix + secrets.token_hex(12),
             created_s=int(time.time()),
-            model=model.name,
+            model=model.spec,
+            num_dropped=num_dropped,
             num_prompt_tokens=sum(map(len, prompts)),
             choices=choices,
             has_lab=body.lab,
@@ -126,7 +132,7 @@ def derive_seed(seed: int, index: int) -> int:
     return int.from_bytes(digest, "big") % 2**53
 
 
-async def encoded(encode: Callable[[], list[int]], num_chars: int) -> list[int]:
+async def encoded(encode: Callable[[], Ids], num_chars: int) -> Ids:
     """Return what `encode` returns, called aside when the text is long."""
     if num_chars <= MAX_CHARS_AT_ONCE:
         return encode()

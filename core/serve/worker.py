@@ -29,11 +29,11 @@ from core.engine.engine import Engine
 from core.engine.request import Request
 from core.engine.scheduler import Scheduler
 from core.serve.frames import FrameReader, pack, token_row
+from core.serve.limits import DEFAULT_MAX_NEW_TOKENS
 from core.serve.settings import Weights
 from core.tokenizer import Tokenizer
 from runs.errors import LabError, UsageError
 
-DEFAULT_MAX_NEW_TOKENS = 512
 PR_SET_PDEATHSIG = 1
 _RECV_BYTES = 1 << 16
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from enum import StrEnum
@@ -106,6 +107,9 @@ PromptOption = Annotated[
 NewOption = Annotated[int, typer.Option(min=2, metavar="N", help="Let answers have N tokens.")]
 WeightsOption = Annotated[
     str, typer.Option(metavar="TYPE,...", help=f"Compute with {', '.join(WeightsName)}.")
+]
+StreamsOption = Annotated[
+    int, typer.Option(min=1, max=512, metavar="N", help="Ask for so many answers at once.")
 ]
 DeviceOption = Annotated[
     str | None,
@@ -218,6 +222,45 @@ def infer(
         emit_json_line(rows)
     else:
         emit(render_rows(rows))
+
+
+@app.command(context_settings=HELP_NAMES)
+def serve(
+    ctx: typer.Context,
+    model: ModelOption = None,
+    depth: DepthOption = 4,
+    vocab_size: ModelVocabOption = 4096,
+    streams: StreamsOption = 32,
+    prompt: PromptOption = 64,
+    new: NewOption = 128,
+    rounds: RoundsOption = 3,
+    device: DeviceOption = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Measure `labcli serve` under many streams beside the engine alone: speed and latencies.
+
+    The two take turns with the same requests. Without --model the weights are random.
+    """
+    # As in the server's workers, before torch loads OpenMP.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from labcli.bench.infer import random_model
+    from labcli.bench.serve import Case, load_engine, measure, render_row, save_random
+    from runs.refs import resolve_checkpoint
+
+    case = Case(num_streams=streams, num_prompt=prompt, num_new=new, rounds=rounds)
+    with tempfile.TemporaryDirectory(prefix="labcli-bench-") as directory:
+        if model is None:
+            checkpoint = save_random(*random_model(depth, vocab_size), Path(directory))
+        else:
+            checkpoint = resolve_checkpoint(home_of(ctx, home), model).path
+        row = measure(load_engine(checkpoint, device, streams), checkpoint, case, device)
+    if json:
+        emit_json_line([row])
+    else:
+        emit(render_row(row))
+    if row["num_lost"]:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def parse_batches(text: str) -> list[int]:

@@ -183,7 +183,7 @@ def test_an_unknown_model_is_not_found(client: httpx.Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_refusal_by_the_worker_is_a_status_and_not_a_stream(
+def test_a_conversation_that_does_not_fit_is_a_status_and_not_a_stream(
     client: httpx.Client, stream: bool
 ) -> None:
     body = chat(max_tokens=4096, stream=stream, messages=messages(*["x" * 2000] * 3))
