@@ -52,7 +52,6 @@ async function* eventsOf(response) {
 function takeChunk(turn, chunk) {
   if (chunk.error) throw new ServerError(chunk.error.message, 500);
   if (chunk.model) turn.model = chunk.model;
-  if (chunk.usage) turn.numPromptTokens = chunk.usage.prompt_tokens;
   const choice = chunk.choices?.[0];
   if (!choice) return;
   const answer = turn.answers[choice.index];
@@ -96,15 +95,4 @@ async function piecesOf(model, ids) {
     }
   }
   return ids.map((id) => pieces.get(keyOf(id)) ?? `#${id}`);
-}
-
-const contexts = new Map();
-async function contextOf(model) {
-  if (!contexts.has(model)) {
-    const stats = await (await call("stats")).json();
-    for (const worker of stats.workers) {
-      for (const loaded of worker.models) contexts.set(loaded.name, loaded.max_positions);
-    }
-  }
-  return contexts.get(model) ?? null;
 }

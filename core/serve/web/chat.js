@@ -103,6 +103,7 @@ const app = {
     let ending = "stopped";
     try {
       const response = await call("v1/chat/completions", body, controller.signal);
+      turn.numUnread = (response.headers.get("x-labcli-dropped-messages") ?? 0) / 2;
       for await (const chunk of eventsOf(response)) {
         takeChunk(turn, chunk);
         this.drawSoon(run);
@@ -132,8 +133,6 @@ const app = {
     const [first] = turn.answers;
     announce(turn.answers.length > 1 ? `${turn.answers.length} answers are there.`
       : first.error ?? `Answer: ${textOf(first) || "no text"}`);
-    const update = () => this.views.at(-1)?.update();
-    contextOf(turn.model).then(update).catch(() => { /* shown without it */ });
   },
   stop() {
     this.run?.controller.abort();
@@ -183,7 +182,6 @@ const app = {
     if (turn.role === "assistant") {
       return assistantView(turn, {
         settings: this.settings, isLast: index === this.conversation.turns.length - 1,
-        contextFor: (model) => contexts.get(model),
         actions: {
           regenerate: () => this.regenerate(index),
           choose: (choice) => this.choose(turn, choice),

@@ -57,7 +57,7 @@ function loadSettings() {
 
 function requestBody(settings, messages) {
   const body = {
-    messages, stream: true, lab: true, stream_options: { include_usage: true },
+    messages, stream: true, lab: true, truncation: "auto",
     temperature: settings.temperature, top_k: settings.topK, top_p: settings.topP,
     min_p: settings.minP, repetition_penalty: settings.penalty, n: settings.numAnswers,
   };

@@ -1,7 +1,8 @@
 // Conversations, one key of the browser's storage each, so that two tabs do not overwrite another.
 //
 // A conversation is {id, title, isNamed, createdMs, updatedMs, turns}; a turn is
-// {role: "user", text} or {role: "assistant", model, numPromptTokens, answers, chosen}, in turns;
+// {role: "user", text} or {role: "assistant", model, numUnread, answers, chosen}, in turns, where
+// numUnread questions with their answers were left out at the beginning;
 // an answer is {state, parts, tokens, stats, error}. A token is
 // [text, id, isForced, entropy_nats, surprisal_nats, rank, top], the last four absent without a
 // probe; [text, "python"] and [text, "python_output"] stand where a tool was called.

@@ -53,7 +53,7 @@ function plainBody(answer) {
 const numTokens = (answer) => answer.tokens.filter((token) => typeof token[1] === "number").length;
 
 // Returns the figures as short texts that are not broken over lines.
-function statsWords(turn, answer, context) {
+function statsWords(turn, answer) {
   const stats = answer.stats;
   if (answer.state === "waiting") {
     if (!answer.firstMs) return ["waiting for the first token"];
@@ -67,17 +67,22 @@ function statsWords(turn, answer, context) {
   words.push(`${count} tokens`);
   if (stats?.tok_per_sec) words.push(`${stats.tok_per_sec.toFixed(1)} tok/s`);
   if (stats?.ttft_s) words.push(`first token ${(1000 * stats.ttft_s).toFixed(0)} ms`);
-  if (turn.numPromptTokens !== undefined) {
-    const used = turn.numPromptTokens + count;
-    const share = (100 * used) / context;
-    words.push(context ? `context ${used} of ${context} (${share.toFixed(0)}\u00a0%)`
-      : `${used} with the prompt`);
+  if (stats?.context) {
+    const { used, trained, max } = stats.context;
+    words.push(`context ${used} of ${trained} trained (max ${max})`);
   }
   const bits = meanBits(answer);
   if (bits !== null) words.push(`mean entropy ${bits.toFixed(2)} bits`);
   if (stats?.seed !== undefined) words.push(`seed ${stats.seed}`);
   if (stats?.finish === "length") words.push("cut at the token limit");
   return words;
+}
+
+// What the conversation has lost at its beginning to stay within the model's reach.
+function unreadWords({ numUnread }) {
+  if (!numUnread) return "";
+  return numUnread === 1 ? "The oldest question and its answer no longer fit and were not read."
+    : `The oldest ${numUnread} questions and their answers no longer fit and were not read.`;
 }
 
 // view: {node, update}; update() shows what a stream has added since.
@@ -87,10 +92,11 @@ function answerView(turn, answer, index, options) {
   const body = make("div", { class: "body" });
   const stats = make("p", { class: "stats" });
   const problem = make("p", { class: "error" });
+  const unread = make("p", { class: "fine unread" });
   const tools = make("div", { class: "small" });
   const name = isSpread ? `Answer ${index + 1} of ${turn.answers.length}` : "Answer";
   const node = make("div", { class: "answer", role: "group", "aria-label": name },
-    body, problem, stats, tools);
+    body, problem, unread, stats, tools);
   let box = null;
   const update = () => {
     const isWaiting = answer.state === "waiting";
@@ -105,8 +111,10 @@ function answerView(turn, answer, index, options) {
     }
     problem.textContent = answer.error ?? "";
     problem.hidden = !answer.error;
+    unread.textContent = unreadWords(turn);
+    unread.hidden = !unread.textContent;
     stats.hidden = !settings.hasStats;
-    const words = statsWords(turn, answer, options.contextFor(turn.model));
+    const words = statsWords(turn, answer);
     stats.replaceChildren(...words.flatMap((word) => [" | ", make("span", null, word)]).slice(1));
     node.classList.toggle("chosen", isSpread && turn.chosen === index);
     tools.replaceChildren(...(isWaiting ? [] : answerTools(turn, answer, index, options)));

@@ -20,11 +20,26 @@ def test_message_is_answered_with_figures_below(chat: Chat) -> None:
     expect(chat.answers).to_have_count(1)
     stats = chat.page.locator(".stats")
     expect(stats).to_contain_text(
-        re.compile(r"\d+ tokens \| [\d.]+ tok/s \| first token \d+ ms \| context \d+ of 5120 ")
+        re.compile(
+            r"\d+ tokens \| [\d.]+ tok/s \| first token \d+ ms \| "
+            r"context \d+ of 512 trained \(max 5120\)"
+        )
     )
     expect(stats).to_contain_text("mean entropy")
     expect(stats).to_contain_text("seed 5")
     expect(chat.page.locator("#live")).to_contain_text("Answer:")
+
+
+def test_long_conversation_goes_on_and_says_how_much_is_no_longer_read(chat: Chat) -> None:
+    chat.use(maxtokens=4)
+    for letter in "abc":
+        chat.send(letter * 1900)
+
+    notices = chat.page.locator(".unread:visible")
+    expect(notices).to_have_count(1)
+    expect(notices).to_have_text(re.compile("oldest .* no longer"))
+    chat.page.reload()
+    expect(notices).to_have_count(1)
 
 
 def test_answer_grows_while_it_arrives_and_stops_at_once(chat: Chat) -> None:
