@@ -18,7 +18,7 @@ from core.serve import classic_api, openai_api, text_api
 from core.serve.errors import ApiError, bad_request, from_lab_error
 from core.serve.guard import Guard
 from core.serve.metrics import Metrics
-from core.serve.models import Catalogue, Library, ModelSpec, Resolve
+from core.serve.models import Catalogue, Models, ModelSpec, Resolve
 from core.serve.page import Page, build_page
 from core.serve.pool import Pool
 from core.serve.service import Service
@@ -59,7 +59,7 @@ def create_app(
     app = FastAPI(title="labcli", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service = Service(
         settings=settings,
-        library=Library(catalogue, resolve),
+        models=Models(catalogue, resolve),
         pool=pool,
         metrics=metrics,
         started_s=time.monotonic(),

@@ -7,6 +7,8 @@ from typing import Any
 
 from runs.errors import Corrupt, LabError, NotFound, UsageError
 
+MAX_RETRY_AFTER_S = 30
+
 
 class ApiError(LabError):
     """A refusal with the HTTP status and the fields that a client reads."""
@@ -70,3 +72,44 @@ def from_lab_error(error: LabError) -> ApiError:
         return bad_request(str(error))
     code = "model_corrupt" if isinstance(error, Corrupt) else "internal_error"
     return ApiError(str(error), status=500, code=code)
+
+
+def unavailable(why: str) -> ApiError:
+    """Return the error of a server that answers nobody now."""
+    return ApiError(why, status=503, code="unavailable")
+
+
+def queue_full(num_waiting: int, wait_s: int) -> ApiError:
+    """Return the error of a call that would wait too long; `wait_s` is when to try again."""
+    return ApiError(
+        f"{num_waiting} requests wait already; try again later",
+        status=429,
+        code="queue_full",
+        retry_after_s=max(1, min(MAX_RETRY_AFTER_S, wait_s)),
+    )
+
+
+def too_late(timeout_s: float) -> ApiError:
+    """Return the error of an answer that was not complete in time."""
+    return ApiError(
+        f"no complete answer after {timeout_s:g} s; ask for fewer tokens, try again later, or "
+        "start the server with a longer --timeout",
+        status=504,
+        code="timeout",
+    )
+
+
+def worker_crashed() -> ApiError:
+    """Return the error of a call that a dying worker took with it."""
+    return ApiError(
+        "the worker that answered this request died and is being started again; send it again",
+        status=500,
+        code="worker_crashed",
+    )
+
+
+def load_failed(error: LabError) -> ApiError:
+    """Return the error of a call whose model could not be loaded."""
+    if isinstance(error, NotFound):
+        return ApiError(str(error), status=404, code="model_not_found")
+    return ApiError(str(error), status=500, code="model_cannot_be_loaded")

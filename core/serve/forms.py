@@ -7,13 +7,13 @@ content; tool calls and their output are in the lab's fields alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from core.serve.choice import Choice, Piece, TokenProb
 
 
-class Form:
-    """What the shapes share; `delta` and `whole` make an entry of "choices"."""
+class Form(Protocol):
+    """What every shape has; `delta` and `whole` make an entry of "choices"."""
 
     id_prefix: ClassVar[str]
     whole_object: ClassVar[str]
@@ -21,28 +21,37 @@ class Form:
 
     def delta(self, choice: Choice, piece: Piece, finish: str | None) -> dict[str, Any]:
         """Return what a piece adds; `finish` is set in the last chunk of a choice alone."""
-        raise NotImplementedError
 
     def whole(self, choice: Choice) -> dict[str, Any]:
         """Return a finished choice."""
-        raise NotImplementedError
 
     def beside(self, piece: Piece) -> dict[str, Any]:
         """Return what a chunk holds beside its "choices"."""
-        return {}
 
     @property
     def last(self) -> dict[str, Any] | None:
         """A chunk to end a stream with, before [DONE]."""
+
+
+class PlainForm:
+    """A shape whose chunks hold their "choices" alone, and whose streams end with those."""
+
+    def beside(self, piece: Piece) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        """Nothing."""
         return None
 
 
-class ChatForm(Form):
+class ChatForm(PlainForm):
     """chat.completion and chat.completion.chunk."""
 
-    id_prefix = "chatcmpl-"
-    whole_object = "chat.completion"
-    chunk_object = "chat.completion.chunk"
+    id_prefix: ClassVar[str] = "chatcmpl-"
+    whole_object: ClassVar[str] = "chat.completion"
+    chunk_object: ClassVar[str] = "chat.completion.chunk"
 
     def __init__(self, num_top: int | None = None) -> None:
         self._num_top = num_top
@@ -104,12 +113,12 @@ class ClassicForm(ChatForm):
         return {"done": True, "choices": [choice], "token": ""}
 
 
-class CompletionForm(Form):
+class CompletionForm(PlainForm):
     """text_completion, whole and in chunks."""
 
-    id_prefix = "cmpl-"
-    whole_object = "text_completion"
-    chunk_object = "text_completion"
+    id_prefix: ClassVar[str] = "cmpl-"
+    whole_object: ClassVar[str] = "text_completion"
+    chunk_object: ClassVar[str] = "text_completion"
 
     def __init__(self, num_top: int | None = None) -> None:
         self._num_top = num_top

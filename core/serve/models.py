@@ -65,7 +65,7 @@ Catalogue = Callable[[], Sequence[ModelCard]]
 Resolve = Callable[[str], ModelSpec]
 
 
-class Library:
+class Models:
     """Finds models by name and remembers their tokenizers."""
 
     def __init__(self, catalogue: Catalogue, resolve: Resolve) -> None:

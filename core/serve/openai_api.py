@@ -25,7 +25,7 @@ async def list_models(request: Request) -> dict[str, Any]:
     """Return every model that a call may name, the default first."""
     service = service_of(request)
     loaded = {name for seat in service.pool.seats for name in seat.slots}
-    cards = await service.library.cards()
+    cards = await service.models.cards()
     data = [
         _listed(card, is_loaded=card.name in loaded, is_default=index == 0)
         for index, card in enumerate(cards)
@@ -37,8 +37,8 @@ async def list_models(request: Request) -> dict[str, Any]:
 async def show_model(request: Request, name: str) -> dict[str, Any]:
     """Return one model, by any name that a call may use."""
     service = service_of(request)
-    model = await service.library.find(name)
-    default = await service.library.find(None)
+    model = await service.models.find(name)
+    default = await service.models.find(None)
     is_loaded = any(model.name in seat.slots for seat in service.pool.seats)
     return _listed(model.spec.card, is_loaded=is_loaded, is_default=model.name == default.name)
 
@@ -58,7 +58,7 @@ async def completions(request: Request, body: CompletionBody) -> Response:
     body.check_neutral()
     prompts = body.prompts()
     service = service_of(request)
-    model = await service.library.find(body.model)
+    model = await service.models.find(body.model)
     ids = []
     for prompt in prompts:
         if isinstance(prompt, str):
@@ -83,7 +83,7 @@ async def answer_chat(
     body.check_neutral()
     turns = body.turns()
     service = service_of(request)
-    model = await service.library.find(body.model)
+    model = await service.models.find(body.model)
     num_chars = sum(message.num_chars for message in body.messages)
     fitted = await encoded(partial(_fitted, body, model, turns), num_chars)
     return service.begin(

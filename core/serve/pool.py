@@ -1,4 +1,4 @@
-"""The workers and what waits for them: queue, dispatch, crashes, shutdown. Torch-free."""
+"""What the workers answer and what waits for them: queue, dispatch, delivery. Torch-free."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from core.serve.crew import Crew
 from core.serve.dispatch import Load, Seat, Slot, Submit, decide
-from core.serve.errors import ApiError, bad_request
+from core.serve.errors import (
+    ApiError,
+    bad_request,
+    load_failed,
+    queue_full,
+    too_late,
+    unavailable,
+    worker_crashed,
+)
 from core.serve.frames import token_of
 from core.serve.jobs import Generation, Job
 from core.serve.metrics import Metrics
 from core.serve.models import ModelSpec
 from core.serve.settings import ServeSettings
-from core.serve.worker_link import WorkerLink, start_worker
 from runs.errors import Corrupt, LabError, NotFound, UsageError
 
 MAX_LOAD_CRASHES = 2
-MAX_START_CRASHES = 3
-MAX_BACKOFF_S = 30.0
-# A worker that lived this long has not died of its start.
-STEADY_S = 30.0
-MAX_RETRY_AFTER_S = 30
+STOPPING = "the server is stopping"
 _KINDS: Mapping[str, type[LabError]] = {
     kind.__name__: kind for kind in (UsageError, NotFound, Corrupt, LabError)
 }
 
 
 class Pool:
-    """Owns one worker process per device. All methods belong to the event loop's thread."""
+    """Gives calls to the workers of a crew. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
@@ -45,19 +49,13 @@ class Pool:
         self._metrics = metrics
         self._preload = tuple(preload)[: settings.max_models]
         self._clock = clock
-        self.seats = [
-            Seat(index=index, device=device) for index, device in enumerate(settings.devices)
-        ]
-        self._links: dict[int, WorkerLink] = {}
-        self._started_s: dict[int, float] = {}
-        self._num_crashes: Counter[int] = Counter()
+        self._crew = Crew(settings, metrics, self, clock=clock)
+        self.seats = self._crew.seats
         self._load_crashes: Counter[str] = Counter()
-        self._specs: dict[str, ModelSpec] = {}
         self._queue: deque[Job] = deque()
         self._running: dict[int, Job] = {}
         self._next_job = 0
         self._job_s = 1.0
-        self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self._first: asyncio.Future[None] | None = None
 
@@ -81,14 +79,12 @@ class Pool:
 
     def pid(self, seat: Seat) -> int | None:
         """Return the process id of the worker of a seat, or None while there is none."""
-        link = self._links.get(seat.index)
-        return None if link is None else link.pid
+        return self._crew.pid(seat)
 
     async def start(self) -> None:
         """Start every worker; does not wait for models."""
         self._first = asyncio.get_running_loop().create_future()
-        for seat in self.seats:
-            await self._start(seat)
+        await self._crew.start()
 
     async def wait_ready(self) -> None:
         """Return once a worker can answer; raises LabError when none ever will."""
@@ -102,9 +98,9 @@ class Pool:
             ApiError: 429 when the queue is full, 503 when the server is stopping.
         """
         if self._is_draining:
-            raise _stopping()
+            raise unavailable(STOPPING)
         if all(seat.state == "failed" for seat in self.seats):
-            raise ApiError("no worker can be started; see the server's log", **_UNAVAILABLE)
+            raise unavailable("no worker can be started; see the server's log")
         generation = Generation(
             submitted_s=self._clock(), on_cancel=self._forget, num_open=len(requests)
         )
@@ -125,7 +121,7 @@ class Pool:
             generation.cancel()
             raise self._too_many()
         generation.timer = asyncio.get_running_loop().call_later(
-            self._settings.timeout_s, generation.fail, self._too_late()
+            self._settings.timeout_s, generation.fail, too_late(self._settings.timeout_s)
         )
         return generation
 
@@ -138,25 +134,11 @@ class Pool:
         """End every worker and wait until it is gone."""
         self._is_draining = True
         self._fail_all()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        self._links.clear()
+        await self._crew.close()
 
     def _fail_all(self) -> None:
         for job in [*self._running.values(), *self._queue]:
-            job.generation.fail(_stopping())
-
-    async def _start(self, seat: Seat, delay_s: float = 0.0) -> None:
-        await asyncio.sleep(delay_s)
-        seat.state = "starting"
-        self._started_s[seat.index] = self._clock()
-        self._links[seat.index] = await start_worker(
-            self._settings,
-            seat.device,
-            lambda _, message: self._hear(seat, message),
-            lambda _: self._lose(seat),
-        )
+            job.generation.fail(unavailable(STOPPING))
 
     def _pump(self) -> None:
         """Move every waiting job that can move, oldest first."""
@@ -178,7 +160,7 @@ class Pool:
                 seat = self.seats[decision.seat]
                 if decision.evict is not None:
                     del seat.slots[decision.evict]
-                    self._links[seat.index].send({"t": "unload", "model": decision.evict})
+                    self._crew.send(seat, {"t": "unload", "model": decision.evict})
                 self._load(seat, job.spec)
             elif decision.drain is not None:
                 draining.add(decision.drain)
@@ -190,15 +172,15 @@ class Pool:
         job.seat = seat.index
         self._running[job.number] = job
         place = {"t": "submit", "job": job.number, "model": job.spec.name}
-        self._links[seat.index].send({**place, **job.request})
+        self._crew.send(seat, {**place, **job.request})
 
     def _load(self, seat: Seat, spec: ModelSpec) -> None:
         seat.slots[spec.name] = Slot(state="loading", used_s=self._clock())
-        self._specs[spec.name] = spec
         files = {"checkpoint": str(spec.checkpoint), "tokenizer": str(spec.tokenizer)}
-        self._links[seat.index].send({"t": "load", "model": spec.name, **files})
+        self._crew.send(seat, {"t": "load", "model": spec.name, **files})
 
-    def _hear(self, seat: Seat, message: Mapping[str, Any]) -> None:
+    def hear(self, seat: Seat, message: Mapping[str, Any]) -> None:
+        """Take a message of a worker (the crew calls this)."""
         kind = message["t"]
         if kind == "tick":
             self._deliver(message["tokens"])
@@ -223,7 +205,7 @@ class Pool:
             if job is not None:
                 job.generation.fail(bad_request(message["error"]))
         elif kind == "fatal":
-            self._seal(seat, _KINDS[message["code"]](message["error"]))
+            self.seal(seat, _KINDS[message["code"]](message["error"]))
 
     def _deliver(self, rows: Sequence[list[Any]]) -> None:
         now_s = self._clock()
@@ -256,59 +238,41 @@ class Pool:
             if job.number in self._running:
                 self._release(job)
                 assert job.seat is not None
-                self._links[job.seat].send({"t": "cancel", "job": job.number})
+                self._crew.send(self.seats[job.seat], {"t": "cancel", "job": job.number})
             elif job in self._queue:
                 self._queue.remove(job)
         self._pump()
 
-    def _lose(self, seat: Seat) -> None:
-        """Fail what a dead worker was answering, and start another in its place."""
-        self._links.pop(seat.index, None)
-        was_starting = seat.state == "starting"
+    def lose(self, seat: Seat) -> None:
+        """Fail what a dead worker was answering; another takes its place (the crew calls this)."""
         loading = [name for name, slot in seat.slots.items() if slot.state == "loading"]
         lost = [job for job in self._running.values() if job.seat == seat.index]
         for job in lost:
             del self._running[job.number]
         seat.slots.clear()
-        if seat.state == "failed":
-            return
-        seat.state = "down"
         for job in lost:
-            job.generation.fail(_crashed())
+            job.generation.fail(worker_crashed())
         for name in loading:
             self._load_crashes[name] += 1
             if self._load_crashes[name] >= MAX_LOAD_CRASHES:
                 self._give_up(name, LabError(f"the worker died while it loaded {name}"))
-        lived_s = self._clock() - self._started_s[seat.index]
-        self._num_crashes[seat.index] = (
-            1 if lived_s > STEADY_S else self._num_crashes[seat.index] + 1
-        )
-        num_crashes = self._num_crashes[seat.index]
-        if was_starting and num_crashes >= MAX_START_CRASHES:
-            self._seal(seat, LabError("a worker could not be started; see the lines above"))
-            return
-        self._metrics.count_restart()
-        # At once the first time: a crash is rare, and someone waits.
-        delay_s = 0.0 if num_crashes == 1 else min(MAX_BACKOFF_S, 0.25 * 2**num_crashes)
-        task = asyncio.get_running_loop().create_task(self._start(seat, delay_s))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _give_up(self, model: str, error: LabError) -> None:
         from_start = [spec.name for spec in self._preload[:1]]
         if model in from_start:
             self._settle_first(error)
-        problem = _load_error(error)
+        problem = load_failed(error)
         for job in [job for job in self._queue if job.spec.name == model]:
             job.generation.fail(problem)
         self._pump()
 
-    def _seal(self, seat: Seat, error: LabError) -> None:
+    def seal(self, seat: Seat, error: LabError) -> None:
+        """Count on a worker no more: it cannot be started (the crew calls this)."""
         seat.state = "failed"
         if all(other.state == "failed" for other in self.seats):
             self._settle_first(error)
             for job in list(self._queue):
-                job.generation.fail(ApiError(str(error), **_UNAVAILABLE))
+                job.generation.fail(unavailable(str(error)))
 
     def _settle_first(self, error: LabError | None) -> None:
         if self._first is not None and not self._first.done():
@@ -320,37 +284,4 @@ class Pool:
     def _too_many(self) -> ApiError:
         rows = self._settings.max_rows * len(self.seats)
         wait_s = math.ceil(len(self._queue) / rows * self._job_s)
-        return ApiError(
-            f"{len(self._queue)} requests wait already; try again later",
-            status=429,
-            code="queue_full",
-            retry_after_s=max(1, min(MAX_RETRY_AFTER_S, wait_s)),
-        )
-
-    def _too_late(self) -> ApiError:
-        return ApiError(
-            f"no complete answer after {self._settings.timeout_s:g} s; ask for fewer tokens, try "
-            "again later, or start the server with a longer --timeout",
-            status=504,
-            code="timeout",
-        )
-
-
-_UNAVAILABLE: dict[str, Any] = {"status": 503, "code": "unavailable"}
-
-
-def _stopping() -> ApiError:
-    return ApiError("the server is stopping", **_UNAVAILABLE)
-
-
-def _crashed() -> ApiError:
-    return ApiError(
-        "the worker that answered this request died and is being started again; send it again",
-        status=500,
-        code="worker_crashed",
-    )
-
-
-def _load_error(error: LabError) -> ApiError:
-    code = "model_not_found" if isinstance(error, NotFound) else "model_cannot_be_loaded"
-    return ApiError(str(error), status=404 if isinstance(error, NotFound) else 500, code=code)
+        return queue_full(len(self._queue), wait_s)

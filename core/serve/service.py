@@ -18,7 +18,7 @@ from core.serve.errors import ApiError, bad_request
 from core.serve.forms import Form
 from core.serve.limits import DEFAULT_TEMPERATURE, DEFAULT_TOP_K, MAX_CHOICES
 from core.serve.metrics import Metrics
-from core.serve.models import Library, Model
+from core.serve.models import Model, Models
 from core.serve.pool import Pool
 from core.serve.reply import Call, Reply
 from core.serve.settings import ServeSettings
@@ -34,7 +34,7 @@ class Service:
     """One server's parts; held by the application and handed to the routes."""
 
     settings: ServeSettings
-    library: Library
+    models: Models
     pool: Pool
     metrics: Metrics
     started_s: float

@@ -23,7 +23,7 @@ async def tokenize(request: Request, body: TokenizeBody) -> dict[str, Any]:
     if (body.text is None) == (body.messages is None):
         raise bad_request("give either text or messages", "text")
     check_text(len(body.text or ""))
-    model = await service_of(request).library.find(body.model)
+    model = await service_of(request).models.find(body.model)
     if body.text is not None:
         num_chars, num_bytes = len(body.text), len(body.text.encode("utf-8", "replace"))
         ids = await encoded(partial(model.tokenizer.encode, body.text), num_chars)
@@ -49,7 +49,7 @@ async def tokenize(request: Request, body: TokenizeBody) -> dict[str, Any]:
 @router.post("/detokenize")
 async def detokenize(request: Request, body: DetokenizeBody) -> dict[str, Any]:
     """Return the text of ids, whole and one by one; special tokens as their written names."""
-    model = await service_of(request).library.find(body.model)
+    model = await service_of(request).models.find(body.model)
     return {
         "model": model.name,
         "text": model.tokenizer.decode(body.ids),

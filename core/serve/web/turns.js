@@ -115,7 +115,9 @@ function answerView(turn, answer, index, options) {
     unread.hidden = !unread.textContent;
     stats.hidden = !settings.hasStats;
     const words = statsWords(turn, answer);
-    stats.replaceChildren(...words.flatMap((word) => [" | ", make("span", null, word)]).slice(1));
+    const last = words.length - 1;
+    stats.replaceChildren(...words.flatMap((word, place) =>
+      [make("span", null, place < last ? `${word} |` : word), " "]));
     node.classList.toggle("chosen", isSpread && turn.chosen === index);
     tools.replaceChildren(...(isWaiting ? [] : answerTools(turn, answer, index, options)));
   };

@@ -84,7 +84,7 @@ def test_page_is_one_file_that_asks_nobody_but_its_server(browser: Browser, serv
         chat.send("hello")
         own = [url for url in asked if not url.startswith("data:")]
         assert {url.removeprefix(server.url).split("?")[0] for url in own} == {
-            "/", "/health", "/v1/models", "/v1/chat/completions", "/stats",
+            "/", "/health", "/v1/models", "/v1/chat/completions",
         }  # fmt: skip
         assert problems == []
 
