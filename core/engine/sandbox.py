@@ -48,7 +48,13 @@ from runs.errors import LabError, UsageError
 # In the environment of every process of a run: the caller's pid and a random number.
 TAG = "LABCLI_SANDBOX"
 PATH = "/usr/bin:/bin"
-CHILD = Path(__file__).with_name("sandbox_child.py")
+# An isolated interpreter finds the standard library alone; this shows it the guard as well.
+GUARD = f"""
+import sys
+sys.path.append({str(Path(__file__).parents[2])!r})
+from core.engine.sandbox_guard import main
+main()
+"""
 # Time for the guard to make its namespaces, and to end everything, on a busy machine.
 START_S, STOP_S = 20.0, 10.0
 CHUNK_BYTES = 65536
@@ -183,7 +189,7 @@ def _run(directory: Path, given: IO[bytes], limits: Limits, use_namespaces: bool
     with os.fdopen(report_fd, "rb", 0) as report, os.fdopen(lifeline_fd, "wb", 0) as lifeline:
         try:
             process = subprocess.Popen(
-                [sys.executable, *options, str(CHILD), json.dumps(job)],
+                [sys.executable, *options, "-c", GUARD, json.dumps(job)],
                 cwd=directory,
                 env={"PATH": PATH, TAG: tag},
                 stdin=given,
