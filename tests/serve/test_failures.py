@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from typing import Any
 
 import httpx
@@ -16,6 +17,9 @@ from runs.errors import ExitCode
 from tests.runs.builders import wait_for
 from tests.serve.builders import DEADLINE_S, Server, chat, endless, events_of, read_events
 from tests.serve.conftest import Start
+
+# A row is free within this time after its client has left; its answer would take several times it.
+FREE_S = 2.0
 
 
 async def until_first_token(response: httpx.Response) -> Any:
@@ -49,6 +53,22 @@ async def test_a_client_that_leaves_frees_its_row(server: Server) -> None:
         after = await stats_when(client, running=0, cancelled=num_cancelled)
 
     assert after["tokens"] - before["tokens"] < 4096
+
+
+async def test_the_only_row_of_an_engine_is_free_as_soon_as_its_client_leaves(
+    start: Start,
+) -> None:
+    server = start("--max-rows", "1", "--model", "tiny:mid").wait_ready()
+    async with server.async_client() as client:
+        async with open_stream(client) as response:
+            await until_first_token(response)
+        left_s = time.monotonic()
+        # The engine itself has one row: a call that it still worked on would hold this one up.
+        async with open_stream(client) as response:
+            await until_first_token(response)
+            waited_s = time.monotonic() - left_s
+
+    assert waited_s < FREE_S
 
 
 async def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Server) -> None:

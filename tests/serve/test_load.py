@@ -6,17 +6,21 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.serve.builders import DEADLINE_S, Server, endless, read_events
 from tests.serve.conftest import Start
 
+# What clients have left unread is no longer computed after this time.
+IDLE_S = 3.0
+WINDOW_S = 0.5
 WORDS = ("cat", "dog", "owl", "fox")
 
 
@@ -54,6 +58,7 @@ async def put_under_load(
     async with server.async_client() as client, asyncio.timeout(10 * DEADLINE_S):
         await asyncio.gather(*(one(number, client) for number in range(num_calls)))
         await settled(client)
+        await idle(server.worker_pids())
     return load
 
 
@@ -86,6 +91,17 @@ async def call(
         load.num_complete += 1
         answer = "".join(event["choices"][0]["delta"].get("content", "") for event in events[:-1])
         load.texts.setdefault(text, set()).add(answer)
+
+
+async def idle(pids: Sequence[int]) -> None:
+    """Return once no worker computes any more; fail when one still does after IDLE_S."""
+    async with asyncio.timeout(IDLE_S):
+        while True:
+            before_s = [sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids]
+            await asyncio.sleep(WINDOW_S)
+            after_s = [sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids]
+            if sum(after_s) - sum(before_s) < 0.1 * WINDOW_S:
+                return
 
 
 async def settled(client: httpx.AsyncClient) -> None:

@@ -181,6 +181,7 @@ const app = {
     const update = () => {};
     if (turn.role === "assistant") {
       return assistantView(turn, {
+        defaultModel: () => this.models[0]?.id,
         settings: this.settings, isLast: index === this.conversation.turns.length - 1,
         actions: {
           regenerate: () => this.regenerate(index),

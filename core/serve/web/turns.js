@@ -113,7 +113,8 @@ function answerView(turn, answer, index, options) {
     problem.hidden = !answer.error;
     unread.textContent = unreadWords(turn);
     unread.hidden = !unread.textContent;
-    stats.hidden = !settings.hasStats;
+    // A refusal says all there is to say.
+    stats.hidden = !settings.hasStats || Boolean(answer.error && !answer.tokens.length);
     const words = statsWords(turn, answer);
     const last = words.length - 1;
     stats.replaceChildren(...words.flatMap((word, place) =>
@@ -127,9 +128,9 @@ function answerView(turn, answer, index, options) {
 
 function answerTools(turn, answer, index, { actions, isLast }) {
   const name = turn.answers.length > 1 ? ` ${index + 1}` : "";
-  const tools = [
-    button("Copy", () => copyAndSay(textOf(answer)), { "aria-label": `Copy answer${name}` }),
-  ];
+  const label = `Copy answer${name}`;
+  const tools = answer.parts.length
+    ? [button("Copy", () => copyAndSay(textOf(answer)), { "aria-label": label })] : [];
   if (turn.answers.length > 1) {
     const isChosen = turn.chosen === index;
     if (isLast) {
@@ -149,7 +150,8 @@ function answerTools(turn, answer, index, { actions, isLast }) {
 function assistantView(turn, options) {
   const isSpread = turn.answers.length > 1;
   const views = turn.answers.map((answer, index) => answerView(turn, answer, index, options));
-  const who = make("span", { class: "who" }, turn.model || "model");
+  const name = () => turn.model || options.defaultModel() || "model";
+  const who = make("span", { class: "who" }, name());
   const head = make("div", { class: "small" }, who);
   if (isSpread && !turn.answers.some((answer) => answer.state === "waiting")) {
     head.append(button("Regenerate all", options.actions.regenerate));
@@ -157,7 +159,7 @@ function assistantView(turn, options) {
   const node = make("article", { class: isSpread ? "turn spread" : "turn", "aria-label": "Model" },
     head, legendFor(options), make("div", { class: "answers" }, ...views.map((view) => view.node)));
   const update = () => {
-    who.textContent = turn.model || "model";
+    who.textContent = name();
     for (const view of views) view.update();
   };
   return { node, update };

@@ -162,7 +162,10 @@ def test_copied_text_can_be_pasted(browser: Browser, server: Server, has_clipboa
         chat.box.press("ControlOrMeta+v")
         expect(chat.box).to_have_value("one two **three**")
         chat.box.fill("")
+        # The second copy has to say so itself: it is only in the clipboard then.
+        page.locator("#toast").evaluate("toast => { toast.textContent = ''; }")
         page.get_by_role("button", name="Copy your message").click()
+        expect(page.locator("#toast")).to_have_text("Copied")
         chat.box.press("ControlOrMeta+v")
         expect(chat.box).to_have_value("copy me")
         assert problems == []
