@@ -57,8 +57,7 @@ async def put_under_load(
 
     async with server.async_client() as client, asyncio.timeout(10 * DEADLINE_S):
         await asyncio.gather(*(one(number, client) for number in range(num_calls)))
-        await settled(client)
-        await idle(server.worker_pids())
+        await idle(await settled(client))
     return load
 
 
@@ -104,12 +103,14 @@ async def idle(pids: Sequence[int]) -> None:
                 return
 
 
-async def settled(client: httpx.AsyncClient) -> None:
-    """Return once nothing runs or waits."""
+async def settled(client: httpx.AsyncClient) -> list[int]:
+    """Return the workers once nothing runs or waits and all of them have the model."""
     while True:
         stats = (await client.get("/stats")).json()
-        if stats["running"] == stats["queued"] == 0:
-            return
+        states = [[model["state"] for model in each["models"]] for each in stats["workers"]]
+        is_up = all(state == ["ready"] for state in states)
+        if stats["running"] == stats["queued"] == 0 and is_up:
+            return [each["pid"] for each in stats["workers"]]
 
 
 def is_prefix_chain(texts: set[str]) -> bool:
