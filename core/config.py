@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_origin, get_type_hints
 
 from runs.errors import UsageError, nearest
 
@@ -215,6 +215,45 @@ class ReportConfig(StageConfig):
     usd_per_hour: float | None = setting(None, "Price of the machine; absent: from the hardware.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfchatConfig(StageConfig):
+    """Settings of `selfchat`: one cell per combination of the grids."""
+
+    turns: int = setting(6, "Turns of a conversation after its topic.")
+    num_seeds: int = setting(4, "Conversations per topic and cell of the grid.")
+    temperatures: tuple[float, ...] = setting((0.6, 1.0), "Temperatures of the grid.")
+    top_ks: tuple[int | None, ...] = setting((50,), "Values of top_k in the grid; none: all.")
+    top_ps: tuple[float | None, ...] = setting((None,), "Values of top_p in the grid; none: all.")
+    min_p: float | None = setting(None, "Tokens below this share of the likeliest are dropped.")
+    repetition_penalty: float = setting(1.0, "Divides the logits of what was said; 1: nothing.")
+    system_a: str | None = setting(None, "System text of side a.")
+    system_b: str | None = setting(None, "System text of side b.")
+    max_new_tokens: int = setting(64, "Tokens of one turn at most.")
+    max_context: int | None = setting(
+        None, "Positions that a conversation may fill; absent: the model's training length."
+    )
+    keep_looping: bool = setting(False, "Go on when the speakers repeat themselves.")
+    max_minutes: float | None = setting(None, "Minutes of talking, all attempts together.")
+    max_tokens: int | None = setting(
+        None, "Tokens of all conversations together; each may use an equal share."
+    )
+    num_alternatives: int = setting(5, "Alternatives kept of every token.")
+    batch_size: int = setting(32, "Conversations that one model speaks in at a time.")
+    dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
+
+    def __post_init__(self) -> None:
+        require_positive(self, "turns", "num_seeds", "max_new_tokens", "batch_size")
+        for name in ("max_context", "max_minutes", "max_tokens"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
+        if self.num_alternatives < 0:
+            raise UsageError(f"num_alternatives must be 0 or more, not {self.num_alternatives}")
+        for name in ("temperatures", "top_ks", "top_ps"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise UsageError(f"{name} needs at least one value, and none twice: {values}")
+
+
 STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {
     "data": DataConfig,
     "tok": TokConfig,
@@ -226,6 +265,8 @@ STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {
     "eval-sft": EvalConfig,
     "report": ReportConfig,
 }
+# Experiments are runs of their own, with one stage, over checkpoints that other runs made.
+EXPERIMENT_CONFIGS: Mapping[str, type[StageConfig]] = {"selfchat": SelfchatConfig}
 
 
 def require_positive(config: object, *names: str) -> None:
@@ -241,7 +282,7 @@ def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
     Raises:
         UsageError: an unknown key (the nearest are named), or a value of the wrong type.
     """
-    kind = STAGE_CONFIGS.get(stage)
+    kind = STAGE_CONFIGS.get(stage) or EXPERIMENT_CONFIGS.get(stage)
     if kind is None:
         raise UsageError(f"unknown stage {stage!r}{nearest(stage, STAGE_CONFIGS)}")
     hints = get_type_hints(kind)
@@ -256,6 +297,8 @@ def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
 
 def convert(name: str, value: Any, hint: Any) -> Any:
     """Return `value` as the type of a field; text is parsed, as it comes from `--set`."""
+    if get_origin(hint) is tuple:
+        return _convert_each(name, value, hint.__args__[0])
     choices = getattr(hint, "__args__", ())
     if type(None) in choices:
         if value is None or value in ("none", "null"):
@@ -270,6 +313,15 @@ def convert(name: str, value: Any, hint: Any) -> Any:
         return _parse(value, hint)
     except (TypeError, ValueError):
         raise UsageError(f"{name} takes a value of type {hint.__name__}, not {value!r}") from None
+
+
+def _convert_each(name: str, value: Any, hint: Any) -> tuple[Any, ...]:
+    """Return a field that holds several values; text separates them by commas."""
+    if isinstance(value, str):
+        value = [word.strip() for word in value.split(",")]
+    if not isinstance(value, list | tuple):
+        value = [value]
+    return tuple(convert(name, item, hint) for item in value)
 
 
 def _parse(value: Any, hint: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from labcli import diagnostics
 from labcli.tables import seconds
@@ -13,11 +14,16 @@ from runs.errors import ExitCode
 from runs.paths import LabHome, RunPaths
 from runs.query import RunView
 
+AFTER_TRAINING = ('labcli chat -p "What is 27 * 14?"', "labcli tui dashboard")
 
-def watch_to_end(watch: Watch) -> ExitCode:
-    """Watch a run, sum it up, and return the exit code that its end stands for."""
+
+def watch_to_end(watch: Watch, *, next_steps: Sequence[str] | None = None) -> ExitCode:
+    """Watch a run, sum it up, and return the exit code that its end stands for.
+
+    `next_steps` are the commands to name when it has finished; None: those after a training.
+    """
     watched = watch.until_end()
-    for line in closing_lines(watched):
+    for line in closing_lines(watched, next_steps):
         diagnostics.say(line)
     return exit_code(watched)
 
@@ -29,7 +35,7 @@ def exit_code(watched: Watched) -> ExitCode:
     return ExitCode.INTERRUPTED if watched.view.state == "stopped" else ExitCode.FAILED
 
 
-def closing_lines(watched: Watched) -> list[str]:
+def closing_lines(watched: Watched, next_steps: Sequence[str] | None = None) -> list[str]:
     """Return the summary of a run and what to type next."""
     view = watched.view
     if watched.is_detached:
@@ -38,7 +44,7 @@ def closing_lines(watched: Watched) -> list[str]:
     if skills := skills_table(view):
         lines += ["", skills]
     lines += ["", f"{view.slug} {view.state}; stages took {seconds(total_time_s(view))}"]
-    return [*lines, *_next_steps(view)]
+    return [*lines, *_next_steps(view, next_steps)]
 
 
 def detached_hints(slug: str) -> list[str]:
@@ -58,14 +64,12 @@ def open_dashboard(home: LabHome, run_id: str) -> int:
     return subprocess.run([sys.executable, "-m", "labcli.app", *words], check=False).returncode
 
 
-def _next_steps(view: RunView) -> list[str]:
+def _next_steps(view: RunView, commands: Sequence[str] | None) -> list[str]:
     if view.state == "finished":
-        return [
-            "next:",
-            '  labcli chat -p "What is 27 * 14?"',
-            "  labcli tui dashboard",
-            f"  labcli runs show {view.slug}",
-        ]
+        if commands is None:
+            commands = AFTER_TRAINING
+        shown = [*commands, f"labcli runs show {view.slug}"]
+        return ["next:", *(f"  {command}" for command in shown)]
     lines = [f"{stage.stage}: {stage.error}" for stage in view.stages if stage.error]
     if view.problem:
         lines.append(view.problem)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import STAGE_CONFIGS
+from core.config import EXPERIMENT_CONFIGS, STAGE_CONFIGS
 from core.hardware import detect
 from core.plan import Plan, resolve
 from runs.create import create_run
@@ -56,6 +56,8 @@ def make_plan(request: PlanRequest) -> Plan:
 
 
 def _recipe(what: str) -> Mapping[str, Any]:
+    if what in EXPERIMENT_CONFIGS:
+        raise UsageError(f"{what} is a command of its own; see: labcli {what} --help")
     is_file = "/" in what or what.endswith(".toml")
     if not is_file and what not in list_recipes():
         known = [*list_recipes(), *STAGE_CONFIGS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from labcli.feed import FeedItem
 from labcli.tables import clock, figure, percent, seconds, short_count, size
 from runs.events import VERSION, number
+from runs.record import EXPERIMENTS
 
 CHATTER_EVERY_S = 15.0
 CHATTER_AT_LEAST_S = 2.0
@@ -84,7 +86,7 @@ class Narrator:
         if kind == "end":
             return [self._end(item)]
         text = describe(kind, data)
-        if text is None or kind in ("heartbeat", "sample", "artifact"):
+        if text is None or kind in ("heartbeat", "sample", "turn", "artifact"):
             return []
         return [Line(text=f"{item.stage}: {text}", is_chatter=kind == "checkpoint")]
 
@@ -119,7 +121,9 @@ class Narrator:
         where = f" on {data['device']}" if data.get("device") else ""
         if resumed_from is not None:
             return Line(text=f"{item.stage}: continues from step {resumed_from}{where}")
-        again = " again, from its beginning" if item.attempt > 1 else ""
+        # An experiment keeps what it has in files of its own, and says where it goes on.
+        restart = " again" if item.stage in EXPERIMENTS else " again, from its beginning"
+        again = restart if item.attempt > 1 else ""
         return Line(text=f"{item.stage}: started{again}{where}")
 
     def _advance(self, item: FeedItem) -> list[Line]:
@@ -225,12 +229,20 @@ def _describe_artifact(data: Mapping[str, Any]) -> str:
     return f"{data.get('name')} at {data.get('path')} ({size(number(data.get('bytes')))})"
 
 
+def _describe_turn(data: Mapping[str, Any]) -> str:
+    place = f"turn {data.get('conversation')}.{data.get('index')} {data.get('side')}"
+    nats = number(data.get("entropy_nats"))
+    bits = "" if nats is None else f"  {nats / math.log(2):.2f} bits"
+    return f"{place} [{data.get('label')}]{bits}  {data.get('text')!r}"
+
+
 _DESCRIBERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "start": _describe_start,
     "progress": _describe_progress,
     "step": _describe_step,
     "eval": _describe_eval,
     "sample": lambda data: f"{data.get('prompt')!r} -> {data.get('text')!r}",
+    "turn": _describe_turn,
     "checkpoint": _describe_checkpoint,
     "artifact": _describe_artifact,
     "alert": lambda data: f"{data.get('severity')}: {data.get('message')} [{data.get('code')}]",

@@ -28,7 +28,7 @@ def resolve_inputs(paths: RunPaths, record: RunRecord, stage: str) -> dict[str, 
         if producer in own:
             inputs[name] = _from_this_run(paths, name, producer)
         else:
-            inputs[name] = _from_another_run(record, name, stage)
+            inputs[name] = _given_at_launch(paths, record, name, stage)
     if paths.summary.is_file():
         inputs[SUMMARY] = Input(path=paths.summary, sha256=sha256_file(paths.summary))
     return inputs
@@ -50,14 +50,16 @@ def _from_this_run(paths: RunPaths, name: str, producer: str) -> Input:
     return _existing(path, str(made.get("sha256", "")), name)
 
 
-def _from_another_run(record: RunRecord, name: str, stage: str) -> Input:
+def _given_at_launch(paths: RunPaths, record: RunRecord, name: str, stage: str) -> Input:
+    """Return what another run made, or a file that was put into this one."""
     given = record.inputs.get(name)
     if given is None:
         raise NotFound(
             f"stage {stage} needs {name!r}, which no stage of this run makes; "
             "start the run again with --from RUN"
         )
-    return _existing(Path(given["path"]), given.get("sha256", ""), name)
+    # An absolute path stays as it is.
+    return _existing(paths.run_dir / given["path"], given.get("sha256", ""), name)
 
 
 def _existing(path: Path, sha256: str, name: str) -> Input:

@@ -30,6 +30,7 @@ def create_run(
     nproc: int = 1,
     parents: Sequence[str] = (),
     inputs: Mapping[str, Mapping[str, str]] | None = None,
+    files: Mapping[str, bytes] | None = None,
     worker: Sequence[str] = DEFAULT_WORKER,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = os.urandom,
@@ -37,7 +38,8 @@ def create_run(
     """Create the directory of a run that nobody has started yet, and return its paths.
 
     The run is named after its slug when `name` is None. `inputs` holds what the plan takes
-    from other runs: input name -> {"path", "sha256", "from"}.
+    from other runs: input name -> {"path", "sha256", "from"}. `files` are put into the run
+    directory: path in it -> content.
     """
     if name is not None and (not name.strip() or _NAME_TRAPS & set(name)):
         raise UsageError(f"{name!r} cannot name a run: it is empty or holds one of : @ / \\")
@@ -63,16 +65,20 @@ def create_run(
         nproc=nproc,
         worker=tuple(worker),
     )
-    return _publish(home, record, git.diff)
+    given = dict(files or {})
+    if git.diff:
+        given["git.diff"] = git.diff
+    return _publish(home, record, given)
 
 
-def _publish(home: LabHome, record: RunRecord, diff: bytes | None) -> RunPaths:
+def _publish(home: LabHome, record: RunRecord, files: Mapping[str, bytes]) -> RunPaths:
     final = home.runs_dir / f"{record.run_id}-{record.slug}"
     aside = home.runs_dir / f".{record.run_id}.tmp"
     try:
         aside.mkdir(parents=True)
-        if diff:
-            write_synced(RunPaths(aside).git_diff, diff)
+        for name, content in files.items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(aside / name, content)
         write_record(aside, record)
         aside.rename(final)
         sync_dir(home.runs_dir)

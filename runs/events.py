@@ -92,6 +92,32 @@ class Sample(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn(Event):
+    """One turn of a self-chat: where it belongs, its figures, and where all of it lies.
+
+    `path` is relative to the run directory; the turn is the line of `bytes` bytes at `offset`.
+    Means are over the tokens that the model chose, in nats. `end` says why the conversation
+    ended with this turn.
+    """
+
+    kind: ClassVar[str] = "turn"
+    conversation: int
+    index: int
+    side: str
+    setting: int
+    label: str
+    tokens: int
+    entropy_nats: float | None
+    surprisal_nats: float | None
+    text: str
+    finish: str
+    path: str
+    offset: int
+    bytes: int
+    end: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint(Event):
     """A committed checkpoint; `path` is relative to the run directory."""
 

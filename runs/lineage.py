@@ -12,7 +12,14 @@ from runs.facts import stage_facts
 from runs.files import sha256_file
 from runs.paths import LabHome
 from runs.record import RunRecord, load_record
-from runs.refs import Ref, parse_ref, resolve_checkpoint, resolve_run
+from runs.refs import (
+    Ref,
+    ResolvedCheckpoint,
+    parse_ref,
+    resolve_checkpoint,
+    resolve_run,
+    resolve_training_run,
+)
 
 CHECKPOINT = "checkpoint"
 MODEL_STAGES = frozenset({"base", "mid", "sft", "rl"})
@@ -20,6 +27,16 @@ MODEL_STAGES = frozenset({"base", "mid", "sft", "rl"})
 OWN_INPUTS = frozenset({"summary"})
 
 Inputs = dict[str, dict[str, str]]
+
+
+def checkpoint_entry(found: ResolvedCheckpoint) -> dict[str, str]:
+    """Return a checkpoint as run.json holds an input; one in no run comes from ":STAGE"."""
+    return {
+        "path": str(found.path),
+        "sha256": sha256_file(found.path / COMMITTED),
+        "from": f"{found.run_id}:{found.stage}",
+        "name": found.name,
+    }
 
 
 def missing_inputs(plan: Mapping[str, Any]) -> dict[str, str]:
@@ -50,7 +67,7 @@ def resolve_inputs(
         NotFound: the run does not have an input; the message says which and from which stage.
     """
     ref = _parse(home, from_ref)
-    run_dir = resolve_run(home, ref.run)
+    run_dir = resolve_training_run(home, ref.run)
     record = load_record(run_dir)
     inputs = {
         name: _resolve(home, run_dir, record, name, producer, ref)
@@ -113,12 +130,7 @@ def _ancestors(home: LabHome, record: RunRecord) -> Iterator[tuple[Path, RunReco
 
 def _checkpoint(home: LabHome, record: RunRecord, stage: str, ref: Ref) -> dict[str, str]:
     step = "last" if ref.step is None or ref.stage != stage else ref.step
-    found = resolve_checkpoint(home, f"{record.run_id}:{stage}@{step}")
-    return {
-        "path": str(found.path),
-        "sha256": sha256_file(found.path / COMMITTED),
-        "from": f"{found.run_id}:{found.stage}",
-    }
+    return checkpoint_entry(resolve_checkpoint(home, f"{record.run_id}:{stage}@{step}"))
 
 
 def _artifact(run_dir: Path, record: RunRecord, name: str, producer: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ from runs.paths import RunPaths
 
 VERSION = 1
 DEFAULT_WORKER = ("-m", "labcli.worker")
+# Runs of one stage of the same name, over checkpoints that other runs made.
+EXPERIMENTS = frozenset({"selfchat", "compare"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,11 @@ class RunRecord:
     def stages(self) -> tuple[StagePlan, ...]:
         """The stages of the plan, in the order in which they run."""
         return tuple(_stage_plan(entry) for entry in self.plan["stages"])
+
+    @property
+    def is_experiment(self) -> bool:
+        """Whether the run measures models that others trained, and makes none."""
+        return all(entry.stage in EXPERIMENTS for entry in self.stages)
 
     def stage(self, name: str) -> StagePlan:
         """Return one stage of the plan, or raise NotFound."""

@@ -80,6 +80,19 @@ def resolve_run(home: LabHome, text: str) -> Path:
     return matches[0]
 
 
+def resolve_training_run(home: LabHome, text: str) -> Path:
+    """Return the run that `text` names; "last" passes over experiments, which make no model.
+
+    Raises:
+        NotFound, UsageError: as `resolve_run`.
+    """
+    if text == LAST:
+        for path in run_dirs(home):
+            if not _is_experiment(path):
+                return path
+    return resolve_run(home, text)
+
+
 def last_finished_run(home: LabHome) -> Path:
     """Return the newest finished run that holds a model, or raise NotFound."""
     for view in list_runs(home):
@@ -107,7 +120,7 @@ def resolve_checkpoint(
     if text is not None and ("/" in text or (Path(text) / COMMITTED).is_file()):
         return _from_path(Path(text).expanduser())
     ref = parse_ref(text or LAST)
-    run_dir = resolve_run(home, ref.run) if text else last_finished_run(home)
+    run_dir = resolve_training_run(home, ref.run) if text else last_finished_run(home)
     record = load_record(run_dir)
     stage, found = _stage_checkpoints(run_dir, record, ref, default_stages)
     return _resolved(record, stage, _pick(run_dir, record, stage, found, ref.step))
@@ -176,6 +189,13 @@ def _resolved(record: RunRecord, stage: str, checkpoint: CommittedCheckpoint) ->
         step=checkpoint.step,
         name=f"{record.slug}:{stage}@{checkpoint.step}",
     )
+
+
+def _is_experiment(run_dir: Path) -> bool:
+    try:
+        return load_record(run_dir).is_experiment
+    except LabError:
+        return False
 
 
 def _names(run_dir: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from runs.errors import LabError, NotFound
 from runs.facts import stage_facts
 from runs.paths import LabHome
 from runs.record import load_record
-from runs.refs import resolve_run
+from runs.refs import resolve_training_run
 
 # More text moves no figure in its third digit, and 20 MB take every tokenizer about a second.
 MAX_CHARS = 20_000_000
@@ -54,7 +54,7 @@ def _embedded(home: LabHome) -> Path:
 
 
 def _of_run(home: LabHome, ref: str) -> Path:
-    run_dir = resolve_run(home, ref)
+    run_dir = resolve_training_run(home, ref)
     made = stage_facts(run_dir, "data").artifacts.get("corpus")
     if made is not None:
         return run_dir / str(made["path"])

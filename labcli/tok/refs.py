@@ -16,7 +16,7 @@ from runs.errors import LabError, NotFound, UsageError, nearest
 from runs.paths import LabHome
 from runs.query import run_dirs
 from runs.record import load_record
-from runs.refs import parse_ref, resolve_run
+from runs.refs import parse_ref, resolve_training_run
 
 if TYPE_CHECKING:
     from core.tokenizer import Tokenizer
@@ -102,7 +102,7 @@ def _known(ref: str) -> NamedTokenizer | None:
 
 def _of_run(home: LabHome, ref: str) -> NamedTokenizer:
     try:
-        run_dir = resolve_run(home, parse_ref(ref).run)
+        run_dir = resolve_training_run(home, parse_ref(ref).run)
     except NotFound:
         raise NotFound(
             f"no tokenizer or run matches {ref!r}{nearest(ref, dict.fromkeys(_names(home)))}"

@@ -20,6 +20,7 @@ from runs.events import (
     Sample,
     Start,
     Step,
+    Turn,
     decode,
     encode,
 )
@@ -52,6 +53,16 @@ GOLDEN: list[tuple[Event, bytes]] = [
         Sample(step=5, prompt="a", text="\u00e9", settings={"temperature": 0.7}),
         b'"sample","step":5,"prompt":"a","text":"\xc3\xa9","settings":{"temperature":0.7}}\n',
     ),
+    (
+        Turn(
+            conversation=3, index=1, side="b", setting=0, label="T=0.6", tokens=9,
+            entropy_nats=1.5, surprisal_nats=2.0, text="Hi", finish="stop",
+            path="artifacts/selfchat/turns.jsonl", offset=10, bytes=20,
+        ),
+        b'"turn","conversation":3,"index":1,"side":"b","setting":0,"label":"T=0.6","tokens":9,'
+        b'"entropy_nats":1.5,"surprisal_nats":2.0,"text":"Hi","finish":"stop",'
+        b'"path":"artifacts/selfchat/turns.jsonl","offset":10,"bytes":20}\n',
+    ),  # fmt: skip
     (
         Checkpoint(step=400, path="checkpoints/base/step_000400", bytes=99, sha256="cd"),
         b'"checkpoint","step":400,"path":"checkpoints/base/step_000400","bytes":99,'
