@@ -15,6 +15,10 @@ def probe(
     raw_RV: Tensor, ids: Sequence[int], num_alternatives: Sequence[int], softcap: float
 ) -> list[Probe]:
     """Return a probe of each row for the id that it took; raw logits are soft-capped first."""
+    if len(ids) == 1:
+        # torch splits the sums over one long row among threads, and adds in another order then.
+        two_RV, two = raw_RV.expand(2, -1), [*num_alternatives, *num_alternatives]
+        return probe(two_RV, [*ids, *ids], two, softcap)[:1]
     logits_RV = torch.tanh(raw_RV.float() / softcap).mul_(softcap)
     logprobs_RV = torch.log_softmax(logits_RV, dim=-1)
     entropy_R = -torch.linalg.vecdot(logprobs_RV.exp(), logprobs_RV)

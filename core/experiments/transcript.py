@@ -20,13 +20,16 @@ VERSION = 1
 Side = Literal["a", "b"]
 TurnFinish = Literal["stop", "length"]
 # max_turns: all asked for were taken. loop: the speakers repeat themselves. context: the next
-# turn would not fit. budget: the run's time or tokens are spent. empty: a turn without a token.
+# turn would not fit. budget: the run's time or tokens are spent. empty: a turn without text.
 ConversationEnd = Literal["max_turns", "loop", "context", "budget", "empty"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One cell of the grid: which checkpoints talk, and how their tokens are drawn."""
+    """One cell of the grid: which checkpoints talk, and how their tokens are drawn.
+
+    stage, step: of the checkpoint, where several of one run are compared; else None.
+    """
 
     index: int
     model_a: str
@@ -36,11 +39,14 @@ class Setting:
     top_p: float | None = None
     min_p: float | None = None
     repetition_penalty: float = 1.0
+    stage: str | None = None
+    step: int | None = None
 
     @property
     def label(self) -> str:
         """A short name: the settings that a reader tells cells apart by."""
-        parts = [f"T={self.temperature:g}"]
+        parts = [f"{self.stage}@{self.step}"] if self.step is not None else []
+        parts += [f"T={self.temperature:g}"]
         parts += [f"k={self.top_k}"] if self.top_k is not None else []
         parts += [f"p={self.top_p:g}"] if self.top_p is not None else []
         parts += [f"min-p={self.min_p:g}"] if self.min_p is not None else []
@@ -73,8 +79,10 @@ class Turn:
     """One message of a conversation.
 
     conversation: its number over the whole experiment. index: 0 is the first answer to the topic.
-    embedding: mean of the last hidden states over the turn's tokens, of side a's model for every
-        turn, so that turns of two models can be compared; shape (n_embd,).
+    embedding: mean of the last hidden states over the turn's text read alone, of side a's model
+        for every turn, so that turns of two models can be compared; shape (n_embd,).
+    wall_s: time to the end of the turn since its conversation was ready for it; absent in a
+        sorted transcript, whose bytes depend on the settings alone.
     """
 
     conversation: int
@@ -83,7 +91,7 @@ class Turn:
     text: str
     tokens: TokenTrace
     finish: TurnFinish
-    wall_s: float
+    wall_s: float | None = None
     embedding: tuple[float, ...] | None = None
 
 
@@ -117,8 +125,11 @@ class Experiment:
 
 
 def turn_row(turn: Turn) -> dict[str, Any]:
-    """Return a turn as one line of a transcript holds it."""
-    return {"v": VERSION, "kind": "turn", **asdict(turn)}
+    """Return a turn as one line of a transcript holds it; what is absent is left out."""
+    row = asdict(turn)
+    tokens = {name: value for name, value in row.pop("tokens").items() if value is not None}
+    known = {name: value for name, value in row.items() if value is not None}
+    return {"v": VERSION, "kind": "turn", **known, "tokens": tokens}
 
 
 def read_turns(path: Path) -> list[Turn]:
@@ -162,7 +173,7 @@ def parse_turn(row: Mapping[str, Any]) -> Turn:
             other_surprisal_nats=None if others is None else tuple(others),
         ),
         finish=row["finish"],
-        wall_s=float(row["wall_s"]),
+        wall_s=None if row.get("wall_s") is None else float(row["wall_s"]),
         embedding=None if embedding is None else tuple(embedding),
     )
 

@@ -62,7 +62,7 @@ GOLDEN: list[tuple[Event, bytes]] = [
         b'"turn","conversation":3,"index":1,"side":"b","setting":0,"label":"T=0.6","tokens":9,'
         b'"entropy_nats":1.5,"surprisal_nats":2.0,"text":"Hi","finish":"stop",'
         b'"path":"artifacts/selfchat/turns.jsonl","offset":10,"bytes":20}\n',
-    ),  # fmt: skip
+    ),
     (
         Checkpoint(step=400, path="checkpoints/base/step_000400", bytes=99, sha256="cd"),
         b'"checkpoint","step":400,"path":"checkpoints/base/step_000400","bytes":99,'
