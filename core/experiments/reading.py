@@ -19,9 +19,7 @@ VECTOR_DIGITS = 5
 
 
 @torch.inference_mode()
-def surprisals(
-    model: GPT, prompt_ids: Sequence[int], ids: Sequence[int]
-) -> tuple[float, ...]:
+def surprisals(model: GPT, prompt_ids: Sequence[int], ids: Sequence[int]) -> tuple[float, ...]:
     """Return the surprisal in nats of each of `ids` where it stands after the prompt.
 
     Of the model's own distribution, at temperature 1; the prompt holds at least one id.

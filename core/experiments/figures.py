@@ -1,0 +1,128 @@
+"""The figures of a self-chat in words: what terminals, reports and tables say alike. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.experiments.comparison import Comparison
+from core.experiments.measures import METRICS, Metric
+from core.experiments.summary import Summary
+from core.experiments.transcript import Conversation, ConversationEnd, Experiment
+from core.experiments.verdicts import SIGNIFICANCE
+from runs.statistics import Difference, Estimate
+
+ABSENT = "-"
+END_WORDS: Mapping[ConversationEnd | None, str] = {
+    "max_turns": "after all turns",
+    "loop": "in a loop",
+    "context": "with the context full",
+    "budget": "with the budget spent",
+    "empty": "with an empty turn",
+    None: "not yet",
+}
+# Endings of a metric's name that repeat its unit.
+_UNIT_ENDINGS = ("_bits", "_nats", "_tokens")
+_METRICS: Mapping[str, Metric] = {one.name: one for one in METRICS}
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name in words, with its unit where the metric is one of ours."""
+    known = _METRICS.get(name)
+    if known is None:
+        return name.replace("_", " ")
+    ending = next((end for end in _UNIT_ENDINGS if name.endswith(end)), "")
+    words = name if name.startswith("num_") else name.removesuffix(ending)
+    title = words.removeprefix("num_").replace("_", " ")
+    return title if title == known.unit else f"{title} ({known.unit})"
+
+
+def definition(name: str) -> str:
+    """Return what a metric is, in words; nothing for a foreign one."""
+    known = _METRICS.get(name)
+    return "" if known is None else known.definition
+
+
+def with_interval(estimate: Estimate | None) -> str:
+    """Return an estimate with its interval: 2.31 [2.19, 2.43]."""
+    if estimate is None:
+        return ABSENT
+    digits = digits_of(estimate)
+    if estimate.ci_low is None or estimate.ci_high is None:
+        return f"{estimate.mean:.{digits}f}"
+    low, high = f"{estimate.ci_low:.{digits}f}", f"{estimate.ci_high:.{digits}f}"
+    return f"{estimate.mean:.{digits}f} [{low}, {high}]"
+
+
+def digits_of(estimate: Estimate) -> int:
+    """Return how many decimals an estimate is worth showing with."""
+    size = max(abs(estimate.mean), abs(estimate.ci_low or 0.0), abs(estimate.ci_high or 0.0))
+    return 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 0.1 or size == 0 else 4
+
+
+def p_text(p: float | None) -> str:
+    """Return a p value as it is quoted."""
+    if p is None:
+        return ABSENT
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def num_tokens(conversation: Conversation) -> int:
+    """Return how many tokens the turns of a conversation have, a tool's among them."""
+    return sum(len(turn.tokens.ids) for turn in conversation.turns)
+
+
+def what_was_run(experiment: Experiment) -> str:
+    """Return one sentence: how many conversations, of which models, and how they ended."""
+    conversations = experiment.conversations
+    models = sorted({name for one in experiment.settings for name in (one.model_a, one.model_b)})
+    topics = len({one.topic for one in conversations})
+    turns = sum(len(one.turns) for one in conversations)
+    tokens = sum(map(num_tokens, conversations))
+    ends = [one.end for one in conversations]
+    told = [f"{ends.count(end)} {words}" for end, words in END_WORDS.items() if end in ends]
+    return (
+        f"{_counted(len(conversations), 'conversation')} of {' and '.join(models)} about "
+        f"{_counted(topics, 'topic')} under {_counted(len(experiment.settings), 'setting')}: "
+        f"{_counted(turns, 'turn')}, {_counted(tokens, 'token')}. They ended: "
+        f"{', '.join(told) or 'none was begun'}."
+    )
+
+
+def sentence(verdict: str) -> str:
+    """Return a verdict as a sentence."""
+    return f"{verdict[:1].upper()}{verdict[1:]}."
+
+
+def verdicts(summary: Summary) -> list[str]:
+    """Return what was found, as sentences: the clearest finding, then the settings one by one.
+
+    Comparisons that show a difference follow; what they do not show is left to their table.
+    """
+    shown = [one.verdict for one in summary.comparisons if one.p < SIGNIFICANCE]
+    told = [summary.verdict, *(one.verdict for one in summary.settings), *shown]
+    return [sentence(one) for one in dict.fromkeys(told)]
+
+
+def compared(one: Comparison) -> str:
+    """Return what a comparison compares: two settings, or two sides of one."""
+    return f"{one.a} against {one.b}{'' if one.where is None else f' at {one.where}'}"
+
+
+def estimate_of(difference: Difference) -> Estimate:
+    """Return a difference as an estimate, to be shown like one."""
+    return Estimate(
+        mean=difference.difference,
+        ci_low=difference.ci_low,
+        ci_high=difference.ci_high,
+        num=difference.num,
+    )
+
+
+def metric_names(summary: Summary) -> list[str]:
+    """Return the metrics that are defined under some setting, in their order."""
+    names = dict.fromkeys(name for one in summary.settings for name in one.metrics)
+    return [name for name in names if any(one.metrics.get(name) for one in summary.settings)]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
