@@ -252,6 +252,15 @@ class SelfchatConfig(StageConfig):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise UsageError(f"{name} needs at least one value, and none twice: {values}")
+        if not all(0 <= value < float("inf") for value in self.temperatures):
+            raise UsageError(f"every temperature is 0 or more, not {self.temperatures}")
+        if any(value is not None and value < 1 for value in self.top_ks):
+            raise UsageError(f"every top_k is 1 or more, or none, not {self.top_ks}")
+        for share in (*self.top_ps, self.min_p):
+            if share is not None and not 0 < share <= 1:
+                raise UsageError(f"top_p and min_p are above 0 and at most 1, not {share}")
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise UsageError(f"repetition_penalty is above 0, not {self.repetition_penalty}")
 
 
 STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {

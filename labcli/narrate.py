@@ -86,7 +86,7 @@ class Narrator:
         if kind == "end":
             return [self._end(item)]
         text = describe(kind, data)
-        if text is None or kind in ("heartbeat", "sample", "turn", "artifact"):
+        if not text or kind in ("heartbeat", "sample", "turn", "artifact"):
             return []
         return [Line(text=f"{item.stage}: {text}", is_chatter=kind == "checkpoint")]
 
@@ -215,6 +215,8 @@ def _describe_eval(data: Mapping[str, Any]) -> str:
         parts.append(f"val bpb {figure(bpb)}")
     for task, result in (data.get("results") or {}).items():
         accuracy, chance = number(result.get("accuracy")), number(result.get("chance"))
+        if accuracy is None:
+            continue
         beside = f" (chance {percent(chance)})" if chance is not None else ""
         parts.append(f"{task} {percent(accuracy)}{beside}")
     step = f"step {data['step']} " if data.get("step") else ""

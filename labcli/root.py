@@ -38,6 +38,7 @@ COMMANDS = {
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
     "serve": Entry("labcli.commands.serve:app", "Answer over HTTP: OpenAI's API and a web chat."),
     "compare": Entry("labcli.commands.compare:app", "Ask several models the same, side by side."),
+    "selfchat": Entry("labcli.commands.selfchat:app", "Let models talk to each other; measure it."),
     "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
 }

@@ -1,0 +1,50 @@
+"""What a self-chat leaves behind when it has ended, and what it announces when it begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from core.experiments.archive import (
+    EXPERIMENT_FILE,
+    SUMMARY_FILE,
+    TOKENS_FILE,
+    TRANSCRIPTS_FILE,
+    experiment_text,
+    tokens_table,
+    transcripts_text,
+)
+from core.experiments.summary import summarise
+from core.experiments.transcript import Experiment
+from core.files import replace_file
+from core.stages.artifacts import write_artifact
+from core.stages.context import StageContext
+from runs.events import Artifact, Eval, Event
+
+
+def announce(ctx: StageContext, experiment: Experiment) -> Artifact:
+    """Write which conversations there will be, so that a watcher can place their turns."""
+    return write_artifact(ctx, EXPERIMENT_FILE, experiment_text(experiment), name="experiment")
+
+
+def write_outcome(ctx: StageContext, experiment: Experiment) -> Iterator[Event]:
+    """Write transcript, tokens and summary; equal conversations give equal bytes."""
+    yield write_artifact(ctx, TRANSCRIPTS_FILE, transcripts_text(experiment), name="transcripts")
+    yield announce(ctx, experiment)
+    table = tokens_table(experiment)
+    path = ctx.artifacts_dir / TOKENS_FILE
+    replace_file(path, table)
+    yield Artifact(
+        name="tokens",
+        path=ctx.relative(path),
+        bytes=len(table),
+        sha256=hashlib.sha256(table).hexdigest(),
+    )
+    summary = summarise(experiment)
+    text = json.dumps(summary.to_json(), ensure_ascii=False, indent=1) + "\n"
+    yield write_artifact(ctx, SUMMARY_FILE, text, name="summary")
+    for found in summary.settings:
+        # An event each: together they would not fit into one line of the log.
+        means = {name: one.mean for name, one in found.metrics.items() if one is not None}
+        yield Eval(step=found.setting.step or 0, results={found.name: means})

@@ -1,0 +1,250 @@
+"""`labcli selfchat`: models talk to themselves or to each other, and what they say is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labcli import diagnostics
+from labcli.chat.reading import read_stdin
+from labcli.experiments import GivenFile, NewExperiment, follow_experiment, start_experiment
+from labcli.options import HomeOption, JsonOption, home_of
+from labcli.output import emit, emit_json
+from labcli.sampling_options import DeviceOption, MinPOption, PenaltyOption
+from labcli.selfchat.result import STAGE, read_result, result_text
+from labcli.tables import seconds, short_count
+from runs.errors import NotFound, UsageError
+from runs.paths import RunPaths
+from runs.query import load_run
+from runs.refs import resolve_run
+
+if TYPE_CHECKING:
+    from core.experiments.script import Script
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="REF",
+        help="Let this model talk, RUN[:STAGE][@STEP] or a path; given twice, they talk to each "
+        "other. Default: the last finished run.",
+        show_default=False,
+    ),
+]
+Topic = Annotated[
+    list[str] | None,
+    typer.Option("--topic", metavar="TEXT", help="Start from this; may be given several times."),
+]
+Topics = Annotated[
+    str | None,
+    typer.Option(
+        "--topics",
+        metavar="FILE",
+        help="Start from every line of a file; '-' reads stdin. Default: eight built-in topics.",
+        show_default=False,
+    ),
+]
+Turns = Annotated[int, typer.Option(metavar="N", help="Take N turns after the topic.")]
+Seeds = Annotated[int, typer.Option(metavar="N", help="Talk N times about every topic.")]
+Temperature = Annotated[str, typer.Option(metavar="T,...", help="Try these temperatures.")]
+TopK = Annotated[str, typer.Option("--top-k", metavar="K,...", help="Try these; none: all tokens.")]
+TopP = Annotated[str, typer.Option("--top-p", metavar="P,...", help="Try these; none: no limit.")]
+SystemA = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Tell side a this first.", show_default=False)
+]
+SystemB = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Tell side b this first.", show_default=False)
+]
+Limit = Annotated[int, typer.Option(metavar="N", help="End a turn after N tokens.")]
+Context = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="End a conversation before N positions; default: the model's training length.",
+        show_default=False,
+    ),
+]
+KeepLooping = Annotated[
+    bool, typer.Option("--keep-looping", help="Go on when they repeat themselves.")
+]
+EveryCheckpoint = Annotated[
+    bool,
+    typer.Option("--every-checkpoint", help="Ask every kept checkpoint of the model's run."),
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option(metavar="X", help="Talk this long at most.", show_default=False)
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Share N tokens among all conversations.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all draws.")]
+Name = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Give the run a name.", show_default=False)
+]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TEXT", help="Tag the run; may be repeated.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the background.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it takes and start nothing.")]
+Show = Annotated[
+    str | None,
+    typer.Option(metavar="RUN", help="Show an earlier self-chat again.", show_default=False),
+]
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def selfchat(
+    ctx: typer.Context,
+    model: Models = None,
+    topic: Topic = None,
+    topics: Topics = None,
+    turns: Turns = 6,
+    seeds: Seeds = 4,
+    temperature: Temperature = "0.6,1.0",
+    top_k: TopK = "50",
+    top_p: TopP = "none",
+    min_p: MinPOption = None,
+    repetition_penalty: PenaltyOption = 1.0,
+    system_a: SystemA = None,
+    system_b: SystemB = None,
+    max_new_tokens: Limit = 64,
+    max_context: Context = None,
+    keep_looping: KeepLooping = False,
+    every_checkpoint: EveryCheckpoint = False,
+    max_minutes: MaxMinutes = None,
+    max_tokens: MaxTokens = None,
+    seed: Seed = 42,
+    device: DeviceOption = None,
+    name: Name = None,
+    tag: Tag = None,
+    detach: Detach = False,
+    dry_run: DryRun = False,
+    show: Show = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Let a model talk to itself, or two to each other, and measure entropy, variety and loops.
+
+    Each side sees itself as the assistant and the other as the user: a answers the topic, b hears
+    that answer first. Every topic is talked about under every setting with every seed. The talk
+    is a run of its own: it survives a closed terminal, and `labcli runs resume` continues it.
+    """
+    lab = home_of(ctx, home)
+    if show is not None:
+        _emit_result(resolve_run(lab, show), is_json=json)
+        return
+    from core.config import SelfchatConfig, build_stage_config
+    from core.experiments.script import Script
+    from labcli.selfchat.casting import cast_models, cast_timeline
+
+    config = build_stage_config(
+        STAGE,
+        {
+            "seed": seed, "turns": turns, "num_seeds": seeds, "temperatures": temperature,
+            "top_ks": top_k, "top_ps": top_p, "min_p": min_p,
+            "repetition_penalty": repetition_penalty, "system_a": system_a, "system_b": system_b,
+            "max_new_tokens": max_new_tokens, "max_context": max_context,
+            "keep_looping": keep_looping, "max_minutes": max_minutes, "max_tokens": max_tokens,
+        },
+    )  # fmt: skip
+    assert isinstance(config, SelfchatConfig)
+    chosen = _topics(topic or (), topics)
+    casting = (cast_timeline if every_checkpoint else cast_models)(lab, model or ())
+    if not model:
+        diagnostics.say(f"model: {next(iter(casting.checkpoints.values())).name}")
+    script = Script(casts=casting.casts, topics=chosen)
+    new = _experiment(config, script, casting.checkpoints, device)
+    if dry_run:
+        emit_json(new.plan()) if json else emit(_cost_text(new.plan()))
+        return
+    paths = start_experiment(lab, new, name=name, tags=tag or ())
+    diagnostics.say(_headline(new.facts))
+    raise typer.Exit(_attend(paths, is_detached=detach, is_json=json))
+
+
+def _experiment(config: Any, script: Script, checkpoints: Any, device: str | None) -> NewExperiment:
+    from core.checkpoint import read_meta
+    from core.experiments.cost import estimate
+    from core.experiments.grid import make_settings
+    from core.experiments.script import dump_script
+    from core.hardware import detect
+
+    largest = max(
+        (read_meta(found.path).model_config for found in checkpoints.values()),
+        key=lambda shape: shape.num_layers * shape.n_embd**2,
+    )
+    cost = estimate(
+        config,
+        largest,
+        num_settings=len(make_settings(config, script.casts)),
+        num_topics=len(script.topics),
+        hardware=detect(),
+    )
+    return NewExperiment(
+        stage=STAGE,
+        config=config,
+        checkpoints=checkpoints,
+        files={"script": GivenFile(file_name="script.json", content=dump_script(script))},
+        total=cost.turns,
+        device=device,
+        facts=cost.facts(),
+    )
+
+
+def _attend(paths: RunPaths, *, is_detached: bool, is_json: bool) -> int:
+    """Follow the run, and write its findings, or its name when it goes on or has failed."""
+    slug = load_run(paths.run_dir).slug
+    code = follow_experiment(
+        paths, detach=is_detached, next_steps=(f"labcli selfchat --show {slug}",)
+    )
+    view = load_run(paths.run_dir)
+    if view.state == "finished":
+        _emit_result(paths.run_dir, is_json=is_json)
+    elif is_json:
+        emit_json({"run_id": view.run_id, "slug": slug, "path": str(paths.run_dir)})
+    else:
+        emit(slug)
+    return code
+
+
+def _emit_result(run_dir: Path, *, is_json: bool) -> None:
+    result = read_result(run_dir)
+    emit_json(result) if is_json else emit(result_text(result))
+
+
+def _topics(typed: Sequence[str], source: str | None) -> tuple[str, ...]:
+    from core.experiments.topics import built_in_topics, parse_topics
+
+    if not all(text.strip() for text in typed):
+        raise UsageError("a topic is empty; write what they should talk about")
+    from_file = () if source is None else parse_topics(_read(source), source=source)
+    return tuple(dict.fromkeys((*typed, *from_file))) or built_in_topics()
+
+
+def _read(source: str) -> str:
+    if source == "-":
+        return read_stdin()
+    try:
+        return Path(source).read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        raise NotFound(f"no file of topics at {source}") from None
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror or error}") from None
+
+
+def _headline(facts: Any) -> str:
+    return (
+        f"{facts['settings']} settings, {facts['topics']} topics: {facts['conversations']} "
+        f"conversations, {facts['turns']} turns at most, about {seconds(facts['time_s'])}"
+    )
+
+
+def _cost_text(plan: Any) -> str:
+    tokens = short_count(plan["tokens"])
+    return f"{_headline(plan)}\n{tokens} tokens at most, on {plan['device']}"
