@@ -238,7 +238,7 @@ class SelfchatConfig(StageConfig):
         None, "Tokens of all conversations together; each may use an equal share."
     )
     num_alternatives: int = setting(5, "Alternatives kept of every token.")
-    batch_size: int = setting(32, "Conversations that one model speaks in at a time.")
+    batch_size: int = setting(16, "Conversations that one model speaks in at a time.")
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from core.config import ModelConfig, SelfchatConfig
 from core.hardware import Hardware
 from core.scaling import count_params
+from runs.errors import UsageError
 
 # Of one CPU core in float32, on steps of a few rows and on prompts, as measured on 2 cores.
 CPU_CORE_FLOPS = 15e9
@@ -19,6 +20,10 @@ CPU_CORE_FLOPS = 15e9
 TOKEN_S = 3e-4
 GPU_TOKEN_S = 6e-4
 START_S = 8.0
+
+
+# Positions that a model has, as a multiple of its training length (core.model).
+MAX_LENGTHS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,15 @@ class Cost:
             "time_s": self.time_s,
             "usd": None,
         }
+
+
+def check_context(config: SelfchatConfig, model: ModelConfig) -> None:
+    """Raise UsageError when a conversation may fill more positions than a model has."""
+    limit = MAX_LENGTHS * model.sequence_len
+    if config.max_context is not None and config.max_context > limit:
+        raise UsageError(
+            f"max_context {config.max_context} is more than the {limit} positions of the model"
+        )
 
 
 def estimate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,9 @@ from runs.query import load_run
 from runs.refs import resolve_run
 
 if TYPE_CHECKING:
+    from core.config import SelfchatConfig
     from core.experiments.script import Script
+    from labcli.selfchat.casting import Casting
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -159,7 +161,7 @@ def selfchat(
     if not model:
         diagnostics.say(f"model: {next(iter(casting.checkpoints.values())).name}")
     script = Script(casts=casting.casts, topics=chosen)
-    new = _experiment(config, script, casting.checkpoints, device)
+    new = _experiment(config, script, casting, device)
     if dry_run:
         emit_json(new.plan()) if json else emit(_cost_text(new.plan()))
         return
@@ -168,20 +170,24 @@ def selfchat(
     raise typer.Exit(_attend(paths, is_detached=detach, is_json=json))
 
 
-def _experiment(config: Any, script: Script, checkpoints: Any, device: str | None) -> NewExperiment:
+def _experiment(
+    config: SelfchatConfig, script: Script, casting: Casting, device: str | None
+) -> NewExperiment:
     from core.checkpoint import read_meta
-    from core.experiments.cost import estimate
+    from core.device import pick_device
+    from core.experiments.cost import check_context, estimate
     from core.experiments.grid import make_settings
     from core.experiments.script import dump_script
     from core.hardware import detect
 
-    largest = max(
-        (read_meta(found.path).model_config for found in checkpoints.values()),
-        key=lambda shape: shape.num_layers * shape.n_embd**2,
-    )
+    if device is not None:
+        pick_device(device)
+    shapes = [read_meta(found.path).model_config for found in casting.checkpoints.values()]
+    for shape in shapes:
+        check_context(config, shape)
     cost = estimate(
         config,
-        largest,
+        max(shapes, key=lambda shape: shape.num_layers * shape.n_embd**2),
         num_settings=len(make_settings(config, script.casts)),
         num_topics=len(script.topics),
         hardware=detect(),
@@ -189,7 +195,7 @@ def _experiment(config: Any, script: Script, checkpoints: Any, device: str | Non
     return NewExperiment(
         stage=STAGE,
         config=config,
-        checkpoints=checkpoints,
+        checkpoints=casting.checkpoints,
         files={"script": GivenFile(file_name="script.json", content=dump_script(script))},
         total=cost.turns,
         device=device,
@@ -238,13 +244,13 @@ def _read(source: str) -> str:
         raise UsageError(f"{source} cannot be read: {error.strerror or error}") from None
 
 
-def _headline(facts: Any) -> str:
+def _headline(facts: Mapping[str, Any]) -> str:
     return (
         f"{facts['settings']} settings, {facts['topics']} topics: {facts['conversations']} "
         f"conversations, {facts['turns']} turns at most, about {seconds(facts['time_s'])}"
     )
 
 
-def _cost_text(plan: Any) -> str:
+def _cost_text(plan: Mapping[str, Any]) -> str:
     tokens = short_count(plan["tokens"])
     return f"{_headline(plan)}\n{tokens} tokens at most, on {plan['device']}"

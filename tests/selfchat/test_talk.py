@@ -169,8 +169,9 @@ def test_an_embedding_is_the_mean_of_the_last_hidden_states_of_the_text(model: G
 def test_a_conversation_ends_for_a_reason(
     texts: list[str], changes: dict[str, int], end: ConversationEnd, num_turns: int
 ) -> None:
-    limits = {key: changes.pop(key) for key in ("share", "max_context") if key in changes}
-    settings = config(turns=6, max_new_tokens=30, **changes)
-    chat = chat_of(settings, certain(*texts), **limits)
+    room, share = changes.get("max_context"), changes.get("share")
+    keep_looping = bool(changes.get("keep_looping", True))
+    settings = config(turns=6, max_new_tokens=30, keep_looping=keep_looping)
+    chat = chat_of(settings, certain(*texts), share=share, max_context=room)
     one = talk(chat, planned(settings, ["hi"])[1])[0]
     assert (one.end, len(one.turns)) == (end, num_turns)

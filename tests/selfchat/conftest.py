@@ -1,0 +1,7 @@
+"""A lab home of its own for every test, and labcli called in this process."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import home, labcli
+
+__all__ = ["home", "labcli"]
