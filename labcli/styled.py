@@ -20,6 +20,15 @@ class Style(IntFlag):
     UNDERLINE = 8
     CODE = 16
     MARK = 32
+    # How unsure a model was, from sure to unsure; a height says the same beside it.
+    LEVEL_0 = 64
+    LEVEL_1 = 128
+    LEVEL_2 = 256
+    LEVEL_3 = 512
+    LEVEL_4 = 1024
+
+
+LEVELS = (Style.LEVEL_0, Style.LEVEL_1, Style.LEVEL_2, Style.LEVEL_3, Style.LEVEL_4)
 
 
 _SGR = {
@@ -29,6 +38,12 @@ _SGR = {
     Style.UNDERLINE: "4",
     Style.CODE: "36",
     Style.MARK: "7",
+    # Of middling lightness, to be read on dark and on light.
+    Style.LEVEL_0: "38;5;67",
+    Style.LEVEL_1: "38;5;72",
+    Style.LEVEL_2: "38;5;136",
+    Style.LEVEL_3: "38;5;166",
+    Style.LEVEL_4: "38;5;162",
 }
 
 

@@ -29,6 +29,8 @@ class Glyphs:
     absent: str
     arrow: str
     alert: str
+    # From the lowest to the highest, for bars of one character.
+    ramp: str
 
     def state(self, name: str) -> str:
         """Return the glyph of a run or stage state."""
@@ -76,6 +78,7 @@ UNICODE = Glyphs(
     absent="–",
     arrow="→",
     alert="▲",
+    ramp="▁▂▃▄▅▆▇█",
 )
 
 ASCII = Glyphs(
@@ -108,6 +111,7 @@ ASCII = Glyphs(
     absent="-",
     arrow="->",
     alert="!",
+    ramp=".:-=+*#@",
 )
 
 

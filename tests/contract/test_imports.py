@@ -25,6 +25,7 @@ TORCH_FREE_CORE = (
     "inspection.nearest", "inspection.samples", "inspection.usage", "inspection.visible",
     "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
     "experiments.transcript", "experiments.summary",
+    "experiments.export", "experiments.strips", "ticks",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
 
