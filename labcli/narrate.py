@@ -219,7 +219,7 @@ def _describe_eval(data: Mapping[str, Any]) -> str:
             continue
         beside = f" (chance {percent(chance)})" if chance is not None else ""
         parts.append(f"{task} {percent(accuracy)}{beside}")
-    step = f"step {data['step']} " if data.get("step") else ""
+    step = f"step {data['step']} " if data.get("step") and parts else ""
     return step + ", ".join(parts)
 
 

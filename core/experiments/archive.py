@@ -32,6 +32,7 @@ TURNS_FILE = "turns.jsonl"
 TRANSCRIPTS_FILE = "transcripts.jsonl"
 TOKENS_FILE = "tokens.parquet"
 SUMMARY_FILE = "summary.json"
+PAGE_FILE = "report.html"
 _OF_CONVERSATION = ("number", "setting", "seed", "topic", "end", "topic_embedding")
 _TOKEN_COLUMNS = {
     "conversation": pa.int32(),

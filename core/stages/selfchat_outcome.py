@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from core.experiments.archive import (
     EXPERIMENT_FILE,
+    PAGE_FILE,
     SUMMARY_FILE,
     TOKENS_FILE,
     TRANSCRIPTS_FILE,
@@ -15,11 +16,13 @@ from core.experiments.archive import (
     tokens_table,
     transcripts_text,
 )
+from core.experiments.page import render_page
 from core.experiments.summary import summarise
 from core.experiments.transcript import Experiment
 from core.files import replace_file
 from core.stages.artifacts import write_artifact
 from core.stages.context import StageContext
+from core.tokenizer import Tokenizer
 from runs.events import Artifact, Eval, Event
 
 
@@ -42,8 +45,16 @@ def write_outcome(ctx: StageContext, experiment: Experiment) -> Iterator[Event]:
         sha256=hashlib.sha256(table).hexdigest(),
     )
     summary = summarise(experiment)
-    text = json.dumps(summary.to_json(), ensure_ascii=False, indent=1) + "\n"
+    body = summary.to_json()
+    for row, one in zip(body["settings"], summary.settings, strict=True):
+        if one.setting.step is not None:
+            row |= {"stage": one.setting.stage, "step": one.setting.step}
+    text = json.dumps(body, ensure_ascii=False, indent=1) + "\n"
     yield write_artifact(ctx, SUMMARY_FILE, text, name="summary")
+    tokenizers = (path for name, path in ctx.inputs.items() if name.startswith("tokenizer:"))
+    tokenizer = Tokenizer.from_file(next(tokenizers).path)
+    page = render_page(experiment, summary, tokenizer, run_id=ctx.run_dir.name[:26])
+    yield write_artifact(ctx, PAGE_FILE, page, name="report")
     for found in summary.settings:
         # An event each: together they would not fit into one line of the log.
         means = {name: one.mean for name, one in found.metrics.items() if one is not None}

@@ -150,7 +150,7 @@ def selfchat(
         {
             "seed": seed, "turns": turns, "num_seeds": seeds, "temperatures": temperature,
             "top_ks": top_k, "top_ps": top_p, "min_p": min_p,
-            "repetition_penalty": repetition_penalty, "system_a": system_a, "system_b": system_b,
+            "repetition_penalty": repetition_penalty, "system_a": _valid(system_a), "system_b": _valid(system_b),
             "max_new_tokens": max_new_tokens, "max_context": max_context,
             "keep_looping": keep_looping, "max_minutes": max_minutes, "max_tokens": max_tokens,
         },
@@ -158,8 +158,9 @@ def selfchat(
     assert isinstance(config, SelfchatConfig)
     chosen = _topics(topic or (), topics)
     casting = (cast_timeline if every_checkpoint else cast_models)(lab, model or ())
-    if not model:
-        diagnostics.say(f"model: {next(iter(casting.checkpoints.values())).name}")
+    if not model or every_checkpoint:
+        names = ", ".join(found.name for found in casting.checkpoints.values())
+        diagnostics.say(f"model: {names}")
     script = Script(casts=casting.casts, topics=chosen)
     new = _experiment(config, script, casting, device)
     if dry_run:
@@ -230,7 +231,13 @@ def _topics(typed: Sequence[str], source: str | None) -> tuple[str, ...]:
     if not all(text.strip() for text in typed):
         raise UsageError("a topic is empty; write what they should talk about")
     from_file = () if source is None else parse_topics(_read(source), source=source)
-    return tuple(dict.fromkeys((*typed, *from_file))) or built_in_topics()
+    known = (text for text in map(_valid, typed) if text is not None)
+    return tuple(dict.fromkeys((*known, *from_file))) or built_in_topics()
+
+
+def _valid(typed: str | None) -> str | None:
+    """Return a text of the command line with what is no UTF-8 in it replaced."""
+    return None if typed is None else typed.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read(source: str) -> str:
