@@ -150,7 +150,8 @@ def selfchat(
         {
             "seed": seed, "turns": turns, "num_seeds": seeds, "temperatures": temperature,
             "top_ks": top_k, "top_ps": top_p, "min_p": min_p,
-            "repetition_penalty": repetition_penalty, "system_a": _valid(system_a), "system_b": _valid(system_b),
+            "repetition_penalty": repetition_penalty,
+            "system_a": _valid(system_a), "system_b": _valid(system_b),
             "max_new_tokens": max_new_tokens, "max_context": max_context,
             "keep_looping": keep_looping, "max_minutes": max_minutes, "max_tokens": max_tokens,
         },
