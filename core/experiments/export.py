@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from core.experiments.archive import tokens_table
 from core.experiments.entropy import mean_entropy_bits
-from core.experiments.measures import METRICS, measure_turn
+from core.experiments.measures import measure_turn
+from core.experiments.metrics import METRICS
 from core.experiments.page import render_page
 from core.experiments.report import render_report
 from core.experiments.summary import Summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.experiments.comparison import Comparison
-from core.experiments.measures import METRICS, Metric
+from core.experiments.metrics import METRICS, Metric
 from core.experiments.summary import Summary
 from core.experiments.transcript import Conversation, ConversationEnd, Experiment
 from core.experiments.verdicts import SIGNIFICANCE
