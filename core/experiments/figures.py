@@ -56,7 +56,9 @@ def with_interval(estimate: Estimate | None) -> str:
 def digits_of(estimate: Estimate) -> int:
     """Return how many decimals an estimate is worth showing with."""
     size = max(abs(estimate.mean), abs(estimate.ci_low or 0.0), abs(estimate.ci_high or 0.0))
-    return 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 0.1 or size == 0 else 4
+    if size == 0 or 0.0995 <= size < 100:
+        return 2
+    return 4 if size < 0.00995 else 3 if size < 0.1 else 1 if size < 1000 else 0
 
 
 def p_text(p: float | None) -> str:

@@ -37,8 +37,8 @@ def token_line(tokens: TokenTrace, index: int, tokenizer: Tokenizer, num_alterna
         return f"{own}: written by a tool, not chosen"
     entropy = tokens.entropy_nats[index] / NATS_PER_BIT
     surprisal = tokens.surprisal_nats[index] / NATS_PER_BIT
-    line = f"{own}: entropy {entropy:.2f} bits, surprisal {surprisal:.2f} bits, rank "
-    line += str(tokens.rank[index] + 1)
+    line = f"{own}: entropy {entropy:.2f} bits, surprisal {surprisal:.2f} bits"
+    line += f", rank {tokens.rank[index]}"
     if not tokens.top_ids:
         return line
     likeliest = zip(tokens.top_ids[index], tokens.top_probs[index], strict=True)

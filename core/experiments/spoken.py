@@ -36,7 +36,7 @@ def transcripts(experiment: Experiment, summary: Summary, tokenizer: Tokenizer |
         tag("span", tag("span", "ab", class_=f"e{level}"), f" {name}")
         for level, name in enumerate(LEVEL_NAMES)
     ]
-    hint = "Point at a token, or touch it, for its figures."
+    hint = "Point at a token, or touch it, for its figures; rank 0 is the likeliest."
     parts = [tag("p", rule, " ", hint, class_="fine")]
     parts.append(tag("p", "Entropy:", *keys, class_="legend fine"))
     settings = {one.setting.index: one for one in summary.settings}

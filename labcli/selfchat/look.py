@@ -40,7 +40,7 @@ class Look:
     def strip(self, values: Sequence[float | None], max_cells: int, top: float) -> str:
         """Return values as a row of bars, in bits; `top` bits are a full cell.
 
-        Of more values than cells, each bar is a mean. A blank has no value: a tool wrote it.
+        Of more values than cells, each bar is a mean. A blank has no value: no token was drawn.
         """
         cells = [self._cell(bucket, top) for bucket in buckets(values, max_cells)]
         return ansi(cells) if self.is_styled else "".join(cell.char for cell in cells)
@@ -48,7 +48,7 @@ class Look:
     def legend(self, top: float) -> list[str]:
         """Return what heights and colours of strips say."""
         ramp = self.glyphs.ramp
-        text = f"Entropy: {ramp} is 0 to {top:g} bits and more; blank is a tool's."
+        text = f"Entropy: {ramp} is 0 to {top:g} bits and more; a blank has none."
         lines = self.wrapped(text)
         if self.is_styled:
             names = zip(LEVEL_NAMES, LEVELS, strict=True)

@@ -26,7 +26,7 @@ from labcli.styled import Style
 from labcli.tables import figure
 
 MAX_COMPARISONS = 20
-MAX_LISTED = 100
+MAX_LISTED = 40
 MAX_NAME = 24
 MIN_SPARKLINE = 8
 MAX_SPARKLINE = 40
