@@ -84,7 +84,7 @@ def show_text(view: RunView) -> str:
         f"{view.slug}  {view.state}",
         f"name     {view.name}",
         f"id       {view.run_id}",
-        f"recipe   {view.recipe}, preset {view.preset}",
+        f"recipe   {view.recipe}" + (f", preset {view.preset}" if view.preset else ""),
         f"created  {when(view.created_s)}",
         f"path     {view.path}",
     ]

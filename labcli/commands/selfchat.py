@@ -14,7 +14,8 @@ from labcli.experiments import GivenFile, NewExperiment, follow_experiment, star
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.sampling_options import DeviceOption, MinPOption, PenaltyOption
-from labcli.selfchat.result import STAGE, read_result, result_text
+from labcli.selfchat.result import STAGE
+from labcli.selfchat.show import check_export, export_result, show_result
 from labcli.tables import seconds, short_count
 from runs.errors import NotFound, UsageError
 from runs.paths import RunPaths
@@ -98,6 +99,23 @@ Show = Annotated[
     str | None,
     typer.Option(metavar="RUN", help="Show an earlier self-chat again.", show_default=False),
 ]
+OneConversation = Annotated[
+    int | None,
+    typer.Option(
+        "--conversation",
+        metavar="N",
+        help="With --show: this one, word by word.",
+        show_default=False,
+    ),
+]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write it all as .json, .csv, .md, .html or a directory .parquet.",
+        show_default=False,
+    ),
+]
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -128,6 +146,8 @@ def selfchat(
     detach: Detach = False,
     dry_run: DryRun = False,
     show: Show = None,
+    conversation: OneConversation = None,
+    export: Export = None,
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -138,9 +158,16 @@ def selfchat(
     is a run of its own: it survives a closed terminal, and `labcli runs resume` continues it.
     """
     lab = home_of(ctx, home)
+    if export is not None:
+        check_export(export)
     if show is not None:
-        _emit_result(resolve_run(lab, show), is_json=json)
+        run_dir = resolve_run(lab, show)
+        show_result(run_dir, is_json=json, conversation=conversation)
+        if export is not None:
+            export_result(run_dir, export)
         return
+    if conversation is not None:
+        raise UsageError("--conversation is for an earlier self-chat; name it with --show RUN")
     from core.config import SelfchatConfig, build_stage_config
     from core.experiments.script import Script
     from labcli.selfchat.casting import cast_models, cast_timeline
@@ -169,7 +196,7 @@ def selfchat(
         return
     paths = start_experiment(lab, new, name=name, tags=tag or ())
     diagnostics.say(_headline(new.facts))
-    raise typer.Exit(_attend(paths, is_detached=detach, is_json=json))
+    raise typer.Exit(_attend(paths, is_detached=detach, is_json=json, export=export))
 
 
 def _experiment(
@@ -205,25 +232,24 @@ def _experiment(
     )
 
 
-def _attend(paths: RunPaths, *, is_detached: bool, is_json: bool) -> int:
+def _attend(paths: RunPaths, *, is_detached: bool, is_json: bool, export: Path | None) -> int:
     """Follow the run, and write its findings, or its name when it goes on or has failed."""
     slug = load_run(paths.run_dir).slug
     code = follow_experiment(
-        paths, detach=is_detached, next_steps=(f"labcli selfchat --show {slug}",)
+        paths, detach=is_detached, next_steps=(f"labcli selfchat --show {slug} --conversation 0",)
     )
     view = load_run(paths.run_dir)
     if view.state == "finished":
-        _emit_result(paths.run_dir, is_json=is_json)
+        page = paths.artifacts_dir(STAGE) / "report.html"
+        diagnostics.say(f"report: {page}")
+        show_result(paths.run_dir, is_json=is_json)
+        if export is not None:
+            export_result(paths.run_dir, export)
     elif is_json:
         emit_json({"run_id": view.run_id, "slug": slug, "path": str(paths.run_dir)})
     else:
         emit(slug)
     return code
-
-
-def _emit_result(run_dir: Path, *, is_json: bool) -> None:
-    result = read_result(run_dir)
-    emit_json(result) if is_json else emit(result_text(result))
 
 
 def _topics(typed: Sequence[str], source: str | None) -> tuple[str, ...]:

@@ -1,20 +1,33 @@
-"""The findings of a self-chat that has ended: read from its run, as JSON and as a table."""
+"""The findings of a self-chat that has ended, read from its run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labcli.tables import ABSENT, figure, render
 from runs.errors import NotFound, UsageError
 from runs.files import read_json
 from runs.paths import RunPaths
 from runs.query import load_run
 from runs.record import load_record
 
+if TYPE_CHECKING:
+    from core.experiments.summary import Summary
+    from core.experiments.transcript import Experiment
+    from core.tokenizer import Tokenizer
+
 STAGE = "selfchat"
-SHOWN = ("entropy_bits", "perplexity", "mtld", "distinct_2", "topic_drift", "has_loop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A self-chat with its findings; tokenizer: None when its file is gone."""
+
+    run_id: str
+    experiment: Experiment
+    summary: Summary
+    tokenizer: Tokenizer | None
 
 
 def read_result(run_dir: Path) -> dict[str, Any]:
@@ -24,35 +37,47 @@ def read_result(run_dir: Path) -> dict[str, Any]:
         UsageError: the run is no self-chat.
         NotFound: it has not ended yet.
     """
+    path = _require_ended(run_dir)
+    return {"run_id": load_record(run_dir).run_id, **read_json(path)}
+
+
+def load_result(run_dir: Path) -> Result:
+    """Return a self-chat with all of its turns, and its findings.
+
+    Raises:
+        UsageError, NotFound: as `read_result`.
+        Corrupt: its files cannot be read.
+    """
+    from core.experiments.archive import load_experiment
+    from core.experiments.summary import summarise
+
+    artifacts = _require_ended(run_dir).parent
+    experiment = load_experiment(artifacts)
+    return Result(
+        run_id=load_record(run_dir).run_id,
+        experiment=experiment,
+        summary=summarise(experiment),
+        tokenizer=_tokenizer(run_dir),
+    )
+
+
+def _require_ended(run_dir: Path) -> Path:
+    """Return the file with the findings."""
     record = load_record(run_dir)
     if record.recipe != STAGE:
         raise UsageError(f"run {record.slug} is no self-chat but a run of {record.recipe}")
     path = RunPaths(run_dir).artifacts_dir(STAGE) / "summary.json"
     if not path.is_file():
-        view = load_run(run_dir)
         raise NotFound(
-            f"run {record.slug} has no findings yet: it is {view.state}; "
+            f"run {record.slug} has no findings yet: it is {load_run(run_dir).state}; "
             f"to go on: labcli runs resume {record.slug}"
         )
-    return {"run_id": record.run_id, **read_json(path)}
+    return path
 
 
-def result_text(result: Mapping[str, Any]) -> str:
-    """Return the findings as a table of means, and a sentence per comparison."""
-    settings = result["settings"]
-    known = [name for name in SHOWN if any(name in one["metrics"] for one in settings)]
-    rows = [
-        [
-            str(one.get("name", one["temperature"])),
-            str(one.get("conversations", ABSENT)),
-            *(_mean(one["metrics"].get(name)) for name in known),
-        ]
-        for one in settings
-    ]
-    table = render(("SETTING", "TALKS", *known), rows, right="l" + "r" * (len(known) + 1))
-    verdicts = [one["verdict"] for one in (*settings, *result["comparisons"]) if one.get("verdict")]
-    return "\n".join([table, "", *verdicts])
+def _tokenizer(run_dir: Path) -> Tokenizer | None:
+    from core.tokenizer import Tokenizer
 
-
-def _mean(found: Mapping[str, Any] | None) -> str:
-    return ABSENT if found is None else figure(found["mean"], 3)
+    given = load_record(run_dir).inputs
+    paths = [Path(entry["path"]) for name, entry in given.items() if name.startswith("tokenizer:")]
+    return Tokenizer.from_file(paths[0]) if paths and paths[0].is_file() else None

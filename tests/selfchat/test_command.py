@@ -104,6 +104,8 @@ def test_a_model_given_twice_talks_to_itself(labcli: Labcli) -> None:
         (["--device", "abacus"], ExitCode.USAGE, "'abacus'"),
         (["--show", "nobody"], ExitCode.NOT_FOUND, "no run matches"),
         (["--show", "last"], ExitCode.USAGE, "is no self-chat"),
+        (["--conversation", "1"], ExitCode.USAGE, "--show RUN"),
+        (["--export", "talk.txt"], ExitCode.USAGE, "format"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(
