@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.experiments.comparison import Comparison
 from core.experiments.metrics import METRICS, Metric
@@ -83,7 +83,7 @@ def what_was_run(experiment: Experiment) -> str:
     ends = [one.end for one in conversations]
     told = [f"{ends.count(end)} {words}" for end, words in END_WORDS.items() if end in ends]
     return (
-        f"{_counted(len(conversations), 'conversation')} of {' and '.join(models)} about "
+        f"{_counted(len(conversations), 'conversation')} of {_listed(models)} about "
         f"{_counted(topics, 'topic')} under {_counted(len(experiment.settings), 'setting')}: "
         f"{_counted(turns, 'turn')}, {_counted(tokens, 'token')}. They ended: "
         f"{', '.join(told) or 'none was begun'}."
@@ -124,6 +124,11 @@ def metric_names(summary: Summary) -> list[str]:
     """Return the metrics that are defined under some setting, in their order."""
     names = dict.fromkeys(name for one in summary.settings for name in one.metrics)
     return [name for name in names if any(one.metrics.get(name) for one in summary.settings)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names or ("no model",)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _counted(count: int, noun: str) -> str:

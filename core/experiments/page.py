@@ -148,6 +148,11 @@ def _plots(experiment: Experiment, summary: Summary) -> Markup:
             curves,
         ),
         _figure(
+            "Diversity and entropy",
+            "A mark is one setting; the lines are 95% intervals.",
+            scatter(places, "entropy, bits per token", "variety of words (MTLD)"),
+        ),
+        _figure(
             "Entropy of conversations",
             "A dot is one conversation; below, the setting's mean with its 95% interval.",
             spread(entropy_spreads(experiment, summary), "entropy, bits per token"),
@@ -156,11 +161,6 @@ def _plots(experiment: Experiment, summary: Summary) -> Markup:
             "Loops",
             "Share of the conversations that go in circles.",
             bars(shares, "share with a loop", top=1.0),
-        ),
-        _figure(
-            "Diversity and entropy",
-            "A mark is one setting; the lines are 95% intervals.",
-            scatter(places, "entropy, bits per token", "variety of words (MTLD)"),
         ),
     ]
     return tag("div", *plots, class_="plots")

@@ -27,7 +27,8 @@ ROW = 30.0
 # As many lines and bands as one plot can hold apart; more settings get a small plot each.
 MAX_CURVES = 4
 SMALL_WIDTH, SMALL_HEIGHT = 220.0, 170.0
-CHAR = 6.6
+# A wide character of 12 pixels: which font a reader has is not known.
+CHAR = 7.6
 MAX_LABEL = 26
 
 
