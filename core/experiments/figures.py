@@ -120,6 +120,17 @@ def estimate_of(difference: Difference) -> Estimate:
     )
 
 
+def short_names(summary: Summary, max_chars: int) -> dict[int, str]:
+    """Return a name of each setting by index; where one is too long, all go by their numbers."""
+    settings = summary.settings
+    if all(len(one.name) <= max_chars for one in settings):
+        return {one.setting.index: one.name for one in settings}
+    return {
+        one.setting.index: f"#{one.setting.index} {one.setting.label}"[:max_chars]
+        for one in settings
+    }
+
+
 def metric_names(summary: Summary) -> list[str]:
     """Return the metrics that are defined under some setting, in their order."""
     names = dict.fromkeys(name for one in summary.settings for name in one.metrics)

@@ -19,12 +19,13 @@ from core.experiments.figures import (
     metric_title,
     p_text,
     sentence,
+    short_names,
     verdicts,
     what_was_run,
     with_interval,
 )
 from core.experiments.markup import Markup, join, tag
-from core.experiments.plots import Place, bars, by_turn, scatter, spread
+from core.experiments.plots import MAX_LABEL, Place, bars, by_turn, scatter, spread
 from core.experiments.plotted import curves_of, entropy_spreads
 from core.experiments.spoken import transcripts
 from core.experiments.summary import Summary
@@ -96,7 +97,13 @@ def _settings(summary: Summary) -> Markup:
     ]
     note = "Means over conversations, with 95% intervals in brackets."
     table = tag("table", tag("thead", head), tag("tbody", *rows), aria_label="Settings")
-    return join([tag("p", note, class_="fine"), _scrolling(table, "Settings")])
+    keys = [
+        tag("li", f"{short}: {one.name}")
+        for one in summary.settings
+        if (short := short_names(summary, MAX_LABEL)[one.setting.index]) != one.name
+    ]
+    key = tag("ul", *keys, class_="fine") if keys else Markup()
+    return join([tag("p", note, class_="fine"), key, _scrolling(table, "Settings")])
 
 
 def _estimate_cell(estimate: Estimate | None) -> Markup:
@@ -134,13 +141,16 @@ def _scrolling(table: Markup, name: str) -> Markup:
 
 
 def _plots(experiment: Experiment, summary: Summary) -> Markup:
+    names = short_names(summary, MAX_LABEL)
     curves = by_turn(curves_of(summary, ENTROPY), "entropy, bits per token")
     places = [
-        Place(name=one.name, x=x, y=y)
+        Place(name=names[one.setting.index], x=x, y=y)
         for one in summary.settings
         if (x := one.metrics.get(ENTROPY)) and (y := one.metrics.get(DIVERSITY))
     ]
-    shares = [(one.name, at) for one in summary.settings if (at := one.metrics.get(LOOPS))]
+    shares = [
+        (names[one.setting.index], at) for one in summary.settings if (at := one.metrics.get(LOOPS))
+    ]
     plots = [
         _figure(
             "Entropy by turn",

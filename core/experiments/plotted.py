@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from core.experiments.entropy import mean_entropy_bits
-from core.experiments.plots import Curve, Spread
+from core.experiments.figures import short_names
+from core.experiments.plots import MAX_LABEL, Curve, Spread
 from core.experiments.summary import Summary, Trend
 from core.experiments.transcript import Experiment
 from runs.statistics import Estimate
@@ -11,8 +12,9 @@ from runs.statistics import Estimate
 
 def curves_of(summary: Summary, metric: str) -> tuple[Curve, ...]:
     """Return how a metric goes over the turns, a curve per setting that has it."""
+    names = short_names(summary, MAX_LABEL)
     return tuple(
-        Curve(name=one.name, points=_with_gaps(one))
+        Curve(name=names[one.setting], points=_with_gaps(one))
         for one in summary.trends
         if one.metric == metric
     )
@@ -20,9 +22,10 @@ def curves_of(summary: Summary, metric: str) -> tuple[Curve, ...]:
 
 def entropy_spreads(experiment: Experiment, summary: Summary) -> tuple[Spread, ...]:
     """Return each setting's mean entropies in bits, one per conversation."""
+    names = short_names(summary, MAX_LABEL)
     return tuple(
         Spread(
-            name=one.name,
+            name=names[one.setting.index],
             values=tuple(
                 bits
                 for talk in experiment.of_setting(one.setting.index)

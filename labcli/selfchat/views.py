@@ -12,6 +12,7 @@ from core.experiments.figures import (
     metric_names,
     metric_title,
     p_text,
+    short_names,
     verdicts,
     what_was_run,
     with_interval,
@@ -65,7 +66,11 @@ def _settings(summary: Summary, look: Look) -> list[str]:
     lead = min(max(map(width, ["", *titles])), look.width // 2)
     lines = [look.paint(line, Style.DIM) for line in look.wrapped(
         "Means over conversations, with 95% intervals in brackets.")]  # fmt: skip
-    columns = [_setting_column(one, names) for one in summary.settings]
+    short = short_names(summary, MAX_NAME)
+    for one in summary.settings:
+        name = short[one.setting.index]
+        lines += [] if name == one.name else look.wrapped(f"{name}: {one.name}")
+    columns = [_setting_column(one, short[one.setting.index], names) for one in summary.settings]
     for band in _bands(columns, look.width - lead):
         for row, title in enumerate(["", *titles]):
             cells = [cut(title, lead).ljust(lead)]
@@ -76,9 +81,9 @@ def _settings(summary: Summary, look: Look) -> list[str]:
     return lines[:-1]
 
 
-def _setting_column(one: SettingSummary, names: Sequence[str]) -> list[str]:
-    cells = [with_interval(one.metrics.get(name)) for name in names]
-    return [cut(plain(one.name), MAX_NAME), *cells]
+def _setting_column(one: SettingSummary, name: str, metrics: Sequence[str]) -> list[str]:
+    cells = [with_interval(one.metrics.get(metric)) for metric in metrics]
+    return [cut(plain(name), MAX_NAME), *cells]
 
 
 def _wide(column: Sequence[str]) -> int:
@@ -132,7 +137,7 @@ def _word(one: Comparison) -> str:
 
 def list_conversations(experiment: Experiment, summary: Summary, look: Look) -> list[str]:
     """Return a line per conversation, the mean entropy of its turns as a row of bars."""
-    names = {one.setting.index: plain(one.name) for one in summary.settings}
+    names = {index: plain(name) for index, name in short_names(summary, MAX_NAME).items()}
     top = turn_scale_bits(experiment)
     shown = experiment.conversations[:MAX_LISTED]
     rows = [_row(one, names.get(one.setting, "")) for one in shown]

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from core.experiments.figures import metric_names, metric_title, with_interval
+from core.experiments.page import render_page
 from core.experiments.summary import Summary, summarise
 from core.experiments.transcript import Experiment
 from labcli.selfchat.conversation import render_conversation
@@ -162,6 +163,21 @@ def test_an_experiment_that_has_not_begun_is_shown() -> None:
     experiment = make_experiment(temperatures=(1.0,), num_conversations=2, num_turns=0)
     text = render_experiment(experiment, summarise(experiment), look())
     assert "No conversation yet" in text
+
+
+def test_long_names_of_settings_stay_apart() -> None:
+    experiment = make_experiment(temperatures=(0.7, 0.7), num_conversations=1)
+    first, second = experiment.settings
+    model = "speedrun-with-a-rather-long-name:sft@95"
+    settings = (replace(first, model_a=model, model_b=model), replace(second, model_a=model))
+    experiment = replace(experiment, settings=settings)
+    summary = summarise(experiment)
+    lines = render_experiment(experiment, summary, look(200)).splitlines()
+    for number, one in enumerate(summary.settings):
+        assert f"#{number} T=0.7 k=50: {one.name}" in lines
+        assert [line for line in lines if line.startswith(f"{number}  #{number} T=0.7 k=50 ")]
+    page = render_page(experiment, summary, None)
+    assert page.count(">#1 T=0.7 k=50</text>") == 4
 
 
 def test_a_pipe_gets_no_styles() -> None:
