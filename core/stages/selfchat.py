@@ -84,6 +84,7 @@ class _Room:
         self._journal = journal
         self._settings = {setting.index: setting for setting in settings}
         self._stop = stop
+        self._num_threads = torch.get_num_threads()
         self._began_s = time.monotonic() - journal.elapsed_s
         self._told_s = -PROGRESS_EVERY_S
         self.conversations = {one.number: one for one in conversations}
@@ -146,6 +147,10 @@ class _Room:
                 f"{cast.name_a} and {cast.name_b} have different tokenizers; "
                 "models talk to each other when they share one"
             )
+        is_narrow = all(
+            engine.model.config.n_embd <= ONE_THREAD_WIDTH for engine in (engine_a, engine_b)
+        )
+        torch.set_num_threads(1 if is_narrow else self._num_threads)
         systems: Mapping[Side, str | None] = {"a": config.system_a, "b": config.system_b}
         engines: Mapping[Side, Engine] = {"a": engine_a, "b": engine_b}
         return {
@@ -165,8 +170,6 @@ class _Room:
         if meta.tokenizer_sha256 != tokenizer.hash:
             raise UsageError(f"checkpoint {path} was trained with another tokenizer; name its own")
         device = pick_device(self._ctx.device)
-        if device.type == "cpu" and meta.model_config.n_embd <= ONE_THREAD_WIDTH:
-            torch.set_num_threads(1)
         dtype = inference_dtype(self._config.dtype, device)
         model = checkpoint.load_model(path, device=device, dtype=dtype)
         return Engine(model, tokenizer, is_deterministic=True, max_rows=self._config.batch_size)

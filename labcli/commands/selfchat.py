@@ -184,6 +184,8 @@ def selfchat(
         },
     )  # fmt: skip
     assert isinstance(config, SelfchatConfig)
+    if seeds > 1 and 0.0 in config.temperatures:
+        diagnostics.say("temperature 0 draws nothing: its seeds repeat each other")
     chosen = _topics(topic or (), topics)
     casting = (cast_timeline if every_checkpoint else cast_models)(lab, model or ())
     if not model or every_checkpoint:
@@ -192,7 +194,7 @@ def selfchat(
     script = Script(casts=casting.casts, topics=chosen)
     new = _experiment(config, script, casting, device)
     if dry_run:
-        emit_json(new.plan()) if json else emit(_cost_text(new.plan()))
+        emit_json(new.plan()) if json else emit(_headline(new.facts))
         return
     paths = start_experiment(lab, new, name=name, tags=tag or ())
     diagnostics.say(_headline(new.facts))
@@ -280,11 +282,7 @@ def _read(source: str) -> str:
 
 def _headline(facts: Mapping[str, Any]) -> str:
     return (
-        f"{facts['settings']} settings, {facts['topics']} topics: {facts['conversations']} "
-        f"conversations, {facts['turns']} turns at most, about {seconds(facts['time_s'])}"
+        f"settings {facts['settings']} x topics {facts['topics']} x seeds: "
+        f"{facts['conversations']} conversations; at most {facts['turns']} turns, "
+        f"{short_count(facts['tokens'])} tokens and about {seconds(facts['time_s'])}"
     )
-
-
-def _cost_text(plan: Mapping[str, Any]) -> str:
-    tokens = short_count(plan["tokens"])
-    return f"{_headline(plan)}\n{tokens} tokens at most, on {plan['device']}"

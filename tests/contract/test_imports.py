@@ -24,7 +24,8 @@ TORCH_FREE_CORE = (
     "inspection.difference", "inspection.explained", "inspection.languages", "inspection.merges",
     "inspection.nearest", "inspection.samples", "inspection.usage", "inspection.visible",
     "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
-    "experiments.transcript", "experiments.summary",
+    "experiments.archive", "experiments.cost", "experiments.grid", "experiments.journal",
+    "experiments.script", "experiments.topics", "experiments.transcript", "experiments.summary",
     "experiments.export", "experiments.strips", "ticks",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
@@ -56,7 +57,8 @@ def test_root_commands_load_nothing_heavy(words: list[str], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "runs", "tok", "chat", "compare", "serve", "bench", "tui"]
+    "command",
+    ["run", "runs", "tok", "chat", "compare", "selfchat", "serve", "bench", "tui"],
 )
 def test_help_of_a_command_loads_no_torch_and_no_database(command: str, tmp_path: Path) -> None:
     code = f"from labcli.app import run_command\nassert run_command([{command!r}, '--help']) == 0"

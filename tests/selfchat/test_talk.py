@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.engine.probes import probe
 from core.experiments.reading import embed_text
 from core.experiments.selfchat import prompt
 from core.experiments.transcript import ConversationEnd, Turn, parse_turn, turn_row
@@ -71,6 +72,14 @@ def test_a_model_that_is_certain_has_no_entropy_and_no_surprisal() -> None:
     for turn in one.turns:
         assert set(turn.tokens.entropy_nats) == set(turn.tokens.surprisal_nats) == {0.0}
         assert set(turn.tokens.rank) == {0}
+
+
+def test_a_probe_is_the_same_alone_and_among_others() -> None:
+    # Longer than what torch sums with one thread.
+    logits = torch.randn(3, 65_536, generator=torch.Generator().manual_seed(1)) * 5
+    many = probe(logits, [1, 2, 3], [2, 2, 2], 15.0)
+    for row in range(3):
+        assert probe(logits[row : row + 1], [row + 1], [2], 15.0) == [many[row]]
 
 
 def test_a_conversation_is_the_same_alone_and_among_others(model: GPT) -> None:
