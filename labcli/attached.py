@@ -13,6 +13,7 @@ from labcli.watch import Watch, Watched
 from runs.errors import ExitCode
 from runs.paths import LabHome, RunPaths
 from runs.query import RunView
+from runs.record import EXPERIMENTS
 
 AFTER_TRAINING = ('labcli chat -p "What is 27 * 14?"', "labcli tui dashboard")
 
@@ -67,7 +68,7 @@ def open_dashboard(home: LabHome, run_id: str) -> int:
 def _next_steps(view: RunView, commands: Sequence[str] | None) -> list[str]:
     if view.state == "finished":
         if commands is None:
-            commands = AFTER_TRAINING
+            commands = () if view.recipe in EXPERIMENTS else AFTER_TRAINING
         shown = [*commands, f"labcli runs show {view.slug}"]
         return ["next:", *(f"  {command}" for command in shown)]
     lines = [f"{stage.stage}: {stage.error}" for stage in view.stages if stage.error]

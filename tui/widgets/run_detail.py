@@ -15,7 +15,7 @@ from tui.widgets.figures import Figures
 from tui.widgets.lines_view import CheckpointsView, LinesView, LogView, SamplesView
 from tui.widgets.pane_bar import PANES, PaneBar
 from tui.widgets.stage_track import StageTrack
-from tui.widgets.task_results import TaskResults
+from tui.widgets.task_results import TaskResults, graded_stages
 
 
 class RunDetail(Horizontal):
@@ -56,7 +56,7 @@ class RunDetail(Horizontal):
         self.track.selected = focused.stage
         self.track.now = now
         self.results.run_view = run
-        self.results.display = any(stage.results for stage in run.stages)
+        self.results.display = bool(graded_stages(run))
         chosen = stages.get(focused.stage or "")
         self.figures.figures = present.figures(view.stage(focused.stage), chosen)
         self.bar.counts = (

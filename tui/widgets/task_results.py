@@ -5,12 +5,21 @@ from __future__ import annotations
 from rich.text import Text
 from textual.reactive import reactive
 
-from runs.query import RunView
+from runs.query import RunView, StageView
 from tui import format as fmt
 from tui.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
 
 _STAGE_WIDTH = 8
+
+
+def graded_stages(run: RunView) -> list[StageView]:
+    """Return the stages that were asked tasks; an experiment's results are no accuracies."""
+    return [
+        stage
+        for stage in run.stages
+        if any("accuracy" in task for task in (stage.results or {}).values())
+    ]
 
 
 class TaskResults(TonedWidget):
@@ -25,7 +34,7 @@ class TaskResults(TonedWidget):
     def render(self) -> Text:
         """Return the table."""
         run = self.run_view
-        stages = [stage for stage in run.stages if stage.results] if run else []
+        stages = graded_stages(run) if run else []
         # The newest stages win where there is no room for all of them beside the task's name.
         stages = stages[-max((self.size.width - 12) // _STAGE_WIDTH, 1) :]
         tasks = sorted({task for stage in stages for task in stage.results or {}})
