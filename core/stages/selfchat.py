@@ -34,7 +34,7 @@ from runs.events import End, Event, Note, Progress
 PROGRESS_EVERY_S = 1.0
 TEXT_CHARS = 200
 # Steps of models this narrow are shorter than the wake-up of a second thread: at width 256, two
-# threads took 1.8 times as long as one (measured on 2 cores).
+# threads took 1.5 to 1.8 times as long as one (measured on 2 cores).
 ONE_THREAD_WIDTH = 384
 
 

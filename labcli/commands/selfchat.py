@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labcli import diagnostics
-from labcli.chat.reading import read_stdin
 from labcli.experiments import GivenFile, NewExperiment, follow_experiment, start_experiment
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.sampling_options import DeviceOption, MinPOption, PenaltyOption
+from labcli.selfchat.given import topics_of, valid_text
 from labcli.selfchat.result import STAGE
 from labcli.selfchat.show import check_export, export_result, show_result
 from labcli.tables import seconds, short_count
-from runs.errors import NotFound, UsageError
-from runs.paths import RunPaths
+from runs.errors import UsageError
+from runs.paths import LabHome, RunPaths
 from runs.query import load_run
 from runs.refs import resolve_run
 
@@ -158,47 +158,66 @@ def selfchat(
     is a run of its own: it survives a closed terminal, and `labcli runs resume` continues it.
     """
     lab = home_of(ctx, home)
-    if export is not None:
-        check_export(export)
+    _check(show, conversation, export)
     if show is not None:
-        run_dir = resolve_run(lab, show)
-        show_result(run_dir, is_json=json, conversation=conversation)
-        if export is not None:
-            export_result(run_dir, export)
+        _show_again(resolve_run(lab, show), conversation, export, is_json=json)
         return
-    if conversation is not None:
-        raise UsageError("--conversation is for an earlier self-chat; name it with --show RUN")
-    from core.config import SelfchatConfig, build_stage_config
-    from core.experiments.script import Script
-    from labcli.selfchat.casting import cast_models, cast_timeline
-
-    config = build_stage_config(
-        STAGE,
-        {
-            "seed": seed, "turns": turns, "num_seeds": seeds, "temperatures": temperature,
-            "top_ks": top_k, "top_ps": top_p, "min_p": min_p,
-            "repetition_penalty": repetition_penalty,
-            "system_a": _valid(system_a), "system_b": _valid(system_b),
-            "max_new_tokens": max_new_tokens, "max_context": max_context,
-            "keep_looping": keep_looping, "max_minutes": max_minutes, "max_tokens": max_tokens,
-        },
-    )  # fmt: skip
-    assert isinstance(config, SelfchatConfig)
-    if seeds > 1 and 0.0 in config.temperatures:
-        diagnostics.say("temperature 0 draws nothing: its seeds repeat each other")
-    chosen = _topics(topic or (), topics)
-    casting = (cast_timeline if every_checkpoint else cast_models)(lab, model or ())
-    if not model or every_checkpoint:
-        names = ", ".join(found.name for found in casting.checkpoints.values())
-        diagnostics.say(f"model: {names}")
-    script = Script(casts=casting.casts, topics=chosen)
-    new = _experiment(config, script, casting, device)
+    settings = {
+        "seed": seed, "turns": turns, "num_seeds": seeds, "temperatures": temperature,
+        "top_ks": top_k, "top_ps": top_p, "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "system_a": valid_text(system_a), "system_b": valid_text(system_b),
+        "max_new_tokens": max_new_tokens, "max_context": max_context,
+        "keep_looping": keep_looping, "max_minutes": max_minutes, "max_tokens": max_tokens,
+    }  # fmt: skip
+    chosen = topics_of(topic or (), topics)
+    new = _prepare(lab, settings, chosen, model or (), device, is_timeline=every_checkpoint)
     if dry_run:
         emit_json(new.plan()) if json else emit(_headline(new.facts))
         return
     paths = start_experiment(lab, new, name=name, tags=tag or ())
     diagnostics.say(_headline(new.facts))
     raise typer.Exit(_attend(paths, is_detached=detach, is_json=json, export=export))
+
+
+def _check(show: str | None, conversation: int | None, export: Path | None) -> None:
+    if export is not None:
+        check_export(export)
+    if show is None and conversation is not None:
+        raise UsageError("--conversation is for an earlier self-chat; name it with --show RUN")
+
+
+def _show_again(
+    run_dir: Path, conversation: int | None, export: Path | None, *, is_json: bool
+) -> None:
+    show_result(run_dir, is_json=is_json, conversation=conversation)
+    if export is not None:
+        export_result(run_dir, export)
+
+
+def _prepare(
+    home: LabHome,
+    settings: Mapping[str, Any],
+    topics: tuple[str, ...],
+    refs: Sequence[str],
+    device: str | None,
+    *,
+    is_timeline: bool,
+) -> NewExperiment:
+    """Return the experiment that was asked for, and say what was not spelt out."""
+    from core.config import SelfchatConfig, build_stage_config
+    from core.experiments.script import Script
+    from labcli.selfchat.casting import cast_models, cast_timeline
+
+    config = build_stage_config(STAGE, settings)
+    assert isinstance(config, SelfchatConfig)
+    casting = (cast_timeline if is_timeline else cast_models)(home, refs)
+    if not refs or is_timeline:
+        names = ", ".join(found.name for found in casting.checkpoints.values())
+        diagnostics.say(f"model: {names}")
+    if config.num_seeds > 1 and 0.0 in config.temperatures:
+        diagnostics.say("temperature 0 draws nothing: its seeds repeat each other")
+    return _experiment(config, Script(casts=casting.casts, topics=topics), casting, device)
 
 
 def _experiment(
@@ -252,32 +271,6 @@ def _attend(paths: RunPaths, *, is_detached: bool, is_json: bool, export: Path |
     else:
         emit(slug)
     return code
-
-
-def _topics(typed: Sequence[str], source: str | None) -> tuple[str, ...]:
-    from core.experiments.topics import built_in_topics, parse_topics
-
-    if not all(text.strip() for text in typed):
-        raise UsageError("a topic is empty; write what they should talk about")
-    from_file = () if source is None else parse_topics(_read(source), source=source)
-    known = (text for text in map(_valid, typed) if text is not None)
-    return tuple(dict.fromkeys((*known, *from_file))) or built_in_topics()
-
-
-def _valid(typed: str | None) -> str | None:
-    """Return a text of the command line with what is no UTF-8 in it replaced."""
-    return None if typed is None else typed.encode("utf-8", "replace").decode("utf-8")
-
-
-def _read(source: str) -> str:
-    if source == "-":
-        return read_stdin()
-    try:
-        return Path(source).read_text("utf-8", errors="replace")
-    except FileNotFoundError:
-        raise NotFound(f"no file of topics at {source}") from None
-    except OSError as error:
-        raise UsageError(f"{source} cannot be read: {error.strerror or error}") from None
 
 
 def _headline(facts: Mapping[str, Any]) -> str:
