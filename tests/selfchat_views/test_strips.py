@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.experiments.strips import (
@@ -24,6 +24,7 @@ from tui.glyphs import ASCII, UNICODE, Glyphs
 BITS = st.floats(min_value=0, max_value=20, allow_nan=False)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.one_of(st.none(), BITS), max_size=300), st.integers(1, 80))
 def test_buckets_hold_every_value_once_and_in_order(
     values: list[float | None], max_cells: int
@@ -33,6 +34,7 @@ def test_buckets_hold_every_value_once_and_in_order(
     assert [at for cell in cells for at in range(cell.start, cell.stop)] == list(range(len(values)))
 
 
+@settings(max_examples=40)
 @given(st.lists(BITS, min_size=1, max_size=300), st.integers(1, 80))
 def test_the_mean_of_all_values_can_be_had_from_their_cells(
     values: list[float], max_cells: int
