@@ -10,9 +10,9 @@ import typer
 
 from labcli import diagnostics
 from labcli.experiments import GivenFile, NewExperiment, follow_experiment, start_experiment
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HomeOption, JsonOption, home_of, optional
 from labcli.output import emit, emit_json
-from labcli.sampling_options import DeviceOption, MinPOption, PenaltyOption
+from labcli.sampling_options import DeviceOption
 from labcli.selfchat.given import topics_of, valid_text
 from labcli.selfchat.result import STAGE
 from labcli.selfchat.show import check_export, export_result, show_result
@@ -57,6 +57,16 @@ Seeds = Annotated[int, typer.Option(metavar="N", help="Talk N times about every 
 Temperature = Annotated[str, typer.Option(metavar="T,...", help="Try these temperatures.")]
 TopK = Annotated[str, typer.Option("--top-k", metavar="K,...", help="Try these; none: all tokens.")]
 TopP = Annotated[str, typer.Option("--top-p", metavar="P,...", help="Try these; none: no limit.")]
+MinP = Annotated[
+    float | None,
+    optional("--min-p", "P", "Drop tokens below this share of the likeliest one's probability."),
+]
+Penalty = Annotated[
+    float,
+    typer.Option(
+        "--repetition-penalty", metavar="X", help="Make what was said less likely; 1 does nothing."
+    ),
+]
 SystemA = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Tell side a this first.", show_default=False)
 ]
@@ -129,8 +139,8 @@ def selfchat(
     temperature: Temperature = "0.6,1.0",
     top_k: TopK = "50",
     top_p: TopP = "none",
-    min_p: MinPOption = None,
-    repetition_penalty: PenaltyOption = 1.0,
+    min_p: MinP = None,
+    repetition_penalty: Penalty = 1.0,
     system_a: SystemA = None,
     system_b: SystemB = None,
     max_new_tokens: Limit = 64,
