@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("labcli", "core", "runs", "tui")
-DATA_SUFFIXES = {".toml", ".tcss", ".sql", ".html", ".css", ".js"}
+DATA_SUFFIXES = {".toml", ".tcss", ".sql", ".html", ".css", ".js", ".txt"}
 
 
 def build_command(out: Path) -> list[str]:
