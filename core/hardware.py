@@ -83,14 +83,19 @@ def detect() -> Hardware:
     )
 
 
+def cpu_flags() -> frozenset[str]:
+    """Return the CPU's features by their names in /proc/cpuinfo; none where there is no such."""
+    return frozenset(_cpu_field("flags").split())
+
+
 def has_cpu_bf16() -> bool:
     """Return whether the CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
-    return bool({"avx512_bf16", "amx_bf16"} & set(_cpu_field("flags").split()))
+    return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
 
 
 def has_cpu_vnni() -> bool:
     """Return whether the CPU adds up 8-bit products without an overflow on the way."""
-    return bool({"avx512_vnni", "avx_vnni"} & set(_cpu_field("flags").split()))
+    return bool({"avx512_vnni", "avx_vnni"} & cpu_flags())
 
 
 def has_compiler() -> bool:

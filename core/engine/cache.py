@@ -26,6 +26,11 @@ class KVCache:
         self.kv = torch.zeros(*self._shape, 0, self._head_dim, **self._options)  # type: ignore[call-overload]
 
     @property
+    def num_rows(self) -> int:
+        """Rows that it holds."""
+        return self.kv.size(2)
+
+    @property
     def num_slots(self) -> int:
         """Positions that fit into one row, the one that takes what must go nowhere included."""
         return self.kv.size(4)

@@ -1,7 +1,8 @@
 """The lean forward pass: prompts into the cache, then one token for a block of rows per step.
 
 It computes what core.model computes, with fewer kernels: no modules, masks and rotary factors
-once per step, writes in place, the head on last positions only.
+once per step, writes in place, the head on last positions only. On a CPU with a C++ compiler the
+step is one compiled call (native.py), on a GPU a replayed graph (static_step.py).
 
 Shapes: B rows, T new positions, S slots in sight, C model width, H heads, K kv heads, G = H / K,
 D head width, d = D / 2, V vocabulary, E = K * D.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -19,10 +21,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.engine.cache import KVCache
+from core.engine.native import native_step
+from core.engine.sights import Sight, Sights
+from core.engine.static_step import StaticSteps
 from core.engine.weights import LayerWeights, Weights
 
-# A step looks at slots up to a multiple of this, so that few shapes occur.
-SLOTS_BUCKET = 64
 NORM_EPS = torch.finfo(torch.float32).eps
 
 
@@ -67,13 +70,22 @@ class CachedDecoder:
     Args:
         is_row_exact: attend row by row, each over slots that its own length alone decides, so
             that no other row can change the order in which a row's sums are added up.
+        is_native: use the compiled step where there is one; it is row-exact in any case.
+        is_static: run eager steps over buffers that stay; None: on a GPU, as graphs.
     """
 
-    def __init__(self, weights: Weights, *, num_rows: int, is_row_exact: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        num_rows: int,
+        is_row_exact: bool = False,
+        is_native: bool = True,
+        is_static: bool | None = None,
+    ) -> None:
         config = weights.config
         self._weights = weights
         self._config = config
-        self._is_row_exact = is_row_exact
         self._device = weights.device
         self._cache = KVCache(config, num_rows=num_rows, device=weights.device, dtype=weights.dtype)
         fold = config.head_dim if weights.is_folded else 1.0
@@ -82,14 +94,31 @@ class CachedDecoder:
             width: torch.tensor(math.sqrt(width * NORM_EPS), device=self._device)
             for width in (config.n_embd, config.head_dim)
         }
-        self._ramps: dict[int, Tensor] = {}
-        self._sights: dict[tuple[int, int, int], _Sight] = {}
         self._logits: dict[int, Tensor] = {}
+        self._native_logits: dict[int, Tensor] = {}
+        self._sights = Sights(weights, self._cache, is_row_exact=is_row_exact)
+        if is_static is None:
+            is_static = self._device.type == "cuda"
+        self._statics = StaticSteps(self._device) if is_static else None
+        self._native = (
+            native_step(weights, score_scale=self._scale, eps=NORM_EPS) if is_native else None
+        )
 
     @property
     def cache_bytes(self) -> int:
         """Memory that the cache holds."""
         return self._cache.num_bytes
+
+    @property
+    def is_native(self) -> bool:
+        """Whether steps are single compiled calls."""
+        return self._native is not None
+
+    def bytes_read(self, num_rows: int) -> int:
+        """Return the bytes of the matrices that a greedy step of so many rows reads."""
+        if self._native is not None:
+            return self._native.bytes_read()
+        return self._weights.bytes_read(num_rows)
 
     @torch.inference_mode()
     def copy_row(self, source: int, target: int, num_positions: int) -> None:
@@ -128,6 +157,8 @@ class CachedDecoder:
         """Return the raw logits after one more token of neighbouring rows, (B, V)."""
         filled = [0 if place is None else place.position + 1 for place in places]
         self._reserve(max(filled))
+        if self._native is not None:
+            return self._decode_native(first_row, places, is_greedy=is_greedy)
         no_token, nowhere = self._weights.embed.size(0) - 1, self._cache.num_slots - 1
         numbers: list[list[int]] = [[], [], [], []]
         for place in places:
@@ -138,18 +169,39 @@ class CachedDecoder:
                 columns = (place.id, before, place.position, place.position)
             for column, number in zip(numbers, columns, strict=True):
                 column.append(number)
-        sights = self._look(first_row, filled)
-        numbers_4B = torch.tensor(numbers, device=self._device)
-        return self._step(numbers_4B, sights, is_greedy=is_greedy)
+        sights = self._sights.look(first_row, filled)
+        step = partial(self._step, sights=sights, is_greedy=is_greedy)
+        if self._statics is None:
+            return step(torch.tensor(numbers, device=self._device))
+        key = (first_row, len(places), is_greedy, *(sight.in_sight for sight in sights))
+        return self._statics.run(key, step, numbers)
 
-    def _step(self, numbers_4B: Tensor, sights: Sequence[_Sight], *, is_greedy: bool) -> Tensor:
+    def _decode_native(
+        self, first_row: int, places: Sequence[Place | None], *, is_greedy: bool
+    ) -> Tensor:
+        assert self._native is not None
+        num = len(places)
+        if num not in self._native_logits:
+            self._native_logits[num] = torch.zeros(num, self._config.vocab_size)
+        taken = [index for index, place in enumerate(places) if place is not None]
+        self._native.run(
+            self._cache,
+            [first_row + index for index in taken],
+            [place for place in places if place is not None],
+            self._native_logits[num],
+            taken,
+            is_greedy=is_greedy,
+        )
+        return self._native_logits[num]
+
+    def _step(self, numbers_4B: Tensor, sights: Sequence[Sight], *, is_greedy: bool) -> Tensor:
         """Return logits; numbers holds ids, ids before, positions and slots to write to."""
         weights = self._weights
         x_BC = self._embed(numbers_4B)
         x0_BC, middle_BC = x_BC, x_BC
         turn_B1d = weights.rotary.index_select(0, numbers_4B[2])[:, None]
-        slots_M = self._write_slots(sights, numbers_4B[3])
-        masks = [self._masks(sight, numbers_4B[2]) for sight in sights]
+        slots_M = self._sights.write_slots(sights, numbers_4B[3])
+        masks = [self._sights.masks(sight, numbers_4B[2]) for sight in sights]
         for index, layer in enumerate(weights.layers):
             x_BC = _mix(layer, x_BC, x0_BC)
             qkv_BN = self._project(layer, x_BC, turn_B1d, numbers_4B[0])
@@ -239,7 +291,7 @@ class CachedDecoder:
         mask_TS = None
         if not sees_all or 1 < num < end:
             positions_T = torch.arange(end - num, end, device=self._device)
-            mask_TS = self._mask(window, positions_T, end)
+            mask_TS = self._sights.mask(window, positions_T, end)
         y_HTD = F.scaled_dot_product_attention(
             q_THD.transpose(0, 1)[None],
             k_KSD[None],
@@ -255,7 +307,7 @@ class CachedDecoder:
         self,
         index: int,
         qkv_BN: Tensor,
-        sights: Sequence[_Sight],
+        sights: Sequence[Sight],
         masks: Sequence[dict[int, Tensor]],
     ) -> Tensor:
         """Return heads' outputs, (B, C)."""
@@ -273,87 +325,11 @@ class CachedDecoder:
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return y.view(num, -1)
 
-    def _look(self, first_row: int, filled: Sequence[int]) -> list[_Sight]:
-        """Return what the rows can see: together, or each by itself when that must be exact."""
-        if self._is_row_exact:
-            return [
-                self._sight(first_row + i, i, 1, num_filled) for i, num_filled in enumerate(filled)
-            ]
-        return [self._sight(first_row, 0, len(filled), max(filled))]
-
-    def _sight(self, first_row: int, offset: int, num_rows: int, num_filled: int) -> _Sight:
-        in_sight = max(1, -(-num_filled // SLOTS_BUCKET)) * SLOTS_BUCKET
-        in_sight = min(in_sight, self._cache.num_slots)
-        key = first_row, num_rows, in_sight
-        if key not in self._sights:
-            self._sights[key] = self._new_sight(first_row, offset, num_rows, in_sight)
-        return self._sights[key]
-
-    def _new_sight(self, first_row: int, offset: int, num_rows: int, in_sight: int) -> _Sight:
-        num_heads = self._config.num_kv_heads
-        rows = slice(first_row, first_row + num_rows)
-        layers = []
-        for index in range(self._config.num_layers):
-            k, v = (side[rows, :, :in_sight].flatten(0, 1) for side in self._cache.layer(index))
-            layers.append((k.transpose(1, 2), v))
-        size = self._cache.kv.shape
-        heads_2RK = torch.arange(2 * size[2] * num_heads, device=self._device)
-        heads_B2K = heads_2RK.view(2, size[2], num_heads)[:, rows].transpose(0, 1)
-        return _Sight(
-            in_sight=in_sight,
-            num_rows=num_rows,
-            heads=slice(offset * num_heads, (offset + num_rows) * num_heads),
-            rows=slice(offset, offset + num_rows),
-            first_slots=heads_B2K.reshape(num_rows, -1) * self._cache.num_slots,
-            layers=tuple(layers),
-        )
-
-    def _write_slots(self, sights: Sequence[_Sight], slots_B: Tensor) -> Tensor:
-        """Return where keys and values go in the flat cache, (B * 2 * K,)."""
-        first = [sight.first_slots for sight in sights]
-        first_BM = first[0] if len(first) == 1 else torch.cat(first)
-        return (first_BM + slots_B[:, None]).reshape(-1)
-
-    def _masks(self, sight: _Sight, positions_B: Tensor) -> dict[int, Tensor]:
-        """Return what to add to scores, (B * K, 1, S), for each window that a layer has."""
-        per_head = positions_B[sight.rows].repeat_interleave(self._config.num_kv_heads)
-        windows = {layer.window for layer in self._weights.layers}
-        return {window: self._mask(window, per_head, sight.in_sight)[:, None] for window in windows}
-
-    def _mask(self, window: int, positions_T: Tensor, in_sight: int) -> Tensor:
-        """Return (T, S): 0 where a position may look and -inf elsewhere.
-
-        Every such row is a stretch of one ramp, -inf .. 0 .. -inf, that starts further left the
-        later the position is; the ramp seen through overlapping strides is a table of them.
-        """
-        num_slots = self._cache.num_slots
-        if window not in self._ramps:
-            ramp = torch.full((2 * num_slots,), -torch.inf, dtype=self._weights.dtype)
-            ramp[max(0, num_slots - window) : num_slots + 1] = 0
-            self._ramps[window] = ramp.to(self._device)
-        table = self._ramps[window].as_strided((num_slots + 1, in_sight), (1, 1))
-        return table.index_select(0, num_slots - positions_T)
-
     def _reserve(self, num_positions: int) -> None:
         if self._cache.reserve(num_positions):
-            self._ramps.clear()
-            self._sights.clear()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sight:
-    """The part of the cache that neighbouring rows of a step attend to; views, made once.
-
-    first_slots: where each row's key and value heads begin in the flat cache, (B, 2 * K).
-    layers: keys (B * K, D, S) and values (B * K, S, D) of every layer.
-    """
-
-    in_sight: int
-    num_rows: int
-    heads: slice
-    rows: slice
-    first_slots: Tensor
-    layers: tuple[tuple[Tensor, Tensor], ...]
+            self._sights.forget()
+            if self._statics is not None:
+                self._statics.forget()
 
 
 def _mix(layer: LayerWeights, x_BC: Tensor, x0_BC: Tensor) -> Tensor:

@@ -42,6 +42,8 @@ class Int8Matrix:
         self._is_cpu = weight_NC.device.type == "cpu"
         # Without VNNI pairs of products saturate at 16 bits: one bit less of input avoids that.
         self._half = 127 if hardware.has_cpu_vnni() else 63
+        # Kept beside the packed form, which cannot be read back: other kernels pack it their way.
+        self._quantised_NC = quantised_NC
         self._weight = _pack(quantised_NC) if self._is_cpu else quantised_NC
         self._zeros_N = torch.zeros(self._num_outputs, dtype=torch.int32)
 
@@ -75,6 +77,10 @@ class Int8Matrix:
             None, 1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
         return torch.mul(y_BN, unit_B1, out=out)
+
+    def stored(self) -> tuple[Tensor, Tensor | None]:
+        """Return the int8 values, (N, C), and their scales."""
+        return self._quantised_NC, self._scale_N
 
     def rounding_norms(self, weight_NC: Tensor) -> RoundingNorms:
         """Return how far the int8 weight is from the float one that it was made of."""

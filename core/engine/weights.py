@@ -48,6 +48,10 @@ class Matrix(Protocol):
         """Return sum + x times the matrix, (B, N)."""
         ...
 
+    def stored(self) -> tuple[Tensor, Tensor | None]:
+        """Return the values, (N, C), and what each output's are multiplied with, if anything."""
+        ...
+
 
 class DenseMatrix:
     """A floating-point weight, stored (inputs, outputs).
@@ -70,6 +74,10 @@ class DenseMatrix:
     def add_to(self, sum_BN: Tensor, x_BC: Tensor) -> Tensor:
         """Return sum + x times the matrix, (B, N)."""
         return torch.addmm(sum_BN, x_BC, self._weight_CN)
+
+    def stored(self) -> tuple[Tensor, Tensor | None]:
+        """Return the values, (N, C); they have no scales."""
+        return self._weight_CN.t(), None
 
 
 class FewRowsMatrix:
@@ -102,6 +110,10 @@ class FewRowsMatrix:
         if x_BC.size(0) > MAX_FEW_ROWS:
             return self._dense.add_to(sum_BN, x_BC)
         return self(x_BC).add_(sum_BN)
+
+    def stored(self) -> tuple[Tensor, Tensor | None]:
+        """Return the int8 values, (N, C), and their scales."""
+        return self._int8_NC, self._scale_N
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
