@@ -159,6 +159,8 @@ class NativeStep:
         num_outputs, num_inputs = values_NC.shape
         missing = -num_outputs % PANEL
         panels = F.pad(values_NC, (0, 0, 0, missing)).view(-1, PANEL, num_inputs).transpose(1, 2)
+        if values_NC.dtype == torch.int8:
+            panels = panels.unflatten(2, (-1, LANES)).transpose(2, 3)
         if is_read:
             self._num_bytes += values_NC.numel() * values_NC.element_size()
         return _Matrix(

@@ -6,6 +6,8 @@
 //
 // Shapes: B rows, C model width, H heads, K kv heads, D head width, N outputs, V vocabulary.
 // A matrix is stored in panels of 64 outputs: (N / 64, C, 64), with zeros after the last output.
+// In int8 the 64 lie as (16, 4), output 16 v + i at [i][v]: compilers widen neighbouring bytes one
+// by one, but shift the bytes of whole words 16 at a time.
 
 #include <math.h>
 #include <omp.h>
@@ -16,7 +18,6 @@ typedef float Floats __attribute__((vector_size(64)));
 typedef int32_t Ints __attribute__((vector_size(64)));
 typedef uint32_t Words __attribute__((vector_size(64)));
 typedef uint16_t Halves __attribute__((vector_size(32)));
-typedef int8_t Bytes __attribute__((vector_size(16)));
 typedef float Floats8 __attribute__((vector_size(32)));
 typedef float Floats4 __attribute__((vector_size(16)));
 
@@ -61,6 +62,8 @@ static inline Floats load(const float* p) { Floats v; memcpy(&v, p, sizeof v); r
 static inline void store(float* p, Floats v) { memcpy(p, &v, sizeof v); }
 static inline Floats fill(float x) { return x - (Floats){}; }
 
+static inline Floats keep(Floats v, Ints mask) { return (Floats)((Ints)v & mask); }  // else 0
+
 static inline Floats load(const uint16_t* p) {
     Halves halves;
     memcpy(&halves, p, sizeof halves);
@@ -68,10 +71,13 @@ static inline Floats load(const uint16_t* p) {
     return (Floats)words;
 }
 
-static inline Floats load(const int8_t* p) {
-    Bytes bytes;
-    memcpy(&bytes, p, sizeof bytes);
-    return __builtin_convertvector(__builtin_convertvector(bytes, Ints), Floats);
+// 16 of the 64 outputs that a row of a panel holds for one input.
+static inline Floats weights_of(const float* row, int v) { return load(row + v * LANES); }
+static inline Floats weights_of(const uint16_t* row, int v) { return load(row + v * LANES); }
+static inline Floats weights_of(const int8_t* row, int v) {
+    Ints fours;
+    memcpy(&fours, row, sizeof fours);
+    return __builtin_convertvector((fours << (24 - 8 * v)) >> 24, Floats);
 }
 
 static inline float total(Floats v) {
@@ -115,14 +121,15 @@ static inline Floats exp16(Floats x) {
     return (p * r * r + r + 1.0f) * (Floats)exponent;
 }
 
-// NUM rows times VECTORS * 16 outputs of one panel; each output is one chain of products.
-template <typename W, int NUM, int VECTORS>
+// NUM rows times outputs 16 FIRST .. 16 LAST of one panel; each output is one chain of products.
+template <typename W, int NUM, int FIRST = 0, int LAST = 4>
 static inline void multiply(const W* panel, const float* scales, int64_t num_inputs,
                             const float* x, int64_t stride, float* y, int64_t y_stride) {
+    const int VECTORS = LAST - FIRST;
     Floats sums[NUM][VECTORS] = {};
     for (int64_t k = 0; k < num_inputs; k++) {
         Floats weights[VECTORS];
-        for (int v = 0; v < VECTORS; v++) weights[v] = load(panel + k * PANEL + v * LANES);
+        for (int v = 0; v < VECTORS; v++) weights[v] = weights_of(panel + k * PANEL, FIRST + v);
         for (int r = 0; r < NUM; r++) {
             Floats input = fill(x[r * stride + k]);
             for (int v = 0; v < VECTORS; v++) sums[r][v] += input * weights[v];
@@ -130,8 +137,8 @@ static inline void multiply(const W* panel, const float* scales, int64_t num_inp
     }
     for (int v = 0; v < VECTORS; v++)
         for (int r = 0; r < NUM; r++) {
-            Floats scaled = scales ? sums[r][v] * load(scales + v * LANES) : sums[r][v];
-            store(y + r * y_stride + v * LANES, scaled);
+            const int at = (FIRST + v) * LANES;
+            store(y + r * y_stride + at, scales ? sums[r][v] * load(scales + at) : sums[r][v]);
         }
 }
 
@@ -146,22 +153,20 @@ static void multiply_panel(const Matrix& m, int64_t panel, const float* x, int64
     for (int64_t row = 0; row < num; row += MOST_ROWS) {
         const float* xs = x + row * C;
         float* ys = y + row * y_stride;
-        const int half = PANEL / 2;
-        const float* s2 = s ? s + half : nullptr;
         switch (num - row < MOST_ROWS ? num - row : MOST_ROWS) {
-            case 1: multiply<W, 1, 4>(p, s, C, xs, C, ys, y_stride); break;
-            case 2: multiply<W, 2, 4>(p, s, C, xs, C, ys, y_stride); break;
-            case 3: multiply<W, 3, 4>(p, s, C, xs, C, ys, y_stride); break;
-            case 4: multiply<W, 4, 4>(p, s, C, xs, C, ys, y_stride); break;
-            case 5: multiply<W, 5, 4>(p, s, C, xs, C, ys, y_stride); break;
-            case 6: multiply<W, 6, 4>(p, s, C, xs, C, ys, y_stride); break;
-            case 7:
-                multiply<W, 7, 2>(p, s, C, xs, C, ys, y_stride);
-                multiply<W, 7, 2>(p + half, s2, C, xs, C, ys + half, y_stride);
+            case 1: multiply<W, 1>(p, s, C, xs, C, ys, y_stride); break;
+            case 2: multiply<W, 2>(p, s, C, xs, C, ys, y_stride); break;
+            case 3: multiply<W, 3>(p, s, C, xs, C, ys, y_stride); break;
+            case 4: multiply<W, 4>(p, s, C, xs, C, ys, y_stride); break;
+            case 5: multiply<W, 5>(p, s, C, xs, C, ys, y_stride); break;
+            case 6: multiply<W, 6>(p, s, C, xs, C, ys, y_stride); break;
+            case 7:  // more sums than 32 registers hold
+                multiply<W, 7, 0, 2>(p, s, C, xs, C, ys, y_stride);
+                multiply<W, 7, 2, 4>(p, s, C, xs, C, ys, y_stride);
                 break;
             default:
-                multiply<W, 8, 2>(p, s, C, xs, C, ys, y_stride);
-                multiply<W, 8, 2>(p + half, s2, C, xs, C, ys + half, y_stride);
+                multiply<W, 8, 0, 2>(p, s, C, xs, C, ys, y_stride);
+                multiply<W, 8, 2, 4>(p, s, C, xs, C, ys, y_stride);
         }
     }
 }
@@ -227,7 +232,7 @@ static void attend(const float* query, const T* keys, const T* values, int64_t f
     Floats sums = {};
     for (int64_t s = 0; s < num; s += LANES) {
         Floats shares = exp16(load(scores + s) - largest);
-        for (int64_t i = num - s; i < LANES; i++) shares[i] = 0;
+        shares = keep(shares, load(scores + s) > -INFINITY);
         store(scores + s, shares);
         sums += shares;
     }
@@ -405,8 +410,7 @@ static void run(const Model& m, const Step& step, Share share) {
             for (int64_t i = share.first(panels) * PANEL; i < share.last(panels) * PANEL;
                  i += LANES) {
                 Floats v = load(h + row * h_width + i);
-                Ints is_positive = v > 0.0f;
-                v = (Floats)((Ints)v & is_positive);
+                v = keep(v, v > 0.0f);
                 store(h + row * h_width + i, v * v);
             }
 #pragma omp barrier
@@ -489,15 +493,14 @@ extern "C" void judge(int64_t num_rows, int64_t num_threads, int64_t vocab_size,
             Floats sums = {}, products = {};
             Ints above = {};
             for (int64_t i = first; i < vocab_size && i < first + 64 * LANES; i += LANES) {
-                const int64_t num = vocab_size - i < LANES ? vocab_size - i : LANES;
                 Floats x = fill(-INFINITY);
-                memcpy(&x, raw + i, num * sizeof(float));
+                if (vocab_size - i >= LANES) x = load(raw + i);
+                else memcpy(&x, raw + i, (vocab_size - i) * sizeof(float));
                 above -= x > own;
                 // softcap tanh(x / softcap) - softcap: at most 0, so that no exponential is large.
                 Floats twice = exp16(x * (2 / softcap));
                 Floats capped = -2 * softcap / (twice + 1.0f);
-                Floats share = exp16(capped);
-                for (int64_t j = num; j < LANES; j++) share[j] = 0;
+                Floats share = keep(exp16(capped), x > -INFINITY);
                 sums += share;
                 products += share * capped;
             }
