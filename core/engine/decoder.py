@@ -84,7 +84,7 @@ class CachedDecoder:
         is_static: bool | None = None,
     ) -> None:
         config = weights.config
-        self._weights = weights
+        self.weights = weights
         self._config = config
         self._device = weights.device
         self._cache = KVCache(config, num_rows=num_rows, device=weights.device, dtype=weights.dtype)
@@ -118,7 +118,7 @@ class CachedDecoder:
         """Return the bytes of the matrices that a greedy step of so many rows reads."""
         if self._native is not None:
             return self._native.bytes_read()
-        return self._weights.bytes_read(num_rows)
+        return self.weights.bytes_read(num_rows)
 
     @torch.inference_mode()
     def copy_row(self, source: int, target: int, num_positions: int) -> None:
@@ -129,13 +129,13 @@ class CachedDecoder:
     def prefill(self, row: int, ids: Sequence[int], start: int, *, is_last: bool) -> Tensor | None:
         """Store ids[start:] of a row; return the raw logits after them, (1, V), if is_last."""
         self._reserve(len(ids))
-        no_token = self._weights.embed.size(0) - 1
+        no_token = self.weights.embed.size(0) - 1
         before = [ids[start - 1] if start else no_token, *ids[start:-1]]
         numbers_2T = torch.tensor([list(ids[start:]), before], device=self._device)
         x_TC = self._embed(numbers_2T)
         x0_TC, middle_TC = x_TC, x_TC
-        turn_T1d = self._weights.rotary[start : len(ids), None]
-        for index, layer in enumerate(self._weights.layers):
+        turn_T1d = self.weights.rotary[start : len(ids), None]
+        for index, layer in enumerate(self.weights.layers):
             x_TC = _mix(layer, x_TC, x0_TC)
             qkv_TN = self._project(layer, x_TC, turn_T1d, numbers_2T[0])
             self._store_chunk(index, row, start, qkv_TN)
@@ -159,7 +159,7 @@ class CachedDecoder:
         self._reserve(max(filled))
         if self._native is not None:
             return self._decode_native(first_row, places, is_greedy=is_greedy)
-        no_token, nowhere = self._weights.embed.size(0) - 1, self._cache.num_slots - 1
+        no_token, nowhere = self.weights.embed.size(0) - 1, self._cache.num_slots - 1
         numbers: list[list[int]] = [[], [], [], []]
         for place in places:
             if place is None:
@@ -196,7 +196,7 @@ class CachedDecoder:
 
     def _step(self, numbers_4B: Tensor, sights: Sequence[Sight], *, is_greedy: bool) -> Tensor:
         """Return logits; numbers holds ids, ids before, positions and slots to write to."""
-        weights = self._weights
+        weights = self.weights
         x_BC = self._embed(numbers_4B)
         x0_BC, middle_BC = x_BC, x_BC
         turn_B1d = weights.rotary.index_select(0, numbers_4B[2])[:, None]
@@ -214,7 +214,7 @@ class CachedDecoder:
 
     def _embed(self, numbers: Tensor) -> Tensor:
         """Return smeared token embeddings, (B, C), of ids and the ids before them."""
-        weights, num = self._weights, numbers.size(1)
+        weights, num = self.weights, numbers.size(1)
         if weights.smear is None:
             return weights.embed.index_select(0, numbers[0])
         rows = weights.embed.index_select(0, numbers[:2].reshape(-1))
@@ -223,7 +223,7 @@ class CachedDecoder:
 
     def _norm(self, x: Tensor) -> Tensor:
         """Return x over its root mean square, in float32 over its length: weights make up."""
-        if not self._weights.is_folded:
+        if not self.weights.is_folded:
             return F.rms_norm(x, (x.size(-1),))
         return x / torch.linalg.vector_norm(x, 2, -1, True).hypot_(self._eps[x.size(-1)])
 
@@ -235,7 +235,7 @@ class CachedDecoder:
         num_turned = config.num_heads + config.num_kv_heads
         qkv_BN = layer.qkv(self._norm(x_BC))
         qk = qkv_BN[:, : num_turned * config.head_dim].view(num, num_turned, -1)
-        if self._weights.is_folded:
+        if self.weights.is_folded:
             qk.div_(torch.linalg.vector_norm(qk, 2, -1, True).hypot_(self._eps[config.head_dim]))
             torch.view_as_complex(qk.view(num, num_turned, -1, 2)).mul_(turn_B1d)
         else:
@@ -257,7 +257,7 @@ class CachedDecoder:
         return layer.down.add_to(x_BC, h.mul_(h))
 
     def _head(self, x_BC: Tensor, middle_BC: Tensor, *, is_greedy: bool = False) -> Tensor:
-        weights, num = self._weights, x_BC.size(0)
+        weights, num = self.weights, x_BC.size(0)
         if weights.backout:
             x_BC = torch.add(x_BC, middle_BC, alpha=-weights.backout)
         if num not in self._logits:

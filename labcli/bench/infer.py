@@ -6,23 +6,26 @@ the matrices that a step reads (embedding tables give single rows and do not cou
 and values in sight at the middle of the answer, over tpot_s and the peak bandwidth. mfu: the
 products' FLOPs, likewise. Peaks are measured now on a CPU, the vendor's on a GPU. A small model
 lives in the CPU's cache, whose bandwidth is above that of the memory: mbu can exceed 1 there.
+probe_cost: what probes with 5 alternatives add to tpot_s, as a share of it, for requests that
+sample (temperature 1, top-k 50); greedy_probe_cost: likewise for greedy ones, which without
+probes need not know every logit.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labcli.bench.infer_model import prompts_of
+from labcli.bench.infer_peaks import find_peaks, forget_peak, peak_bytes
+from labcli.bench.infer_timing import Timing, time_engine, time_plain
 from labcli.tables import ABSENT, figure, render, size
 from runs.errors import UsageError
 
 if TYPE_CHECKING:
     from core.engine.engine import Engine
-    from core.engine.weights import Weights
     from core.model import GPT
     from core.tokenizer import Tokenizer
 
@@ -37,14 +40,10 @@ HEADER = (
     "PEAK",
     "TTFT X",
     "TOK X",
+    "PROBES",
 )
-BANDWIDTH_BYTES_PER_S: tuple[tuple[str, float], ...] = (
-    ("B200", 8.0e12), ("H200", 4.8e12), ("H100 PCIe", 2.0e12), ("H100", 3.35e12),
-    ("A100", 2.0e12), ("L40S", 864e9), ("L4", 300e9), ("A40", 696e9), ("A30", 933e9),
-    ("RTX 5090", 1792e9), ("RTX 4090", 1008e9), ("RTX 3090", 936e9),
-)  # fmt: skip
-PROBE_BYTES = 256 * 2**20
-PROBE_REPEATS = 5
+SAMPLED: dict[str, Any] = {"temperature": 1.0, "top_k": 50}
+PROBES: dict[str, Any] = {"num_alternatives": 5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,56 +62,14 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """One pass over a batch; `ids` are the answers, for rows that ran to the end."""
+class _Round:
+    """One engine's passes in one round."""
 
-    ttft_s: float
-    steps_s: tuple[float, ...]
-    ids: tuple[tuple[int, ...], ...]
-
-    @property
-    def tpot_s(self) -> float:
-        """Median time of a step."""
-        return statistics.median(self.steps_s)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peaks:
-    """What the device can do at most; None where no figure is known."""
-
-    flops_per_s: float | None
-    bytes_per_s: float | None
-
-
-def random_model(depth: int, vocab_size: int, device: str = "cpu") -> tuple[GPT, Tokenizer]:
-    """Return a model with the shape of a preset's and random weights, and ids to ask it with.
-
-    It never picks a special token, so every answer has its full length.
-    """
-    import torch
-
-    from core.config import BaseConfig, build_stage_config
-    from core.device import pick_device
-    from core.model import GPT
-    from core.scaling import model_config
-    from core.tokenizer import Tokenizer
-
-    config = build_stage_config("base", {"depth": depth, "num_iterations": 1})
-    assert isinstance(config, BaseConfig)
-    tokens = [bytes([byte]) for byte in range(256)]
-    num_more = vocab_size - 256 - Tokenizer.num_specials
-    if num_more < 0:
-        raise UsageError(f"--vocab-size must be {256 + Tokenizer.num_specials} or more")
-    tokens += [b"\xff" + index.to_bytes(3, "big") for index in range(num_more)]
-    tokenizer = Tokenizer.from_tokens(tokens, pattern=r"\S+|\s+")
-    model = GPT(model_config(config, vocab_size))
-    generator = torch.Generator().manual_seed(0)
-    model.init_weights(generator)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
-        model.head.weight[vocab_size - Tokenizer.num_specials :] = 0
-    return model.to(pick_device(device)), tokenizer
+    greedy: Timing
+    sampled: Timing
+    greedy_probed: Timing
+    sampled_probed: Timing
+    peak_memory_bytes: int
 
 
 def measure(model: GPT, tokenizer: Tokenizer, case: Case) -> list[dict[str, Any]]:
@@ -120,30 +77,24 @@ def measure(model: GPT, tokenizer: Tokenizer, case: Case) -> list[dict[str, Any]
     import torch
 
     from core.engine.plain import PlainEngine
-    from core.engine.weights import prepare
 
     plain = PlainEngine(model)
     rows = []
     for batch in case.batches:
-        prompts = _prompts(tokenizer, case.num_prompt, batch)
+        prompts = prompts_of(tokenizer, case.num_prompt, batch)
         engines = {kind: _engine(model, tokenizer, kind, batch) for kind in case.weights}
-        timings: dict[str, list[Timing]] = {kind: [] for kind in ("plain", *engines)}
-        memory = dict.fromkeys(engines, 0)
+        ours: dict[str, list[_Round]] = {kind: [] for kind in engines}
+        plains = []
         for _ in range(case.rounds + 1):
-            timings["plain"].append(_time_plain(plain, prompts, case.num_new))
+            plains.append(time_plain(plain, prompts, case.num_new))
             for kind, engine in engines.items():
-                _forget_peak(model.cos.device)
-                timings[kind].append(_time_engine(engine, prompts, case.num_new))
-                memory[kind] = max(memory[kind], _peak_bytes(model.cos.device))
-        for kind in engines:
-            weights = prepare(model, kind)  # type: ignore[arg-type]
-            row = _row(timings[kind][1:], timings["plain"][1:], batch)
-            shares = _shares(weights, case, batch, row["tpot_s"], find_peaks(weights))
+                ours[kind].append(_measure_round(engine, prompts, case.num_new))
+        for kind, engine in engines.items():
+            row = _row(ours[kind][1:], plains[1:], batch)
             rows.append(
                 {
                     **row,
-                    **shares,
-                    "peak_memory_bytes": memory[kind],
+                    **_shares(engine, case, batch, row["tpot_s"]),
                     "weights": kind,
                     "prompt": case.num_prompt,
                     "new": case.num_new,
@@ -153,26 +104,6 @@ def measure(model: GPT, tokenizer: Tokenizer, case: Case) -> list[dict[str, Any]
                 }
             )
     return rows
-
-
-def find_peaks(weights: Weights) -> Peaks:
-    """Return the device's peaks, measured on a CPU: the best of a few reads of 256 MB."""
-    import torch
-
-    from core.device import peak_flops
-    from core.hardware import lookup
-
-    flops = peak_flops(weights.device, weights.dtype)
-    if weights.device.type == "cuda":
-        name = torch.cuda.get_device_name(weights.device)
-        return Peaks(flops_per_s=flops, bytes_per_s=lookup(BANDWIDTH_BYTES_PER_S, name))
-    data = torch.ones(PROBE_BYTES // 4)
-    best_s = float("inf")
-    for _ in range(PROBE_REPEATS):
-        start_s = time.perf_counter()
-        data.sum()
-        best_s = min(best_s, time.perf_counter() - start_s)
-    return Peaks(flops_per_s=flops, bytes_per_s=PROBE_BYTES / best_s)
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -189,18 +120,11 @@ def render_rows(rows: Sequence[Mapping[str, Any]]) -> str:
             size(row["peak_memory_bytes"]),
             figure(row["ttft_ratio"], 2),
             figure(row["tok_ratio"], 2),
+            f"{row['probe_cost']:+.0%}",
         ]
         for row in rows
     ]
-    return render(HEADER, cells, right="lrrrrrrrrr")
-
-
-def _prompts(tokenizer: Tokenizer, length: int, batch: int) -> list[list[int]]:
-    # Rows differ, so that no row can take over what another one has stored.
-    step = max(1, tokenizer.vocab_size // 7)
-    return [
-        [(1 + 31 * row + step * place) % 256 for place in range(length)] for row in range(batch)
-    ]
+    return render(HEADER, cells, right="lrrrrrrrrrr")
 
 
 def _engine(model: GPT, tokenizer: Tokenizer, kind: str, batch: int) -> Engine:
@@ -209,51 +133,22 @@ def _engine(model: GPT, tokenizer: Tokenizer, kind: str, batch: int) -> Engine:
     return Engine(model, tokenizer, weights=kind, max_rows=batch)  # type: ignore[arg-type]
 
 
-def _time_plain(plain: Any, prompts: Sequence[Sequence[int]], num_new: int) -> Timing:
-    times_s, columns = [], []
-    last_s = time.perf_counter()
-    for column in plain.stream(prompts, num_new):
-        now_s = time.perf_counter()
-        times_s.append(now_s - last_s)
-        last_s = now_s
-        columns.append(column)
-    ids = tuple(zip(*columns, strict=True))
-    return Timing(ttft_s=times_s[0], steps_s=tuple(times_s[1:]), ids=ids)
+def _measure_round(engine: Engine, prompts: Sequence[Sequence[int]], num_new: int) -> _Round:
+    device = engine.model.cos.device
+    forget_peak(device)
+    greedy = time_engine(engine, prompts, num_new)
+    peak = peak_bytes(device)
+    return _Round(
+        greedy=greedy,
+        greedy_probed=time_engine(engine, prompts, num_new, **PROBES),
+        sampled=time_engine(engine, prompts, num_new, **SAMPLED),
+        sampled_probed=time_engine(engine, prompts, num_new, **SAMPLED, **PROBES),
+        peak_memory_bytes=peak,
+    )
 
 
-def _time_engine(engine: Engine, prompts: Sequence[Sequence[int]], num_new: int) -> Timing:
-    from core.engine.request import Request
-    from core.engine.scheduler import Scheduler
-    from core.engine.slots import Slots
-
-    # No prefix of an earlier round may help.
-    engine.slots = Slots(engine.max_rows, has_reuse=False)
-    scheduler = Scheduler(engine)
-    answers: dict[int, list[int]] = {}
-    steps_s = []
-    last_s = time.perf_counter()
-    for prompt in prompts:
-        answers[scheduler.submit(Request(prompt_ids=prompt, max_new_tokens=num_new))] = []
-    ttft_s = None
-    while not scheduler.is_idle:
-        tokens = scheduler.step()
-        now_s = time.perf_counter()
-        for token in tokens:
-            answers[token.row].append(token.id)
-        if ttft_s is None and all(answers.values()):
-            ttft_s = now_s - last_s
-            last_s = now_s
-        elif ttft_s is not None:
-            if len(tokens) == len(prompts):
-                steps_s.append(now_s - last_s)
-            last_s = now_s
-    if ttft_s is None or not steps_s:
-        raise UsageError("the model ends its answers at once; measure with random weights instead")
-    return Timing(ttft_s=ttft_s, steps_s=tuple(steps_s), ids=tuple(map(tuple, answers.values())))
-
-
-def _row(ours: Sequence[Timing], plain: Sequence[Timing], batch: int) -> dict[str, Any]:
-    ttft_s, tpot_s, speed = _figures(ours, batch)
+def _row(ours: Sequence[_Round], plain: Sequence[Timing], batch: int) -> dict[str, Any]:
+    ttft_s, tpot_s, speed = _figures([one.greedy for one in ours], batch)
     plain_ttft_s, plain_tpot_s, plain_speed = _figures(plain, batch)
     return {
         "batch": batch,
@@ -265,7 +160,10 @@ def _row(ours: Sequence[Timing], plain: Sequence[Timing], batch: int) -> dict[st
         "plain_tok_per_sec": plain_speed,
         "ttft_ratio": plain_ttft_s / ttft_s,
         "tok_ratio": speed / plain_speed,
-        "has_equal_ids": ours[0].ids == plain[0].ids,
+        "has_equal_ids": ours[0].greedy.ids == plain[0].ids,
+        "probe_cost": _cost([(one.sampled, one.sampled_probed) for one in ours]),
+        "greedy_probe_cost": _cost([(one.greedy, one.greedy_probed) for one in ours]),
+        "peak_memory_bytes": max(one.peak_memory_bytes for one in ours),
     }
 
 
@@ -278,10 +176,18 @@ def _figures(timings: Sequence[Timing], batch: int) -> tuple[float, float, float
     )
 
 
-def _shares(
-    weights: Weights, case: Case, batch: int, tpot_s: float, peaks: Peaks
-) -> dict[str, float | None]:
-    config = weights.config
+def _cost(pairs: Sequence[tuple[Timing, Timing]]) -> float:
+    """Return by what share the second of each pair takes longer per step; the median of pairs."""
+    return statistics.median(more.tpot_s / less.tpot_s - 1 for less, more in pairs)
+
+
+def _shares(engine: Engine, case: Case, batch: int, tpot_s: float) -> dict[str, float | None]:
+    from core.engine.decoder import CachedDecoder
+
+    decoder = engine.decoder
+    assert isinstance(decoder, CachedDecoder)
+    weights, config = decoder.weights, decoder.weights.config
+    peaks = find_peaks(weights)
     middle = case.num_prompt + case.num_new // 2
     in_sight = sum(min(middle, layer.window + 1) for layer in weights.layers)
     kv_bytes = 2 * in_sight * config.num_kv_heads * config.head_dim * weights.dtype.itemsize
@@ -290,35 +196,8 @@ def _shares(
     )
     products = layers + config.n_embd * config.vocab_size
     flops = batch * (2 * products + 4 * in_sight * config.n_embd)
-    read = weights.bytes_read(batch) + batch * kv_bytes
+    read = decoder.bytes_read(batch) + batch * kv_bytes
     return {
         "mbu": None if peaks.bytes_per_s is None else read / tpot_s / peaks.bytes_per_s,
         "mfu": None if peaks.flops_per_s is None else flops / tpot_s / peaks.flops_per_s,
     }
-
-
-def _forget_peak(device: Any) -> None:
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
-
-
-def _peak_bytes(device: Any) -> int:
-    """Return the most memory since _forget_peak: the GPU's, else the whole process's."""
-    import psutil
-    import torch
-
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return int(psutil.Process().memory_info().rss)
-    peak_kib = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
-    return int(peak_kib) * 1024

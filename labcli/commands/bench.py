@@ -201,7 +201,8 @@ def infer(
     greedily. MBU and MFU are the shares of the machine's bandwidth and arithmetic that are used.
     Without --model the weights are random.
     """
-    from labcli.bench.infer import Case, measure, random_model, render_rows
+    from labcli.bench.infer import Case, measure, render_rows
+    from labcli.bench.infer_model import random_model
     from labcli.speaker import load_speaker
     from runs.refs import resolve_checkpoint
 
