@@ -28,6 +28,7 @@ def test_a_row_per_batch_and_type_of_weights_with_equal_greedy_ids(
     for row in rows:
         for name in ("ttft_s", "tpot_s", "tok_per_sec", "mbu", "mfu", "peak_memory_bytes"):
             assert row[name] > 0
+        assert min(row["probe_cost"], row["greedy_probe_cost"]) > -1
         assert row["ttft_ratio"] == pytest.approx(row["plain_ttft_s"] / row["ttft_s"])
         assert row["has_equal_ids"] or row["weights"] == "int8"
 

@@ -35,13 +35,18 @@ def off(model: GPT, ids: list[int], raw_V: Tensor) -> float:
 
 
 @pytest.mark.parametrize("kind", TOLERANCE)
-@pytest.mark.parametrize("is_row_exact", [False, True])
+@pytest.mark.parametrize("how", ["compiled", "eager", "eager row by row"])
 @pytest.mark.parametrize("name", FEATURES)
 def test_logits_are_the_models_own_within_the_types_tolerance(
-    name: str, kind: WeightType, is_row_exact: bool
+    name: str, kind: WeightType, how: str
 ) -> None:
     model = random_model(FEATURES[name])
-    decoder = CachedDecoder(prepare(model, kind), num_rows=4, is_row_exact=is_row_exact)
+    decoder = CachedDecoder(
+        prepare(model, kind),
+        num_rows=4,
+        is_row_exact=how == "eager row by row",
+        is_native=how == "compiled",
+    )
     rows = {0: prompt(170, 1), 1: prompt(5, 2), 3: prompt(126, 3)}
 
     assert decoder.prefill(0, rows[0][:100], 0, is_last=False) is None

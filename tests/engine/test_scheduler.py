@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 import torch
 
+from core.engine.decoder import CachedDecoder
 from core.engine.engine import Engine
 from core.engine.request import Completion, Request, Token
 from core.engine.scheduler import Scheduler
+from core.engine.weights import prepare
 from runs.errors import UsageError
 from tests.engine.builders import TOKENIZER, random_model, scripted, tiny_config
 from tests.engine.test_engine import no_tool, prompt
@@ -76,21 +78,29 @@ def test_a_request_that_cannot_fit_is_refused_at_once() -> None:
     assert scheduler.is_idle
 
 
-def exact(max_rows: int = 4) -> Engine:
+def exact(max_rows: int = 4, *, is_native: bool = True) -> Engine:
     model = random_model(tiny_config())
-    return Engine(model, TOKENIZER, tool=no_tool, max_rows=max_rows, is_deterministic=True)
+    decoder = CachedDecoder(
+        prepare(model), num_rows=max_rows, is_row_exact=True, is_native=is_native
+    )
+    return Engine(
+        model, TOKENIZER, tool=no_tool, max_rows=max_rows, is_deterministic=True, decoder=decoder
+    )
 
 
-def test_a_deterministic_engine_gives_equal_tokens_alone_and_in_any_company() -> None:
+@pytest.mark.parametrize("is_native", [True, False])
+def test_a_deterministic_engine_gives_equal_tokens_alone_and_in_any_company(
+    is_native: bool,
+) -> None:
     sampled = {"temperature": 1.0, "top_p": 0.9, "num_alternatives": 3}
     requests = [
         ask(4 + 23 * seed, seed, max_new_tokens=6 + 4 * seed, **(sampled if seed % 2 else {}))
         for seed in range(7)
     ]
-    alone = [exact().complete([request])[0] for request in requests]
+    alone = [exact(is_native=is_native).complete([request])[0] for request in requests]
 
     for joins in ({}, {1: 2, 4: 3, 6: 11}, {0: 9, 1: 7, 2: 5, 3: 3, 4: 2, 5: 1}):
-        together = run(Scheduler(exact()), requests, joins)
+        together = run(Scheduler(exact(is_native=is_native)), requests, joins)
         by_first = {tuple(token.id for token in tokens): tokens for tokens in together.values()}
         for answer in alone:
             tokens = next(
