@@ -11,8 +11,11 @@
 
 #include <math.h>
 #include <omp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
+
+#include <atomic>
 
 typedef float Floats __attribute__((vector_size(64)));
 typedef int32_t Ints __attribute__((vector_size(64)));
@@ -171,8 +174,27 @@ static void multiply_panel(const Matrix& m, int64_t panel, const float* x, int64
     }
 }
 
+// Where threads meet between the parts of a step. They come within microseconds where each has a
+// core; where other processes want the cores, whoever waits gives way, unlike OpenMP's barrier,
+// which spins for milliseconds while the thread that it waits for cannot run.
+struct Meeting {
+    std::atomic<int64_t> num_here{0}, round{0};
+    void wait(int64_t num) {
+        const int64_t mine = round.load(std::memory_order_relaxed);
+        if (num_here.fetch_add(1, std::memory_order_acq_rel) + 1 == num) {
+            num_here.store(0, std::memory_order_relaxed);
+            round.store(mine + 1, std::memory_order_release);
+            return;
+        }
+        for (int tries = 0; round.load(std::memory_order_acquire) == mine; tries++)
+            if (tries > 4000) sched_yield();
+    }
+};
+
 struct Share {
     int64_t index, num;
+    Meeting* meeting;
+    void wait() const { meeting->wait(num); }
     int64_t first(int64_t count) const { return count * index / num; }
     int64_t last(int64_t count) const { return count * (index + 1) / num; }
 };
@@ -389,16 +411,16 @@ static void run(const Model& m, const Step& step, Share share) {
         for (int64_t row = 0; row < B; row++)
             norm(x + row * C, normed + row * C, C, m.norm_gain, m.eps);
         project(l.qkv, normed, B, qkv, share);
-#pragma omp barrier
+        share.wait();
         const int64_t tasks = B * m.num_kv_heads;
         for (int64_t i = share.first(tasks); i < share.last(tasks); i++) {
             const int64_t row = i / m.num_kv_heads;
             attend_head<T>(m, step, layer, row, i % m.num_kv_heads, qkv + row * qkv_width, scores,
                            attended + row * N);
         }
-#pragma omp barrier
+        share.wait();
         project(l.out, attended, B, y, share);
-#pragma omp barrier
+        share.wait();
         for (int64_t row = 0; row < B; row++) {
             for (int64_t i = 0; i < C; i += LANES)
                 store(x + row * C + i, load(x + row * C + i) + load(y + row * y_width + i));
@@ -413,9 +435,9 @@ static void run(const Model& m, const Step& step, Share share) {
                 v = keep(v, v > 0.0f);
                 store(h + row * h_width + i, v * v);
             }
-#pragma omp barrier
+        share.wait();
         project(l.down, h, B, y, share);
-#pragma omp barrier
+        share.wait();
         for (int64_t row = 0; row < B; row++)
             for (int64_t i = 0; i < C; i += LANES)
                 store(x + row * C + i, load(x + row * C + i) + load(y + row * y_width + i));
@@ -432,7 +454,7 @@ static void run(const Model& m, const Step& step, Share share) {
     float* floors = all_floors + share.index * B;
     for (int64_t row = 0; row < B; row++) floors[row] = -INFINITY;
     project_logits(m, m.screen, step, normed, buffer, share, floors);
-#pragma omp barrier
+    share.wait();
     for (int64_t row = 0; row < B; row++) {
         float floor = -INFINITY;
         for (int64_t t = 0; t < share.num; t++) floor = fmaxf(floor, all_floors[t * B + row]);
@@ -441,9 +463,10 @@ static void run(const Model& m, const Step& step, Share share) {
 }
 
 extern "C" void run_step(const Model* m, const Step* step) {
+    Meeting meeting;
 #pragma omp parallel num_threads(step->num_threads)
     {
-        const Share share = {omp_get_thread_num(), omp_get_num_threads()};
+        const Share share = {omp_get_thread_num(), omp_get_num_threads(), &meeting};
         if (m->is_bfloat16) run<uint16_t>(*m, *step, share);
         else run<float>(*m, *step, share);
     }
