@@ -10,6 +10,7 @@ Shapes: B rows, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +29,10 @@ class StaticStep:
     Args:
         step: from numbers, (4, B), to logits, (B, V). Running it again with the same numbers must
             change nothing, since warming up runs it several times.
-        pool: memory that graphs share which never run at a time.
+        pool: torch.cuda.graph_pool_handle(), memory of graphs that never run at a time; or None.
     """
 
-    def __init__(
-        self, step: Step, num_rows: int, device: torch.device, pool: torch.cuda.MemPool | None
-    ) -> None:
+    def __init__(self, step: Step, num_rows: int, device: torch.device, pool: Any) -> None:
         self._step = step
         self._pool = pool
         self._numbers_4B = torch.zeros(4, num_rows, dtype=torch.long, device=device)
@@ -70,7 +69,7 @@ class StaticSteps:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pool = torch.cuda.MemPool() if device.type == "cuda" else None
+        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
         self._steps: dict[tuple[int, ...], StaticStep] = {}
 
     def forget(self) -> None:

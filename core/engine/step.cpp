@@ -1,30 +1,21 @@
 // One decode step of a few rows in a single call: embeddings, layers, head. No torch, no globals.
 //
-// Compiled on first use by core/engine/native.py. Vectors of 16 floats are the compiler's own, so
-// it lowers them to what the machine has. Every sum of a row is added up in an order that its own
-// length and the model's shape decide: other rows and the number of threads change no bit of it.
+// Compiled on first use by build.py. Every sum of a row is added up in an order that its own length
+// and the model's shape decide: other rows and the number of threads change no bit of it.
 //
 // Shapes: B rows, C model width, H heads, K kv heads, D head width, N outputs, V vocabulary.
 // A matrix is stored in panels of 64 outputs: (N / 64, C, 64), with zeros after the last output.
 // In int8 the 64 lie as (16, 4), output 16 v + i at [i][v]: compilers widen neighbouring bytes one
 // by one, but shift the bytes of whole words 16 at a time.
 
-#include <math.h>
 #include <omp.h>
 #include <sched.h>
-#include <stdint.h>
-#include <string.h>
 
 #include <atomic>
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef int32_t Ints __attribute__((vector_size(64)));
-typedef uint32_t Words __attribute__((vector_size(64)));
-typedef uint16_t Halves __attribute__((vector_size(32)));
-typedef float Floats8 __attribute__((vector_size(32)));
-typedef float Floats4 __attribute__((vector_size(16)));
+#include "vectors.h"
 
-static const int LANES = 16, PANEL = 64, MOST_ROWS = 8;
+static const int PANEL = 64, MOST_ROWS = 8;
 
 // The layouts of these four are repeated in native.py.
 enum Type : int64_t { FLOAT32, BFLOAT16, INT8 };
@@ -61,19 +52,6 @@ struct Step {
     float* scratch;
 };
 
-static inline Floats load(const float* p) { Floats v; memcpy(&v, p, sizeof v); return v; }
-static inline void store(float* p, Floats v) { memcpy(p, &v, sizeof v); }
-static inline Floats fill(float x) { return x - (Floats){}; }
-
-static inline Floats keep(Floats v, Ints mask) { return (Floats)((Ints)v & mask); }  // else 0
-
-static inline Floats load(const uint16_t* p) {
-    Halves halves;
-    memcpy(&halves, p, sizeof halves);
-    Words words = __builtin_convertvector(halves, Words) << 16;
-    return (Floats)words;
-}
-
 // 16 of the 64 outputs that a row of a panel holds for one input.
 static inline Floats weights_of(const float* row, int v) { return load(row + v * LANES); }
 static inline Floats weights_of(const uint16_t* row, int v) { return load(row + v * LANES); }
@@ -81,47 +59,6 @@ static inline Floats weights_of(const int8_t* row, int v) {
     Ints fours;
     memcpy(&fours, row, sizeof fours);
     return __builtin_convertvector((fours << (24 - 8 * v)) >> 24, Floats);
-}
-
-static inline float total(Floats v) {
-    Floats8 a, b;
-    memcpy(&a, &v, 32), memcpy(&b, (char*)&v + 32, 32);
-    a += b;
-    Floats4 c, d;
-    memcpy(&c, &a, 16), memcpy(&d, (char*)&a + 16, 16);
-    c += d;
-    return (c[0] + c[1]) + (c[2] + c[3]);
-}
-
-static inline float get(const float* p) { return *p; }
-static inline float get(const uint16_t* p) {
-    uint32_t word = (uint32_t)*p << 16;
-    float value;
-    memcpy(&value, &word, 4);
-    return value;
-}
-static inline void put(float* p, float x) { *p = x; }
-static inline void put(uint16_t* p, float x) {  // to the nearest, ties to even
-    uint32_t word;
-    memcpy(&word, &x, 4);
-    *p = (uint16_t)((word + 0x7fff + ((word >> 16) & 1)) >> 16);
-}
-
-// e^x to 2 units in the last place (Cephes' expf): x = n ln 2 + r, and a polynomial in r.
-static inline Floats exp16(Floats x) {
-    Ints low = x < -87.0f, high = x > 88.0f;
-    x = (Floats)((low & (Ints)fill(-87.0f)) | (~low & (Ints)x));
-    x = (Floats)((high & (Ints)fill(88.0f)) | (~high & (Ints)x));
-    Floats magic = fill(12582912.0f), n = x * 1.44269504088896341f + magic;
-    Ints exponent = ((Ints)n - (Ints)magic + 127) << 23;
-    n -= magic;
-    Floats r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    Floats p = 1.9875691500e-4f * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    return (p * r * r + r + 1.0f) * (Floats)exponent;
 }
 
 // NUM rows times outputs 16 FIRST .. 16 LAST of one panel; each output is one chain of products.
@@ -469,77 +406,5 @@ extern "C" void run_step(const Model* m, const Step* step) {
         const Share share = {omp_get_thread_num(), omp_get_num_threads(), &meeting};
         if (m->is_bfloat16) run<uint16_t>(*m, *step, share);
         else run<float>(*m, *step, share);
-    }
-}
-
-static inline bool any(Ints mask) {
-    uint64_t parts[8], all = 0;
-    memcpy(parts, &mask, sizeof parts);
-    for (int i = 0; i < 8; i++) all |= parts[i];
-    return all;
-}
-
-// The ids of the largest logits, largest first, the first of equals first.
-static void find_top(const float* raw, int64_t vocab_size, int64_t count, int64_t* ids) {
-    int64_t num = 0;
-    float least = -INFINITY;
-    for (int64_t first = 0; first < vocab_size; first += LANES) {
-        const int64_t last = first + LANES < vocab_size ? first + LANES : vocab_size;
-        if (num == count && last == first + LANES && !any(load(raw + first) > least)) continue;
-        for (int64_t v = first; v < last; v++) {
-            if (num == count && !(raw[v] > least)) continue;
-            int64_t place = num < count ? num++ : count - 1;
-            for (; place > 0 && raw[ids[place - 1]] < raw[v]; place--) ids[place] = ids[place - 1];
-            ids[place] = v;
-            least = raw[ids[num - 1]];
-        }
-    }
-}
-
-static inline double cap(float raw, float softcap) {
-    return -2.0 * softcap / (exp(2.0 * raw / softcap) + 1);
-}
-
-// What the model thought of one token of each row: entropy, surprisal and rank, then the ids of
-// the `most` likeliest tokens and their probabilities, (B, 3 + 2 * most).
-extern "C" void judge(int64_t num_rows, int64_t num_threads, int64_t vocab_size, float softcap,
-                      const float* logits, const int64_t* ids, int64_t most, int64_t* best,
-                      double* all_figures) {
-#pragma omp parallel for num_threads(num_threads) schedule(static, 1)
-    for (int64_t row = 0; row < num_rows; row++) {
-        const float* raw = logits + row * vocab_size;
-        double* figures = all_figures + row * (3 + 2 * most);
-        const float own = raw[ids[row]];
-        double sum = 0, weighted = 0, rank = 0;
-        for (int64_t first = 0; first < vocab_size; first += 64 * LANES) {
-            // Blocks in float32, their totals in float64: the error stays that of a block.
-            Floats sums = {}, products = {};
-            Ints above = {};
-            for (int64_t i = first; i < vocab_size && i < first + 64 * LANES; i += LANES) {
-                Floats x = fill(-INFINITY);
-                if (vocab_size - i >= LANES) x = load(raw + i);
-                else memcpy(&x, raw + i, (vocab_size - i) * sizeof(float));
-                above -= x > own;
-                // softcap tanh(x / softcap) - softcap: at most 0, so that no exponential is large.
-                Floats twice = exp16(x * (2 / softcap));
-                Floats capped = -2 * softcap / (twice + 1.0f);
-                Floats share = keep(exp16(capped), x > -INFINITY);
-                sums += share;
-                products += share * capped;
-            }
-            sum += total(sums);
-            weighted += total(products);
-            for (int i = 0; i < LANES; i++) rank += above[i];
-        }
-        const double log_sum = log(sum);
-        figures[0] = log_sum - weighted / sum;
-        figures[1] = log_sum - cap(own, softcap);
-        figures[2] = rank;
-        find_top(raw, vocab_size, most, best + row * most);
-        for (int64_t i = 0; i < most; i++) {
-            const int64_t id = best[row * most + i];
-            figures[3 + i] = exp(cap(raw[id], softcap) - log_sum);
-            figures[3 + most + i] = id;
-        }
     }
 }
