@@ -161,6 +161,8 @@ class NativeStep:
         panels = F.pad(values_NC, (0, 0, 0, missing)).view(-1, PANEL, num_inputs).transpose(1, 2)
         if values_NC.dtype == torch.int8:
             panels = panels.unflatten(2, (-1, LANES)).transpose(2, 3)
+        elif values_NC.dtype == torch.bfloat16:
+            panels = panels.unflatten(2, (-1, 2, LANES)).transpose(3, 4)
         if is_read:
             self._num_bytes += values_NC.numel() * values_NC.element_size()
         return _Matrix(

@@ -5,8 +5,9 @@
 //
 // Shapes: B rows, C model width, H heads, K kv heads, D head width, N outputs, V vocabulary.
 // A matrix is stored in panels of 64 outputs: (N / 64, C, 64), with zeros after the last output.
-// In int8 the 64 lie as (16, 4), output 16 v + i at [i][v]: compilers widen neighbouring bytes one
-// by one, but shift the bytes of whole words 16 at a time.
+// In int8 the 64 lie as (16, 4), output 16 v + i at [i][v], and in bfloat16 as (2, 16, 2), output
+// 32 g + 16 v + i at [g][i][v]: the parts of whole words are cut out 16 at a time by shifts, which
+// compilers do better than to widen neighbouring bytes.
 
 #include <omp.h>
 #include <sched.h>
@@ -54,7 +55,11 @@ struct Step {
 
 // 16 of the 64 outputs that a row of a panel holds for one input.
 static inline Floats weights_of(const float* row, int v) { return load(row + v * LANES); }
-static inline Floats weights_of(const uint16_t* row, int v) { return load(row + v * LANES); }
+static inline Floats weights_of(const uint16_t* row, int v) {
+    Words pairs;
+    memcpy(&pairs, row + v / 2 * 2 * LANES, sizeof pairs);
+    return (Floats)(v % 2 ? pairs & 0xffff0000u : pairs << 16);
+}
 static inline Floats weights_of(const int8_t* row, int v) {
     Ints fours;
     memcpy(&fours, row, sizeof fours);
