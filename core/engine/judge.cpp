@@ -11,11 +11,17 @@ static inline bool any(Ints mask) {
 
 // The ids of the largest logits, largest first, the first of equals first.
 static void find_top(const float* raw, int64_t vocab_size, int64_t count, int64_t* ids) {
+    if (!count) return;
     int64_t num = 0;
     float least = -INFINITY;
-    for (int64_t first = 0; first < vocab_size; first += LANES) {
-        const int64_t last = first + LANES < vocab_size ? first + LANES : vocab_size;
-        if (num == count && last == first + LANES && !any(load(raw + first) > least)) continue;
+    const int64_t block = 4 * LANES;
+    for (int64_t first = 0; first < vocab_size; first += block) {
+        const int64_t last = first + block < vocab_size ? first + block : vocab_size;
+        if (num == count && last == first + block) {
+            Ints above = {};
+            for (int v = 0; v < 4; v++) above |= load(raw + first + v * LANES) > least;
+            if (!any(above)) continue;
+        }
         for (int64_t v = first; v < last; v++) {
             if (num == count && !(raw[v] > least)) continue;
             int64_t place = num < count ? num++ : count - 1;

@@ -72,10 +72,10 @@ def _judge_with_torch(
 
 
 def _unpack(row: list[float], num: int, width: int) -> Probe:
-    shares, ids = row[3 : 3 + width], row[3 + width :]
+    entropy, surprisal, rank = row[:3]
     return Probe(
-        entropy_nats=max(0.0, row[0]),
-        surprisal_nats=max(0.0, row[1]),
-        rank=int(row[2]),
-        top=tuple((int(id_), share) for id_, share in list(zip(ids, shares, strict=True))[:num]),
+        entropy_nats=max(0.0, entropy),
+        surprisal_nats=max(0.0, surprisal),
+        rank=int(rank),
+        top=tuple(zip(map(int, row[3 + width : 3 + width + num]), row[3 : 3 + num], strict=True)),
     )
