@@ -245,7 +245,7 @@ def serve(
     """
     # As in the server's workers, before torch loads OpenMP.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from labcli.bench.infer import random_model
+    from labcli.bench.infer_model import random_model
     from labcli.bench.serve import Case, load_engine, measure, render_row, save_random
     from runs.refs import resolve_checkpoint
 
