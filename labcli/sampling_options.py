@@ -26,6 +26,22 @@ DeviceOption = Annotated[
     str | None,
     optional("--device", "NAME", "Run on cpu, cuda or cuda:N; default: a GPU if there is one."),
 ]
+MinPOption = Annotated[
+    float | None,
+    optional(
+        "--min-p",
+        "P",
+        "Drop tokens below this share of the likeliest one's probability.",
+        min=0.0,
+        max=1.0,
+    ),
+]
+PenaltyOption = Annotated[
+    float,
+    typer.Option(
+        "--repetition-penalty", metavar="X", help="Make what was said less likely; 1 does nothing."
+    ),
+]
 WeightsOption = Annotated[
     str,
     typer.Option(
@@ -70,24 +86,8 @@ class SamplingOptions:
             max=1.0,
         ),
     ] = None
-    min_p: Annotated[
-        float | None,
-        optional(
-            "--min-p",
-            "P",
-            "Drop tokens below this share of the likeliest one's probability.",
-            min=0.0,
-            max=1.0,
-        ),
-    ] = None
-    repetition_penalty: Annotated[
-        float,
-        typer.Option(
-            "--repetition-penalty",
-            metavar="X",
-            help="Make what was said less likely; 1 does nothing.",
-        ),
-    ] = 1.0
+    min_p: MinPOption = None
+    repetition_penalty: PenaltyOption = 1.0
     seed: Annotated[
         int | None,
         optional(
