@@ -263,6 +263,28 @@ class SelfchatConfig(StageConfig):
             raise UsageError(f"repetition_penalty is above 0, not {self.repetition_penalty}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareConfig(StageConfig):
+    """Settings of `compare`: every model answers every prompt at every temperature."""
+
+    temperatures: tuple[float, ...] = setting((0.0,), "Temperatures to answer at.")
+    num_answers: int = setting(1, "Answers per model, prompt and temperature, seeds going up.")
+    top_k: int | None = setting(50, "Tokens are drawn from so many of the likeliest; none: all.")
+    top_p: float | None = setting(None, "Tokens are drawn from those that hold this share.")
+    min_p: float | None = setting(None, "Tokens below this share of the likeliest are dropped.")
+    repetition_penalty: float = setting(1.0, "Divides the logits of what was said; 1: nothing.")
+    max_new_tokens: int = setting(256, "Tokens of one answer at most.")
+    batch_size: int = setting(8, "Prompts that one model answers at a time.")
+    dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_answers", "max_new_tokens", "batch_size")
+        if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
+            raise UsageError(
+                f"temperatures needs at least one value, and none twice: {self.temperatures}"
+            )
+
+
 STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {
     "data": DataConfig,
     "tok": TokConfig,
@@ -275,7 +297,10 @@ STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {
     "report": ReportConfig,
 }
 # Experiments are runs of their own, with one stage, over checkpoints that other runs made.
-EXPERIMENT_CONFIGS: Mapping[str, type[StageConfig]] = {"selfchat": SelfchatConfig}
+EXPERIMENT_CONFIGS: Mapping[str, type[StageConfig]] = {
+    "selfchat": SelfchatConfig,
+    "compare": CompareConfig,
+}
 
 
 def require_positive(config: object, *names: str) -> None:

@@ -54,6 +54,7 @@ STAGE_MODULES: Mapping[str, str] = {
     "eval-sft": "core.stages.evaluate",
     "report": "core.stages.report",
     "selfchat": "core.stages.selfchat",
+    "compare": "core.stages.compare",
 }
 # Numbers are the same on every rank: rank 0 speaks for all but trouble and signs of life.
 _EVERY_RANK = (Start, Error, Alert, Heartbeat, End)

@@ -27,6 +27,7 @@ TORCH_FREE_CORE = (
     "experiments.archive", "experiments.cost", "experiments.grid", "experiments.journal",
     "experiments.script", "experiments.topics", "experiments.transcript", "experiments.summary",
     "experiments.export", "experiments.strips", "ticks",
+    "experiments.answers", "experiments.checks", "experiments.prompts", "experiments.vibe",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
 
