@@ -132,11 +132,19 @@ class LoadOptions:
         """Refuse a type of weights that there is not, before anything is looked for."""
         weight_type(self.weights)
 
-    def load(self, found: ResolvedCheckpoint, *, max_rows: int) -> Speaker:
+    def load(
+        self, found: ResolvedCheckpoint, *, max_rows: int, is_deterministic: bool = False
+    ) -> Speaker:
         """Return the model of a checkpoint, ready to answer.
 
         Raises:
             UsageError: there is no such device or type of weights.
         """
         kind = weight_type(self.weights)
-        return load_speaker(found, self.device, max_rows=max_rows, weights=kind)
+        return load_speaker(
+            found,
+            self.device,
+            max_rows=max_rows,
+            weights=kind,
+            is_deterministic=is_deterministic,
+        )

@@ -39,8 +39,11 @@ def load_speaker(
     *,
     max_rows: int = 8,
     weights: WeightType = "native",
+    is_deterministic: bool = False,
 ) -> Speaker:
     """Return the model of a checkpoint, ready to answer; default device: a GPU if there is one.
+
+    max_rows, weights, is_deterministic: see Engine.
 
     Raises:
         UsageError: there is no such device, or it cannot compute with such weights.
@@ -60,7 +63,9 @@ def load_speaker(
     meta = checkpoint.read_meta(found.path)
     tokenizer = find_tokenizer(found.path, meta.tokenizer_sha256)
     model = checkpoint.load_model(found.path, device=device, dtype=inference_dtype("auto", device))
-    engine = Engine(model, tokenizer, weights=weights, max_rows=max_rows)
+    engine = Engine(
+        model, tokenizer, weights=weights, max_rows=max_rows, is_deterministic=is_deterministic
+    )
     if weights != "native":
         # Now, not in the middle of the first answer, is the time to hear that it cannot be.
         _ = engine.decoder

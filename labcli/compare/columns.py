@@ -29,19 +29,25 @@ class Combination:
 class Column:
     """One answer in the making: `text` is what is shown, tool calls included.
 
-    Times are of its model's own work, see race.py.
+    Times are of its model's own work, see race.py, which sets `prompt_ids` too.
     """
 
     def __init__(self, combination: Combination, model: str) -> None:
         self.combination = combination
         self.model = model
+        self.prompt_ids: Sequence[int] = ()
+        self.ids: list[int] = []
         self.finish: str | None = None
-        self.num_tokens = 0
         self.ttft_s: float | None = None
         self.text = ""
         self._pieces: list[Part] = []
         self._last_s = 0.0
         self._entropies_nats: list[float] = []
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens so far, the one that ends the answer included."""
+        return len(self.ids)
 
     @property
     def is_done(self) -> bool:
@@ -69,7 +75,7 @@ class Column:
         if self.ttft_s is None:
             self.ttft_s = clock_s
         self._last_s = clock_s
-        self.num_tokens += 1
+        self.ids.append(token.id)
         self.finish = token.finish or self.finish
         if token.probe is not None and not token.is_forced:
             self._entropies_nats.append(token.probe.entropy_nats)
@@ -87,13 +93,17 @@ class Column:
 
         settings, parts = self.combination.settings, join_parts(self._pieces)
         return {
+            "label": self.combination.label,
             "prompt": self.combination.prompt,
             "model": self.model,
             "temperature": settings.temperature,
             "seed": settings.seed,
             "text": "".join(part.text for part in parts if part.type == "text"),
             "tokens": self.num_tokens,
+            "prompt_tokens": len(self.prompt_ids),
+            "total_tokens": len(self.prompt_ids) + self.num_tokens,
             "ttft_s": None if self.ttft_s is None else round(self.ttft_s, 4),
+            "total_s": None if self.ttft_s is None else round(self._last_s, 4),
             "tok_per_sec": None if self.tok_per_sec is None else round(self.tok_per_sec, 1),
             "entropy_bits": None if self.entropy_bits is None else round(self.entropy_bits, 4),
             "finish": self.finish,
@@ -112,7 +122,7 @@ def combine(
     """Return every combination: prompts, in them models, temperatures, and seeds going up."""
     return [
         Combination(
-            label=_label((model * len(temperatures) + index) * num_answers + number),
+            label=label_of((model * len(temperatures) + index) * num_answers + number),
             prompt=prompt,
             model=model,
             settings=replace(settings, temperature=temperature, seed=settings.seed + number),
@@ -138,7 +148,7 @@ def difference(first: Column, own: Column) -> int | None:
     return shorter
 
 
-def _label(index: int) -> str:
+def label_of(index: int) -> str:
     """Return A to Z, AA, AB and so on."""
     label = ""
     index += 1

@@ -59,6 +59,24 @@ class Layout:
             *self._side_by_side(feet, width),
         ]
 
+    def titled(self, texts: Sequence[tuple[str, str]]) -> list[str]:
+        """Return texts below their titles, side by side where the width allows it."""
+        size = len(texts) if self.width >= len(texts) * (MIN_WIDTH + len(self.gap)) else 1
+        width = (self.width - len(self.gap) * (size - 1)) // size
+        lines: list[str] = []
+        for start in range(0, len(texts), size):
+            band = texts[start : start + size]
+            heads = [[self._line(title, width, Style.BOLD)] for title, _ in band]
+            bodies = [self._wrapped(text, width) for _, text in band]
+            lines += [*self._side_by_side(heads, width), *self._side_by_side(bodies, width), ""]
+        return lines
+
+    def _wrapped(self, text: str, width: int) -> list[Row]:
+        rows: list[Row] = []
+        for line in printable(text).replace("\t", " ").split("\n"):
+            rows += wrap(list(cells_of(line, 0, Style.PLAIN)), width + 1, end=len(line))
+        return rows
+
     def _head(self, column: Column, width: int) -> list[Row]:
         choice = column.combination
         title = f"{choice.label}  {_short_name(column.model, width - 4, self.glyphs)}"

@@ -56,6 +56,7 @@ class Race:
             speaker = speakers[choice.model]
             room = speaker.engine.max_positions - choice.settings.max_new_tokens
             asked = prompt_of(speaker, [{"role": "user", "content": choice.prompt}], room)
+            column.prompt_ids = asked.prompt_ids
             request = choice.settings.request(asked.prompt_ids, draw=0, has_probes=True)
             lane = self._lanes[id(speaker)]
             lane.columns[lane.scheduler.submit(request)] = column

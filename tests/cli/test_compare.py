@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,19 +116,6 @@ def test_a_pipe_gets_plain_blocks_with_the_figures_of_each(labcli: Labcli) -> No
     assert "model: " in result.err
 
 
-def test_prompts_come_from_a_file_and_from_stdin(
-    labcli: Labcli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "prompts.txt"
-    path.write_text("two\n\nthree\n")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"four\n")))
-
-    assert [row["prompt"] for row in rows(labcli, "one", "--prompts", str(path))] == [
-        "one", "two", "three",
-    ]  # fmt: skip
-    assert [row["prompt"] for row in rows(labcli, "--prompts", "-")] == ["four"]
-
-
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -144,6 +129,16 @@ def test_prompts_come_from_a_file_and_from_stdin(
         (("--prompts", "/nowhere"), ExitCode.NOT_FOUND),
         (("--prompts", "/"), ExitCode.USAGE),
         (("x" * 6000,), ExitCode.USAGE),
+        (("x", "--blind"), ExitCode.USAGE),
+        (("x", "--blind", "--json"), ExitCode.USAGE),
+        (("--vibe", "--votes"), ExitCode.USAGE),
+        (("--vibe", "x"), ExitCode.USAGE),
+        (("--vibe", "--temperature", "0,1"), ExitCode.USAGE),
+        (("--vibe", "--model", "nothing"), ExitCode.NOT_FOUND),
+        (("--vibe", "--prompts", "/nowhere"), ExitCode.NOT_FOUND),
+        (("--results", "last"), ExitCode.NOT_FOUND),
+        (("--results", "nothing"), ExitCode.NOT_FOUND),
+        (("--results", "last:sft"), ExitCode.NOT_FOUND),
     ],
 )
 def test_what_cannot_be_carried_out_is_one_line(
