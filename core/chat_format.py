@@ -122,6 +122,13 @@ def render_for_completion(tokenizer: Tokenizer, messages: Sequence[Mapping[str, 
     return [*_render(tokenizer, turns).ids, tokenizer.special("assistant_start")]
 
 
+def prompt_ids(tokenizer: Tokenizer, text: str, *, is_base: bool) -> list[int]:
+    """Return a text as a base model continues it, or as a chat model is asked it."""
+    if is_base:
+        return [tokenizer.bos, *tokenizer.encode(text)]
+    return render_for_completion(tokenizer, [{"role": "user", "content": text}])
+
+
 class Utf8Stream:
     """Turns a stream of token bytes into text, holding back characters that are not complete."""
 

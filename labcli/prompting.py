@@ -19,6 +19,7 @@ def prompt_of(speaker: Speaker, messages: Sequence[Mapping[str, Any]], room: int
     A chat model reads the conversation, cut as it outgrew `room` tokens. A base model knows no
     turns: it reads the last message as the beginning of a text, behind the system text.
     """
+    from core.chat_format import prompt_ids
     from core.engine.context import Fitted, fit
 
     tokenizer = speaker.engine.tokenizer
@@ -26,4 +27,4 @@ def prompt_of(speaker: Speaker, messages: Sequence[Mapping[str, Any]], room: int
         return fit(tokenizer, messages, room)
     system = [messages[0]] if messages[0]["role"] == "system" else []
     text = "\n\n".join(str(message["content"]) for message in [*system, messages[-1]])
-    return Fitted(prompt_ids=(tokenizer.bos, *tokenizer.encode(text)), num_dropped=0)
+    return Fitted(prompt_ids=tuple(prompt_ids(tokenizer, text, is_base=True)), num_dropped=0)

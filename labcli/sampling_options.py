@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,9 +15,7 @@ from labcli.speaker import Speaker, load_speaker
 from runs.errors import UsageError
 from runs.refs import ResolvedCheckpoint
 
-if TYPE_CHECKING:
-    from core.engine.weights import WeightType
-
+Weights = Literal["native", "bfloat16", "int8"]
 DRAWN_TEMPERATURE = 0.6
 MAX_NEW_SEED = 2**31
 MAX_SEED = 2**62
@@ -50,7 +48,7 @@ WeightsOption = Annotated[
         help="Compute with the model's own weights, or with smaller ones.",
     ),
 ]
-_WEIGHTS: Mapping[str, WeightType] = {
+_WEIGHTS: Mapping[str, Weights] = {
     "native": "native",
     "bf16": "bfloat16",
     "bfloat16": "bfloat16",
@@ -58,7 +56,7 @@ _WEIGHTS: Mapping[str, WeightType] = {
 }
 
 
-def weight_type(text: str) -> WeightType:
+def weight_type(text: str) -> Weights:
     """Return what --weights asks for.
 
     Raises:

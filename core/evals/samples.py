@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.chat_format import render_for_completion
+from core.chat_format import prompt_ids
 from core.engine.answer import readable
 from core.engine.engine import Engine
 from core.engine.request import Request
@@ -35,22 +35,16 @@ def sample_events(
     """Yield one greedy sample per prompt: continuations of text, or answers in a chat."""
     prompts = QUESTIONS if is_chat else CONTINUATIONS
     engine = Engine(model, tokenizer, is_deterministic=True, max_rows=len(prompts))
-    ids = [_prompt_ids(tokenizer, prompt, is_chat=is_chat) for prompt in prompts]
+    asked = [prompt_ids(tokenizer, prompt, is_base=not is_chat) for prompt in prompts]
     # A model of very short rows has few positions; its samples are then short, or none.
-    room = engine.max_positions - max(map(len, ids))
+    room = engine.max_positions - max(map(len, asked))
     max_new_tokens = min(ANSWER_TOKENS if is_chat else CONTINUATION_TOKENS, room)
     if max_new_tokens < 1:
         return
     completions = engine.complete(
-        [Request(prompt_ids=prompt_ids, max_new_tokens=max_new_tokens) for prompt_ids in ids]
+        [Request(prompt_ids=ids, max_new_tokens=max_new_tokens) for ids in asked]
     )
     settings = {"temperature": 0, "max_new_tokens": max_new_tokens}
     for prompt, completion in zip(prompts, completions, strict=True):
         text = readable(completion.parts)
         yield Sample(step=step, prompt=prompt, text=text, settings=settings)
-
-
-def _prompt_ids(tokenizer: Tokenizer, prompt: str, *, is_chat: bool) -> list[int]:
-    if is_chat:
-        return render_for_completion(tokenizer, [{"role": "user", "content": prompt}])
-    return [tokenizer.bos, *tokenizer.encode(prompt)]

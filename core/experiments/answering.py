@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from core.chat_format import prompt_ids
 from core.config import CompareConfig
 from core.engine.answer import join_parts, readable
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
 from core.experiments.answers import Answer, Cell, Times
-from core.experiments.prompts import prompt_ids
 
 
 def request_for(engine: Engine, config: CompareConfig, cell: Cell, *, is_base: bool) -> Request:

@@ -1,14 +1,9 @@
-"""Prompts for models side by side: read from text, and as the tokens that each model gets.
-
-Torch-free.
-"""
+"""Prompts for models side by side, read from text. Torch-free."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.chat_format import render_for_completion
-from core.tokenizer import Tokenizer
 from runs.errors import UsageError
 
 
@@ -36,10 +31,3 @@ def lines_of(text: str, source: str) -> list[str]:
     if not lines:
         raise UsageError(f"{source} holds no prompt; write one per line")
     return lines
-
-
-def prompt_ids(tokenizer: Tokenizer, prompt: str, *, is_base: bool) -> list[int]:
-    """Return the prompt as a base model continues it, or as a chat model is asked."""
-    if is_base:
-        return [tokenizer.bos, *tokenizer.encode(prompt)]
-    return render_for_completion(tokenizer, [{"role": "user", "content": prompt}])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoint
+from core.chat_format import prompt_ids
 from core.config import CompareConfig
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
@@ -35,7 +36,6 @@ from core.experiments.answers import (
     read_times,
 )
 from core.experiments.pairs import Said, pairs_of
-from core.experiments.prompts import prompt_ids
 from core.files import sync_path
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef, StageContext

@@ -96,6 +96,7 @@ def measure(model: GPT, tokenizer: Tokenizer, case: Case) -> list[dict[str, Any]
                     **row,
                     **_shares(engine, case, batch, row["tpot_s"]),
                     "weights": kind,
+                    "is_compiled": getattr(engine.decoder, "is_native", False),
                     "prompt": case.num_prompt,
                     "new": case.num_new,
                     "device": str(model.cos.device),

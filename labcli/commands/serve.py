@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, home_of
+from labcli.sampling_options import WeightsOption, weight_type
 from runs.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import socket
 
-    from core.serve.settings import ServeSettings, Weights
+    from core.serve.settings import ServeSettings
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 RUNPOD_URL = "https://{pod}-{port}.proxy.runpod.net"
@@ -71,10 +72,6 @@ DeviceOption = Annotated[
         help="Run on cpu, cuda or cuda:N; default: a GPU if there is one.",
         show_default=False,
     ),
-]
-WeightsOption = Annotated[
-    str,
-    typer.Option("--weights", metavar="KIND", help="Keep weights native, as bfloat16 or as int8."),
 ]
 MaxModelsOption = Annotated[
     int, typer.Option("--max-models", min=1, metavar="N", help="Hold N models per worker.")
@@ -147,7 +144,7 @@ def serve(
 
     settings = ServeSettings(
         devices=_devices(device, num_gpus) * workers,
-        weights=_weights(weights),
+        weights=weight_type(weights),
         max_models=max_models,
         max_rows=max_rows,
         max_queue=max_queue,
@@ -232,11 +229,3 @@ def _devices(device: str | None, num_gpus: int | None) -> tuple[str | None, ...]
     if device not in (None, "cuda"):
         raise UsageError(f"--num-gpus uses GPUs and --device asks for {device}; give one of them")
     return tuple(f"cuda:{index}" for index in range(num_gpus))
-
-
-def _weights(name: str) -> Weights:
-    from core.serve.settings import Weights
-
-    if name not in get_args(Weights):
-        raise UsageError(f"--weights is {' or '.join(get_args(Weights))}, not {name!r}")
-    return cast("Weights", name)

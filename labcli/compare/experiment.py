@@ -219,8 +219,8 @@ def _check_room(
     """Raise UsageError for a prompt that some model has no room for, before a run is made."""
     import torch
 
+    from core.chat_format import prompt_ids
     from core.checkpoint import read_meta
-    from core.experiments.prompts import prompt_ids
     from core.model import GPT
     from labcli.speaker import find_tokenizer
 
