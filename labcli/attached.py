@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from labcli import diagnostics
+from labcli.output import emit
 from labcli.tables import seconds
 from labcli.views import skills_table, stage_table, total_time_s
 from labcli.watch import Watch, Watched
 from runs.errors import ExitCode
 from runs.paths import LabHome, RunPaths
-from runs.query import RunView
+from runs.query import RunView, load_run
 from runs.record import EXPERIMENTS
 
 AFTER_TRAINING = ('labcli chat -p "What is 27 * 14?"', "labcli tui dashboard")
+
+
+def go_on(run_dir: Path, start: Callable[[Path], object], *, detach: bool) -> ExitCode:
+    """Start a supervisor for a run that has none, watch it, and return the exit code.
+
+    The name of the run goes to stdout; with `detach` at once, and nothing is watched.
+    """
+    watch = Watch(run_dir, skip_past=True)
+    start(run_dir)
+    slug = load_run(run_dir).slug
+    code = ExitCode.OK
+    if detach:
+        for line in detached_hints(slug):
+            diagnostics.say(line)
+    else:
+        code = watch_to_end(watch)
+    emit(slug)
+    return code
 
 
 def watch_to_end(watch: Watch, *, next_steps: Sequence[str] | None = None) -> ExitCode:

@@ -15,6 +15,7 @@ from runs.errors import UsageError, nearest
 from runs.launch.local import launch
 from runs.lineage import missing_inputs, resolve_inputs
 from runs.paths import LabHome, RunPaths
+from runs.policy import Policy
 from runs.recipe import list_recipes, load_recipe
 
 STAGES_RECIPE = "speedrun"
@@ -73,6 +74,7 @@ def start_run(
     from_ref: str | None,
     name: str | None,
     tags: Sequence[str],
+    policy: Policy,
 ) -> RunPaths:
     """Create the run directory of a plan, start its supervisor, and return the paths."""
     body = plan.to_json()
@@ -88,6 +90,7 @@ def start_run(
         nproc=max(stage.nproc for stage in plan.stages),
         parents=parents,
         inputs=inputs,
+        policy=policy,
     )
     launch(paths)
     return paths

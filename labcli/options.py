@@ -48,6 +48,9 @@ RunArgument = Annotated[
         show_default=False,
     ),
 ]
+NumLines = Annotated[
+    int, typer.Option("-n", "--lines", min=0, metavar="N", help="Show this many past lines.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 JsonlOption = Annotated[bool, typer.Option("--jsonl", help="Write one JSON object per line.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Write comma-separated values.")]

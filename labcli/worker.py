@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,25 +21,17 @@ from pathlib import Path
 
 from core.config import build_stage_config
 from core.stages.context import CheckpointRef, Stage, StageContext
+from labcli.journal import Journal
+from labcli.last_words import answer_with_stacks, write_error_file
 from labcli.stage_inputs import resolve_inputs
 from runs import checkpoints
+from runs.autopsy import stacks_file
 from runs.errors import LabError, UsageError, nearest
-from runs.events import (
-    Alert,
-    Checkpoint,
-    End,
-    EndReason,
-    Error,
-    Event,
-    EventLog,
-    Heartbeat,
-    Start,
-)
+from runs.events import End, EndReason, Error, Start
 from runs.paths import RunPaths
 from runs.record import RunRecord, load_record
 from runs.summary import write_summary
 
-HEARTBEAT_S = 2.0
 _TRACEBACK_CHARS = 2000
 
 STAGE_MODULES: Mapping[str, str] = {
@@ -56,8 +47,6 @@ STAGE_MODULES: Mapping[str, str] = {
     "selfchat": "core.stages.selfchat",
     "compare": "core.stages.compare",
 }
-# Numbers are the same on every rank: rank 0 speaks for all but trouble and signs of life.
-_EVERY_RANK = (Start, Error, Alert, Heartbeat, End)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,44 +66,6 @@ def read_rank(env: Mapping[str, str]) -> Rank:
         world_size=int(env.get("WORLD_SIZE", "1")),
         local_rank=None if local_rank is None else int(local_rank),
     )
-
-
-class Journal:
-    """Writes the events of this rank, and a heartbeat whenever the stage is silent for long."""
-
-    def __init__(self, path: Path, *, rank: int) -> None:
-        self._log = EventLog(path)
-        self._rank = rank
-        self._lock = threading.Lock()
-        self._last_s = time.monotonic()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> Journal:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._closed.set()
-        self._thread.join()
-        self._log.close()
-
-    def write(self, event: Event) -> None:
-        """Append an event that this rank may write; put milestones on disk at once."""
-        if self._rank and not isinstance(event, _EVERY_RANK):
-            return
-        with self._lock:
-            self._log.append(event)
-            self._last_s = time.monotonic()
-            if isinstance(event, Checkpoint | End):
-                self._log.sync()
-
-    def _beat(self) -> None:
-        while not self._closed.wait(HEARTBEAT_S / 4):
-            with self._lock:
-                if time.monotonic() - self._last_s >= HEARTBEAT_S:
-                    self._log.append(Heartbeat())
-                    self._last_s = time.monotonic()
 
 
 class Worker:
@@ -147,7 +98,9 @@ class Worker:
             try:
                 reason = self._execute(journal)
             except Exception as error:
-                journal.write(describe(error))
+                told = describe(error)
+                journal.write(told)
+                write_error_file(os.environ, told.message, told.traceback)
                 reason = "failed"
             # Last of all: whoever reads it may count on everything else being there.
             journal.write(End(reason=reason))
@@ -264,6 +217,7 @@ def main(argv: list[str]) -> int:
     run_dir, stage, attempt = argv
     rank = read_rank(os.environ)
     worker = Worker(Path(run_dir), stage, int(attempt), rank=rank)
+    answer_with_stacks(stacks_file(RunPaths(Path(run_dir)), stage, int(attempt), rank.rank))
     _stop_on_signals(worker)
     if rank.world_size > 1:
         _end_with_parent()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runs.paths import RunPaths
-from runs.process import RUN_TAG
+from runs.process import HOME_TAG, RUN_TAG
 from runs.record import RunRecord, StagePlan
 
 PARALLEL_STAGES = frozenset({"base", "mid", "sft"})
@@ -41,14 +41,23 @@ def worker_argv(record: RunRecord, stage: StagePlan, run_dir: Path, attempt: int
     ]  # fmt: skip
 
 
+def error_file(run_dir: Path, stage: str, attempt: int) -> Path:
+    """Return where a worker that is alone writes why it failed; torchrun names one per rank."""
+    return RunPaths(run_dir).log_dir(stage) / f"a{attempt}" / "error.json"
+
+
 def worker_env(
-    record: RunRecord, stage: StagePlan, run_dir: Path, inherited: Mapping[str, str]
+    record: RunRecord,
+    stage: StagePlan,
+    run_dir: Path,
+    attempt: int,
+    inherited: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the environment of a worker: the tag of its run, and threads shared by the ranks."""
     env = {
         **inherited,
         RUN_TAG: record.run_id,
-        "LABCLI_HOME": str(RunPaths(run_dir).home.root),
+        HOME_TAG: str(RunPaths(run_dir).home.root),
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -58,4 +67,6 @@ def worker_env(
     nproc = num_processes(record, stage)
     if nproc > 1:
         env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // nproc))
+    else:
+        env["TORCHELASTIC_ERROR_FILE"] = str(error_file(run_dir, stage.stage, attempt))
     return env

@@ -12,23 +12,33 @@ from runs.process import ProcessIdentity, identity_from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How the process of a stage ended; `signal` is set when a signal ended it."""
+    """How the process of a stage ended; `signal` is set when a signal ended it.
+
+    `why` is what its log or its error file said last, where no event tells the reason.
+    """
 
     code: int | None
     signal: int | None
     was_stopping: bool
     t: float
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageControl:
-    """The newest attempt of a stage as the supervisor knows it."""
+    """The newest attempt of a stage as the supervisor knows it.
+
+    `held_s` is when the supervisor that watches it started it or took it over; `advice` is what
+    that supervisor did about its end or its hanging, in one line.
+    """
 
     attempt: int
     launched_s: float
+    held_s: float
     worker: ProcessIdentity | None = None
     exit: Exit | None = None
     is_done: bool = False
+    advice: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +89,22 @@ def _apply_stage(
     entry: StageControl | None, attempt: int, record: LogRecord
 ) -> StageControl | None:
     if record.kind == "launch":
-        return StageControl(attempt=attempt, launched_s=record.t)
+        return StageControl(attempt=attempt, launched_s=record.t, held_s=record.t)
     if entry is None or entry.attempt != attempt:
         return entry
     if record.kind == "stage":
         return replace(entry, worker=identity_from(record.data))
+    if record.kind == "adopt":
+        return replace(entry, held_s=record.t, advice=None)
+    if record.kind in ("retry", "gave-up", "stall", "recovered"):
+        return replace(entry, advice=record.text("message"))
     if record.kind == "exit":
         ended = Exit(
             code=record.integer("code"),
             signal=record.integer("signal"),
             was_stopping=record.data.get("was_stopping") is True,
             t=record.t,
+            why=record.text("why"),
         )
         return replace(entry, exit=ended)
     if record.kind == "done":

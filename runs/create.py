@@ -13,6 +13,7 @@ from runs.errors import LabError, UsageError
 from runs.files import sync_dir, write_synced
 from runs.ids import new_slug, new_ulid
 from runs.paths import LabHome, RunPaths
+from runs.policy import Policy
 from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
 
 _NAME_TRAPS = frozenset(":@/\\\n\t")
@@ -32,6 +33,7 @@ def create_run(
     inputs: Mapping[str, Mapping[str, str]] | None = None,
     files: Mapping[str, bytes] | None = None,
     worker: Sequence[str] = DEFAULT_WORKER,
+    policy: Policy | None = None,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> RunPaths:
@@ -64,6 +66,7 @@ def create_run(
         inputs=dict(inputs or {}),
         nproc=nproc,
         worker=tuple(worker),
+        policy=policy or Policy(),
     )
     given = dict(files or {})
     if git.diff:

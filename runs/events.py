@@ -170,9 +170,10 @@ class Error(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat(Event):
-    """The process is alive."""
+    """The process is alive; `phase` names work that is longer than a step: compile, eval, ..."""
 
     kind: ClassVar[str] = "heartbeat"
+    phase: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +12,9 @@ from runs.events import EventRecord, number
 
 MAX_SAMPLES = 8
 MAX_NOTES = 32
+# How many recent steps tell how long a step takes, and how many it takes to tell.
+STEP_WINDOW = 32
+MIN_STEPS_TIMED = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,9 +47,13 @@ class AttemptFold:
     last_s: float | None = None
     last_work_s: float | None = None
     resumed_from: int | None = None
+    world_size: int = 1
     end_reason: str | None = None
     ended_s: float | None = None
     error: str | None = None
+    error_type: str | None = None
+    phase: str | None = None
+    step_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=STEP_WINDOW))
     step: int | None = None
     done: float | None = None
     total: float | None = None
@@ -63,17 +72,31 @@ class AttemptFold:
     def apply(self, record: EventRecord) -> None:
         """Take one record into account; unknown kinds and malformed fields change nothing."""
         self.last_s = record.t
-        if record.kind != "heartbeat":
+        if record.kind == "heartbeat":
+            self.phase = _text(record.data.get("phase"))
+        else:
+            if record.kind == "step" and self.unit == "steps" and self.label == "":
+                # Since the event before it, which may be that of a checkpoint or an evaluation.
+                self.step_times_s.append(record.t - (self.last_work_s or record.t))
+            self.phase = None
             self.last_work_s = record.t
         handler = _HANDLERS.get(record.kind)
         if handler is not None:
             handler(self, record)
+
+    @property
+    def step_s(self) -> float | None:
+        """Median time of the recent steps, or None before there are enough of them."""
+        if len(self.step_times_s) < MIN_STEPS_TIMED:
+            return None
+        return statistics.median(self.step_times_s)
 
 
 def _start(fold: AttemptFold, record: EventRecord) -> None:
     fold.started_s = record.t
     fold.resumed_from = _int(record.data.get("resumed_from"))
     fold.step = fold.resumed_from
+    fold.world_size = _int(record.data.get("world_size")) or 1
 
 
 def _progress(fold: AttemptFold, record: EventRecord) -> None:
@@ -136,7 +159,8 @@ def _note(fold: AttemptFold, record: EventRecord) -> None:
 
 
 def _error(fold: AttemptFold, record: EventRecord) -> None:
-    fold.error = str(record.data.get("message") or record.data.get("type") or "unknown error")
+    fold.error_type = _text(record.data.get("type"))
+    fold.error = str(record.data.get("message") or fold.error_type or "unknown error")
 
 
 def _end(fold: AttemptFold, record: EventRecord) -> None:
@@ -164,7 +188,8 @@ class StageFacts:
     """What the event logs of a stage say; the newest attempt speaks for its state.
 
     `evals`, `checkpoints` and `samples` hold the lineage: what an attempt did beyond the step
-    that the next one resumed from is left out.
+    that the next one resumed from is left out. `num_silent` counts the ranks of the newest
+    attempt that have not written how they ended.
     """
 
     attempt: int = 0
@@ -172,6 +197,10 @@ class StageFacts:
     ended_s: float | None = None
     end_reason: str | None = None
     error: str | None = None
+    error_type: str | None = None
+    num_silent: int = 0
+    phase: str | None = None
+    step_s: float | None = None
     last_s: float | None = None
     last_work_s: float | None = None
     resumed_from: int | None = None
@@ -215,7 +244,7 @@ def fold_stage(folds: Iterable[AttemptFold]) -> StageFacts:
         return StageFacts()
     newest = mains[-1]
     peers = [fold for fold in ordered if fold.attempt == newest.attempt]
-    errors = [fold.error for fold in peers if fold.error is not None]
+    failed = next((fold for fold in peers if fold.error is not None), None)
     starts = [fold.started_s for fold in mains if fold.started_s is not None]
     shown = next((fold for fold in reversed(mains) if fold.metrics), newest)
     return StageFacts(
@@ -223,7 +252,11 @@ def fold_stage(folds: Iterable[AttemptFold]) -> StageFacts:
         started_s=min(starts, default=None),
         ended_s=newest.ended_s,
         end_reason=_end_reason(newest, peers),
-        error=errors[0] if errors else None,
+        error=failed.error if failed else None,
+        error_type=failed.error_type if failed else None,
+        num_silent=newest.world_size - sum(fold.end_reason is not None for fold in peers),
+        phase=newest.phase,
+        step_s=newest.step_s,
         last_s=max((fold.last_s for fold in peers if fold.last_s is not None), default=None),
         last_work_s=newest.last_work_s,
         resumed_from=newest.resumed_from,

@@ -1,12 +1,69 @@
-"""Samples of the machine that a run is on: CPU, memory, disk, GPUs, and alerts about them."""
+"""host.jsonl: samples of the machine that a run is on, and alerts of its supervisor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runs.autopsy import write_autopsy
+from runs.events import Severity
+from runs.log import append_record
+from runs.paths import RunPaths
+from runs.stall import Hang
+
 LOW_DISK_BYTES = 1_000_000_000
+SAMPLE_S = 5.0
+# The sensors are opened when the first worker is already on its way.
+FIRST_SAMPLE_S = 1.0
+
+
+class HostLog:
+    """Writes the samples of one machine, and what a person should be told of at once."""
+
+    def __init__(self, run_dir: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._paths = RunPaths(run_dir)
+        self._clock = clock
+        self._due_s = clock() + FIRST_SAMPLE_S
+        self._sensors: HostSampler | None = None
+
+    def tick(self, worker_pid: int | None) -> None:
+        """Write a sample when one is due."""
+        now = self._clock()
+        if now < self._due_s:
+            return
+        self._due_s = now + SAMPLE_S
+        sample = self._sampler().sample(worker_pid)
+        append_record(self._paths.host, "sample", sample)
+        alert = self._sampler().alert(sample)
+        if alert is not None:
+            append_record(self._paths.host, "alert", alert)
+
+    def alert(self, code: str, severity: Severity, message: str, **more: Any) -> None:
+        """Write an alert."""
+        body = {"code": code, "severity": severity, "message": message, **more}
+        append_record(self._paths.host, "alert", body)
+
+    def record_hang(self, run_id: str, stage: str, attempt: int, hang: Hang) -> str:
+        """Write the autopsy of a stage that hangs and an alert; return where it lies in the run.
+
+        A disk that is full costs the autopsy, not the run: the alert says so.
+        """
+        sensors = self._sampler().sample(None)
+        why = hang.describe()
+        try:
+            path = write_autopsy(self._paths, run_id, stage, attempt, why=why, sensors=sensors)
+            place = str(path.relative_to(self._paths.run_dir))
+        except OSError as error:
+            place = f"no autopsy, it could not be written: {error.strerror}"
+        self.alert("stalled", "error", f"{stage} hangs: {why}", stage=stage, autopsy=place)
+        return place
+
+    def _sampler(self) -> HostSampler:
+        if self._sensors is None:
+            self._sensors = HostSampler(self._paths.run_dir)
+        return self._sensors
 
 
 class HostSampler:

@@ -6,17 +6,19 @@ Linux the process-id namespace too, since containers share a boot but not their 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 Liveness = Literal["alive", "dead", "elsewhere"]
 RUN_TAG = "LABCLI_RUN"
+HOME_TAG = "LABCLI_HOME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,15 @@ class ProcessIdentity:
     def as_record(self) -> dict[str, Any]:
         """Return the fields under which a log keeps this identity."""
         return {"pid": self.pid, "start": self.start, "boot": self.boot}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tagged:
+    """A process that was started for a run, by the tags in its environment."""
+
+    run_id: str
+    home: str | None
+    identity: ProcessIdentity
 
 
 def identity_from(data: Mapping[str, Any]) -> ProcessIdentity | None:
@@ -77,8 +88,10 @@ def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
         return is_alive(identity) and _kill(identity.pid, number)
     try:
         fd = os.pidfd_open(identity.pid)
-    except OSError:
-        return False
+    except OSError as error:
+        # A kernel before 5.3, or a sandbox: what is left is to look, then to be quick.
+        can_kill = error.errno in (errno.ENOSYS, errno.EPERM) and is_alive(identity)
+        return can_kill and _kill(identity.pid, number)
     try:
         # The descriptor pins the process: checked after opening, it cannot be another one.
         if not is_alive(identity):
@@ -93,18 +106,55 @@ def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
 
 def find_family(run_id: str) -> list[ProcessIdentity]:
     """Return every process on this machine that was started for a run, by its environment."""
+    return [found.identity for found in find_tagged() if found.run_id == run_id]
+
+
+def find_tagged() -> list[Tagged]:
+    """Return every process on this machine, this one aside, that was started for some run."""
+    environments = _linux_environments if sys.platform.startswith("linux") else _environments
+    found = []
+    for pid, env in environments():
+        run_id = env.get(RUN_TAG)
+        identity = identify(pid) if run_id and pid != os.getpid() else None
+        if run_id and identity is not None:
+            home = env.get(HOME_TAG)
+            found.append(Tagged(run_id=run_id, home=home, identity=identity))
+    return found
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process, or nothing when it has gone."""
     import psutil
 
-    family = []
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _linux_environments() -> Iterator[tuple[int, dict[str, str]]]:
+    # Without psutil: a supervisor looks whenever a stage ends, and its import costs more.
+    tag = f"{RUN_TAG}=".encode()
+    for name in os.listdir("/proc"):  # noqa: PTH208 (a third of the time of Path.iterdir)
+        if not name.isdigit():
+            continue
+        try:
+            raw = Path(f"/proc/{name}/environ").read_bytes()
+        except OSError:
+            continue
+        if tag in raw:
+            entries = raw.decode("utf-8", errors="replace").split("\0")
+            yield int(name), dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def _environments() -> Iterator[tuple[int, dict[str, str]]]:
+    import psutil
+
     for process in psutil.process_iter():
         try:
-            is_member = process.environ().get(RUN_TAG) == run_id
+            yield process.pid, process.environ()
         except (psutil.Error, OSError):
             continue
-        member = identify(process.pid) if is_member and process.pid != os.getpid() else None
-        if member is not None:
-            family.append(member)
-    return family
 
 
 def _start_time(pid: int) -> int | None:

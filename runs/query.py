@@ -27,7 +27,11 @@ from runs.states import (
     current_stage,
     run_state,
     stage_state,
+    work_limit_s,
 )
+
+# The states in which what the supervisor did about it is what a person should know.
+_ADVISED = frozenset({"queued", "stalled", "failed", "killed", "crashed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +130,7 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
     here = presence(run_dir, control)
     now = time.time()
     stages = tuple(
-        _stage_view(entry, facts.get(entry.stage, StageFacts()), control, here, now)
+        _stage_view(record, entry, facts.get(entry.stage, StageFacts()), control, here, now)
         for entry in record.stages
     )
     state = run_state(
@@ -177,12 +181,19 @@ def _run_view(
 
 
 def _stage_view(
-    entry: StagePlan, facts: StageFacts, control: Control, here: Presence, now: float
+    record: RunRecord,
+    entry: StagePlan,
+    facts: StageFacts,
+    control: Control,
+    here: Presence,
+    now: float,
 ) -> StageView:
     launched = control.stages.get(entry.stage)
     attempt = max(facts.attempt, launched.attempt if launched else 0)
     is_heard = facts.attempt == attempt
-    state = stage_state(_signs(facts if is_heard else StageFacts(), launched, control, here, now))
+    heard = facts if is_heard else StageFacts()
+    signs = _signs(heard, launched, control, here, now, min_s=record.policy.stall_min_s)
+    state = stage_state(signs)
     left = None if facts.total is None or facts.done is None else facts.total - facts.done
     eta_s = None
     if state in ACTIVE and left is not None and facts.unit_s is not None:
@@ -212,7 +223,13 @@ def _stage_view(
 
 
 def _signs(
-    facts: StageFacts, launched: StageControl | None, control: Control, here: Presence, now: float
+    facts: StageFacts,
+    launched: StageControl | None,
+    control: Control,
+    here: Presence,
+    now: float,
+    *,
+    min_s: float,
 ) -> StageSigns:
     def age(t: float | None) -> float | None:
         return None if t is None else now - t
@@ -222,15 +239,17 @@ def _signs(
         is_launched=launched is not None,
         end_reason=facts.end_reason,
         has_error=facts.error is not None,
+        num_silent=facts.num_silent,
         exit=launched.exit if launched else None,
         worker=None if worker is None else liveness(worker),
         is_supervised=here.supervisor == "alive"
         and launched is not None
-        and launched.launched_s >= (control.supervisor_s or 0.0),
+        and launched.held_s >= (control.supervisor_s or 0.0),
         is_stopping=control.state == "stopping",
         event_age_s=age(facts.last_s),
-        work_age_s=age(facts.last_work_s),
+        work_age_s=age(facts.last_work_s or (launched.launched_s if launched else None)),
         control_age_s=age(control.last_s),
+        work_limit_s=work_limit_s(step_s=facts.step_s, phase=facts.phase, min_s=min_s),
     )
 
 
@@ -240,7 +259,10 @@ def _problem(
     resume = f"labcli runs resume {record.slug}"
     launched = control.stages.get(current.stage)
     if state in ("running", "stalled", "stopping") and here.supervisor == "dead":
-        return f"supervisor is gone, {current.stage} still works on: {resume}"
+        adopt = f"labcli runs adopt {record.slug}"
+        return f"supervisor is gone, {current.stage} still works on: {adopt}"
+    if launched and launched.advice and state in _ADVISED:
+        return launched.advice
     if state == "stalled":
         return f"{current.stage} is alive but silent; stop it with: labcli runs stop {record.slug}"
     if state == "failed" and current.error:
@@ -250,7 +272,9 @@ def _problem(
     if state == "crashed" and here.supervisor is None:
         return "the supervisor did not start: see logs/supervisor.log in the run directory"
     if state == "crashed":
-        return f"{current.stage} is gone without a word: {resume}"
+        why = launched.exit.why if launched and launched.exit else None
+        last = f" (its log ends: {why})" if why else ""
+        return f"{current.stage} is gone without a word{last}: {resume}"
     if state == "lost":
         return f"last seen on another machine or before a reboot: {resume}"
     return None

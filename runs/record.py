@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runs.errors import Corrupt, NotFound
 from runs.files import read_json, write_json
 from runs.paths import RunPaths
+from runs.policy import Policy, policy_from
 
 VERSION = 1
 DEFAULT_WORKER = ("-m", "labcli.worker")
@@ -52,6 +53,7 @@ class RunRecord:
     inputs: Mapping[str, Mapping[str, str]]
     nproc: int
     worker: tuple[str, ...]
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def stages(self) -> tuple[StagePlan, ...]:
@@ -126,6 +128,7 @@ def _parse(body: Mapping[str, Any]) -> RunRecord:
         inputs={str(name): dict(value) for name, value in body.get("inputs", {}).items()},
         nproc=int(body.get("nproc", 1)),
         worker=tuple(map(str, body.get("worker", DEFAULT_WORKER))),
+        policy=policy_from(body.get("policy", {})),
     )
 
 

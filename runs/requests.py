@@ -1,6 +1,7 @@
-"""What people ask of a run: to stop, and to go on. A request is a line that the supervisor reads.
+"""What people ask of a run: to stop, to go on, to be taken over.
 
-Stop requests count from the last launch on, so that an old one cannot stop a resumed run.
+A request is a line that the supervisor reads. Stop requests count from the last launch on, so
+that an old one cannot stop a resumed run.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def pending_stop(records: Sequence[LogRecord]) -> LogRecord | None:
     return stop
 
 
+def wants_retry(records: Sequence[LogRecord]) -> bool:
+    """Return whether somebody asks for a restart now, without the wait before it."""
+    return any(record.kind == "retry" for record in records)
+
+
 def request_stop(run_dir: Path, *, now: bool = False) -> None:
     """Ask a run to stop after a checkpoint; `now` kills its processes instead of waiting.
 
@@ -67,7 +73,8 @@ def resume(
 ) -> int:
     """Start a supervisor that opens the next attempt of the unfinished stage; return its pid.
 
-    A worker that outlived its supervisor is first told to checkpoint and end, and waited for.
+    A worker that outlived its supervisor is first told to checkpoint and end, and waited for. A
+    supervisor that waits before a restart of its own is told to wait no longer.
 
     Raises:
         UsageError: the run is finished.
@@ -77,6 +84,10 @@ def resume(
     load_record(run_dir)
     if view.state == "finished":
         raise UsageError(f"run {view.slug} is finished; there is nothing to resume")
+    waiting = _waiting_supervisor(run_dir)
+    if waiting is not None:
+        append_record(RunPaths(run_dir).requests, "retry", {}, sync=True)
+        return waiting.pid
     _await_supervisor(run_dir, view, clock, pause)
     orphans = _orphans(run_dir, view)
     for orphan in orphans:
@@ -91,6 +102,37 @@ def resume(
             )
         pause(_POLL_S)
     return launch(RunPaths(run_dir))
+
+
+def adopt(run_dir: Path) -> int:
+    """Start a supervisor that takes over a worker whose own is gone; return its pid.
+
+    The worker goes on untouched; the stages after it follow as planned.
+
+    Raises:
+        Busy: the run has a live supervisor.
+        UsageError: no worker of the run is left to take over.
+    """
+    view = load_run(run_dir)
+    load_record(run_dir)
+    supervisor = _supervisor(run_dir)
+    if supervisor is not None:
+        raise Busy(
+            f"run {view.slug} is supervised by process {supervisor.pid}; there is nothing to adopt"
+        )
+    control = fold_control(read_log(RunPaths(run_dir).control))
+    left = [entry.worker for entry in control.stages.values() if entry.exit is None]
+    if not any(worker is not None and is_alive(worker) for worker in left):
+        then = "" if view.state == "finished" else f"; go on with: labcli runs resume {view.slug}"
+        raise UsageError(
+            f"run {view.slug} is {view.state} and has no worker left to take over{then}"
+        )
+    return launch(RunPaths(run_dir))
+
+
+def _waiting_supervisor(run_dir: Path) -> ProcessIdentity | None:
+    word = fold_control(read_log(RunPaths(run_dir).control)).state
+    return _supervisor(run_dir) if word == "waiting" else None
 
 
 def _await_supervisor(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,9 @@ ENDED = frozenset({"finished", "stopped", "failed", "crashed", "killed", "budget
 HEARTBEAT_LIMIT_S = 30.0
 # A worker writes at least a heartbeat every 2 s; silence means that it is frozen.
 SILENCE_LIMIT_S = 30.0
-# Heartbeats come from a thread: they go on while the work itself hangs.
+# Heartbeats come from a thread: they go on while the work itself hangs. A step that takes this
+# many times the median is a hang; work of unknown length has a fixed limit.
+STALL_STEPS = 5.0
 NO_WORK_LIMIT_S = 1200.0
 # The supervisor notices an exit within 0.2 s; until it says so the worker counts as running.
 EXIT_NOTICE_S = 3.0
@@ -35,6 +37,7 @@ class StageSigns:
     is_launched: bool = False
     end_reason: str | None = None
     has_error: bool = False
+    num_silent: int = 0
     exit: Exit | None = None
     worker: Liveness | None = None
     is_supervised: bool = False
@@ -42,6 +45,21 @@ class StageSigns:
     event_age_s: float | None = None
     work_age_s: float | None = None
     control_age_s: float | None = None
+    work_limit_s: float = NO_WORK_LIMIT_S
+
+
+def work_limit_s(*, step_s: float | None, phase: str | None, min_s: float) -> float:
+    """Return how long a stage may go without an event of its work before it counts as hanging.
+
+    Args:
+        step_s: the median time of its steps; None where it has no steps, or too few yet.
+        phase: what it says to be at instead of a step, such as "compile" or "checkpoint".
+        min_s: the least that is granted where steps are timed.
+    """
+    if step_s is None:
+        return NO_WORK_LIMIT_S
+    limit_s = max(STALL_STEPS * step_s, min_s)
+    return limit_s if phase is None else max(limit_s, NO_WORK_LIMIT_S)
 
 
 def stage_state(signs: StageSigns) -> StageState:
@@ -52,6 +70,9 @@ def stage_state(signs: StageSigns) -> StageState:
         case "stopped" if _was_killed(signs.exit):
             # The other ranks stopped because one of them, or torchrun, was killed.
             return "killed"
+        case "stopped" if signs.num_silent and _came_unasked(signs.exit):
+            # A rank that vanished makes torchrun stop the others.
+            return "crashed"
         case "finished" | "stopped" | "failed" | "budget" as ended:
             return ended
     if signs.exit is not None:
@@ -80,13 +101,21 @@ def _was_killed(ended: Exit | None) -> bool:
     return ended is not None and ended.signal is not None and not ended.was_stopping
 
 
+def _came_unasked(ended: Exit | None) -> bool:
+    return ended is not None and bool(ended.code) and not ended.was_stopping
+
+
 def _living(signs: StageSigns) -> StageState:
     if signs.is_stopping:
         return "stopping"
     silence_s = signs.event_age_s if signs.event_age_s is not None else 0.0
     no_work_s = signs.work_age_s if signs.work_age_s is not None else 0.0
-    is_stalled = silence_s > SILENCE_LIMIT_S or no_work_s > NO_WORK_LIMIT_S
+    is_stalled = silence_s > SILENCE_LIMIT_S or no_work_s > signs.work_limit_s
     return "stalled" if is_stalled else "running"
+
+
+# What a supervisor says between stages; it waits before it restarts one.
+_WORDS: Mapping[str, RunState] = {"stopping": "stopping", "waiting": "queued"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +152,7 @@ def run_state(signs: RunSigns) -> RunState:
     if signs.word in ENDED:
         return current if current in ENDED else _as_state(signs.word)
     if signs.supervisor == "alive" or (signs.supervisor == "elsewhere" and not is_silent):
-        return "stopping" if signs.word == "stopping" else "running"
+        return _WORDS.get(signs.word or "", "running")
     if current in ENDED:
         return current
     return "lost" if signs.supervisor == "elsewhere" else "crashed"

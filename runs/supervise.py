@@ -1,7 +1,8 @@
 """The supervisor: a detached process that executes the stages of one run, one after another.
 
 `python -m runs.supervise RUN_DIR`. It outlives the terminal, writes control.jsonl alone, and
-leaves the workers alive when it is killed: a long stage is worth more than its keeper.
+leaves the workers alive when it is killed: a long stage is worth more than its keeper. The next
+supervisor takes over what the last one left.
 """
 
 from __future__ import annotations
@@ -15,24 +16,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runs.command import STOP_GRACE_S, num_processes, worker_argv, worker_env
-from runs.control import Exit, StageControl, fold_control
+from runs.attempt import (
+    Attempt,
+    begin,
+    end_family,
+    newest_step,
+    outcome,
+    record_exit,
+    stage_control,
+)
+from runs.command import STOP_GRACE_S, num_processes
 from runs.errors import LabError
 from runs.facts import event_files, stage_facts
-from runs.host import HostSampler
-from runs.log import LogRecord, LogTail, append_record, read_log
+from runs.held import Returned
+from runs.host import HostLog
+from runs.log import LogRecord, LogTail, append_record
 from runs.paths import RunPaths
 from runs.process import find_family, identify, send_signal
 from runs.record import RunRecord, StagePlan, load_record
-from runs.requests import pending_stop
-from runs.states import StageSigns, StageState, stage_state
-from runs.system import become_subreaper, hold_lock, rank_signal, reap
+from runs.requests import pending_stop, wants_retry
+from runs.restarts import BadEnd, NoRestart, Restart, Restarts
+from runs.stall import Hang, StallWatch
+from runs.states import StageState
+from runs.system import become_subreaper, hold_lock, reap
 
 POLL_S = 0.2
 HEARTBEAT_S = 2.0
-SAMPLE_S = 5.0
 LOCK_WAIT_S = 3.0
 LEFTOVER_GRACE_S = 10.0
+# A stage that hangs gets this long to write a checkpoint before it is killed for a restart.
+STALL_GRACE_S = 10.0
 SETTLE_LIMIT_S = 120.0
 
 
@@ -45,12 +58,14 @@ class Supervisor:
         self._paths = RunPaths(run_dir)
         self._record = record
         self._clock = clock
-        self._sampler = HostSampler(run_dir)
+        self._host = HostLog(run_dir, clock=clock)
         self._requests = LogTail(self._paths.requests)
         self._asked: list[LogRecord] = []
-        self._beat_due = self._sample_due = self._clock()
+        self._beat_due = clock()
         self._kill_due: float | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._attempt: Attempt | None = None
+        self._watch: StallWatch | None = None
+        self._was_hanging = False
         self._is_stopping = False
         self._has_ended = False
         self.was_signalled = False
@@ -72,13 +87,6 @@ class Supervisor:
                 self._settle(stage.stage)
         return self._end("finished")
 
-    def _stop(self) -> None:
-        self._is_stopping = True
-        self._kill_due = self._clock() + STOP_GRACE_S
-        self._say("state", state="stopping")
-        if self._child is not None:
-            self._child.send_signal(signal.SIGTERM)
-
     def _end(self, state: StageState) -> StageState:
         self._has_ended = True
         self._say("state", state=state)
@@ -88,7 +96,7 @@ class Supervisor:
 
     def _is_finished(self, stage: StagePlan) -> bool:
         facts = stage_facts(self._paths.run_dir, stage.stage)
-        control = self._control(stage)
+        control = stage_control(self._paths, stage.stage)
         known = control.attempt if control else 0
         is_finished = facts.end_reason == "finished" and facts.attempt >= known
         if is_finished and not (control and control.is_done):
@@ -96,58 +104,113 @@ class Supervisor:
             self._say("done", stage=stage.stage, attempt=facts.attempt)
         return is_finished
 
-    def _control(self, stage: StagePlan) -> StageControl | None:
-        return fold_control(read_log(self._paths.control)).stages.get(stage.stage)
-
     def _run_stage(self, stage: StagePlan) -> StageState:
-        files = event_files(self._paths.run_dir).get(stage.stage, [])
-        control = self._control(stage)
-        known = [file.attempt for file in files] + ([control.attempt] if control else [])
-        attempt = max(known, default=0) + 1
-        argv = worker_argv(self._record, stage, self._paths.run_dir, attempt)
-        self._say("launch", stage=stage.stage, attempt=attempt)
-        env = worker_env(self._record, stage, self._paths.run_dir, os.environ)
-        try:
-            child = self._spawn(argv, env, self._paths.worker_log(stage.stage, attempt))
-        except OSError as error:
-            sys.stderr.write(f"supervisor: cannot start {stage.stage}: {error}\n")
-            return self._outcome(stage, attempt, self._record_exit(stage, attempt, 127))
-        identity = identify(child.pid)
-        self._say(
-            "stage",
-            identity.as_record() if identity else {"pid": child.pid},
-            stage=stage.stage,
-            attempt=attempt,
-            argv=argv,
-        )
-        self._wait(child)
-        ended = self._record_exit(stage, attempt, child.returncode)
-        self._sweep(STOP_GRACE_S if num_processes(self._record, stage) > 1 else LEFTOVER_GRACE_S)
-        return self._outcome(stage, attempt, ended)
-
-    def _spawn(self, argv: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as stream:
-            self._child = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                cwd=self._paths.run_dir,
-                env=env,
-                start_new_session=True,
-            )
-        return self._child
-
-    def _wait(self, child: subprocess.Popen[bytes]) -> None:
+        restarts = Restarts(self._record.policy, step=newest_step(self._paths, stage.stage))
         while True:
-            try:
-                child.wait(timeout=POLL_S)
-            except subprocess.TimeoutExpired:
-                self._tick()
-                continue
-            self._child = None
+            state = self._run_attempt(stage)
+            if self._is_stopping or state == "finished":
+                return state
+            ended_as: StageState = "stalled" if self._was_hanging else state
+            if not self._is_restarted(stage, ended_as, restarts):
+                return state
+            self._say("state", state="running")
+
+    def _run_attempt(self, stage: StagePlan) -> StageState:
+        self._was_hanging = False
+        attempt = begin(self._paths, self._record, stage, self._say)
+        self._attempt = attempt
+        self._watch = StallWatch(
+            self._paths.run_dir, stage.stage, attempt.number, self._record.policy
+        )
+        returned = self._wait(attempt)
+        self._attempt = self._watch = None
+        ended = record_exit(
+            self._paths, self._record, attempt, returned,
+            was_stopping=self._is_stopping, say=self._say,
+        )  # fmt: skip
+        has_ranks = num_processes(self._record, stage) > 1
+        grace_s = STOP_GRACE_S if has_ranks else LEFTOVER_GRACE_S
+        end_family(self._record.run_id, grace_s=grace_s, tick=self._tick)
+        reap()
+        state = outcome(self._paths, attempt, ended)
+        if state == "finished":
+            self._say("done", stage=stage.stage, attempt=attempt.number)
+        return state
+
+    def _wait(self, attempt: Attempt) -> Returned | None:
+        if attempt.held is None:
+            return None
+        while (returned := attempt.held.wait(POLL_S)) is None:
+            self._tick()
+            self._look_for_a_hang(attempt)
+        return returned
+
+    def _is_restarted(self, stage: StagePlan, state: StageState, restarts: Restarts) -> bool:
+        """Decide whether a stage is begun again, and if so return when its time has come."""
+        facts = stage_facts(self._paths.run_dir, stage.stage)
+        control = stage_control(self._paths, stage.stage)
+        number = control.attempt if control else 0
+        step = newest_step(self._paths, stage.stage)
+        error_type = facts.error_type if facts.attempt == number else None
+        match restarts.decide(BadEnd(state=state, step=step, error_type=error_type)):
+            case NoRestart(reason=None):
+                return False
+            case NoRestart(reason=reason):
+                message = (
+                    f"{stage.stage} {state} and is not restarted: {reason}; "
+                    f"see labcli runs logs {self._record.slug}"
+                )
+                self._say("gave-up", stage=stage.stage, attempt=number, message=message)
+                return False
+            case Restart(number=made, delay_s=delay_s):
+                origin = f"step {step}" if step else "its beginning"
+                message = (
+                    f"{stage.stage} {state}; restart {made} of {self._record.policy.retries} "
+                    f"from {origin} after {delay_s:.3g} s"
+                )
+                body = {"delay_s": delay_s, "message": message}
+                self._say("retry", body, stage=stage.stage, attempt=number)
+                self._say("state", state="waiting")
+                self._back_off(delay_s)
+        return not self._is_stopping
+
+    def _back_off(self, delay_s: float) -> None:
+        began_s, num_asked = self._clock(), len(self._asked)
+        while self._clock() - began_s < delay_s and not self._is_stopping:
+            if wants_retry(self._asked[num_asked:]):
+                return
+            time.sleep(min(POLL_S, delay_s))
+            self._tick()
+
+    def _look_for_a_hang(self, attempt: Attempt) -> None:
+        if self._watch is None or self._is_stopping:
             return
+        match self._watch.look():
+            case Hang() as hang:
+                self._handle_hang(attempt, hang)
+            case "goes on":
+                stage, number = attempt.stage.stage, attempt.number
+                self._say("recovered", stage=stage, attempt=number)
+                self._host.alert("recovered", "info", f"{stage} goes on")
+
+    def _handle_hang(self, attempt: Attempt, hang: Hang) -> None:
+        stage, number = attempt.stage.stage, attempt.number
+        autopsy = self._host.record_hang(self._record.run_id, stage, number, hang)
+        is_restart = self._record.policy.on_stall == "restart"
+        then = "it is restarted" if is_restart else f"stop it: labcli runs stop {self._record.slug}"
+        message = f"{stage} hangs: {hang.describe()}; see {autopsy}; {then}"
+        body = {"message": message, "autopsy": autopsy, "limit_s": hang.limit_s}
+        self._say("stall", body, stage=stage, attempt=number)
+        if is_restart:
+            self._was_hanging = True
+            end_family(self._record.run_id, grace_s=STALL_GRACE_S, tick=self._tick)
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        self._kill_due = self._clock() + STOP_GRACE_S
+        self._say("state", state="stopping")
+        if self._attempt is not None and self._attempt.held is not None:
+            self._attempt.held.send(signal.SIGTERM)
 
     def _tick(self) -> None:
         now = self._clock()
@@ -156,9 +219,8 @@ class Supervisor:
         if now >= self._beat_due:
             self._beat_due = now + HEARTBEAT_S
             self._say("heartbeat")
-        if now >= self._sample_due:
-            self._sample_due = now + SAMPLE_S
-            self._sample()
+        held = self._attempt.held if self._attempt else None
+        self._host.tick(held.pid if held else None)
 
     def _heed_requests(self, now: float) -> None:
         self._asked += self._requests.read()
@@ -169,64 +231,6 @@ class Supervisor:
         if is_forced or (self._kill_due is not None and now > self._kill_due):
             for member in find_family(self._record.run_id):
                 send_signal(member, signal.SIGKILL)
-
-    def _sample(self) -> None:
-        sample = self._sampler.sample(self._child.pid if self._child else None)
-        append_record(self._paths.host, "sample", sample)
-        alert = self._sampler.alert(sample)
-        if alert is not None:
-            append_record(self._paths.host, "alert", alert)
-
-    def _record_exit(self, stage: StagePlan, attempt: int, returncode: int) -> Exit:
-        number = -returncode if returncode < 0 else None
-        if number is None and returncode and num_processes(self._record, stage) > 1:
-            number = rank_signal(self._paths.worker_log(stage.stage, attempt))
-        ended = Exit(
-            code=returncode if returncode >= 0 else None,
-            signal=number,
-            was_stopping=self._is_stopping,
-            t=time.time(),
-        )
-        self._say(
-            "exit",
-            stage=stage.stage,
-            attempt=attempt,
-            code=ended.code,
-            signal=ended.signal,
-            was_stopping=ended.was_stopping,
-        )
-        return ended
-
-    def _sweep(self, grace_s: float) -> None:
-        # Ranks that outlive torchrun, and children that outlive a worker, hold GPU memory.
-        left = find_family(self._record.run_id)
-        for member in left:
-            send_signal(member, signal.SIGTERM)
-        deadline = self._clock() + grace_s
-        while left and self._clock() < deadline:
-            reap()
-            self._tick()
-            left = find_family(self._record.run_id)
-            if left:
-                time.sleep(POLL_S)
-        for member in left:
-            send_signal(member, signal.SIGKILL)
-        reap()
-
-    def _outcome(self, stage: StagePlan, attempt: int, ended: Exit) -> StageState:
-        facts = stage_facts(self._paths.run_dir, stage.stage)
-        is_heard = facts.attempt == attempt
-        state = stage_state(
-            StageSigns(
-                is_launched=True,
-                end_reason=facts.end_reason if is_heard else None,
-                has_error=is_heard and facts.error is not None,
-                exit=ended,
-            )
-        )
-        if state == "finished":
-            self._say("done", stage=stage.stage, attempt=attempt)
-        return state
 
     def _settle(self, *stages: str) -> None:
         # In a process of its own: whatever DuckDB or Arrow do there, the run goes on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from runs.errors import Busy
 
 _POLL_S = 0.05
+_TAIL_BYTES = 4000
+_MAX_WORDS = 300
 _RANK_SIGNAL = re.compile(rb"exitcode\s*:\s*-(\d+)")
 
 
@@ -63,6 +66,32 @@ def rank_signal(log: Path) -> int | None:
     except OSError:
         return None
     return int(found[1]) if found else None
+
+
+def last_words(log_dir: Path, log: Path | None) -> str | None:
+    """Return why an attempt ended, from the error file of a rank, else from the end of its log.
+
+    torchrun has each rank write error.json beside its own log, in `log_dir`; what torchrun
+    itself prints at the end says nothing, so that its log is left out.
+    """
+    for path in sorted(log_dir.rglob("error.json")):
+        try:
+            message = json.loads(path.read_bytes())["message"]
+            text = message["message"] if isinstance(message, dict) else message
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return _first_line(str(text))
+    if log is None:
+        return None
+    try:
+        text = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    return text.splitlines()[-1][:_MAX_WORDS] if text else None
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:_MAX_WORDS] if text.strip() else ""
 
 
 def _try_lock(fd: int) -> bool:

@@ -16,6 +16,7 @@ from labcli.plans import plan_text
 from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome, RunPaths
+from runs.policy import OnStall, Policy
 from runs.query import load_run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -53,6 +54,18 @@ NumProcesses = Annotated[
     int | None,
     typer.Option("--nproc", metavar="N", min=1, help="Train on N ranks; default: one per GPU."),
 ]
+Retries = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Restart a stage that crashes, at most N times; bad input is never retried.",
+    ),
+]
+StallChoice = Annotated[
+    OnStall,
+    typer.Option("--on-stall", help="What to do with a stage that hangs, after its autopsy."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")]
 
 
@@ -70,6 +83,8 @@ def run(
     detach: Detach = False,
     tui: Tui = False,
     nproc: NumProcesses = None,
+    retries: Retries = 0,
+    on_stall: StallChoice = "wait",
     dry_run: DryRun = False,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -87,6 +102,7 @@ def run(
         until=until,
         nproc=nproc,
     )
+    policy = Policy(retries=retries, on_stall=on_stall)
     plan = make_plan(request)
     if dry_run:
         body = plan.to_json()
@@ -95,7 +111,9 @@ def run(
     if tui and not sys.stdout.isatty():
         raise UsageError("--tui needs a terminal; use --detach, then labcli tui dashboard")
     lab = home_of(ctx, home)
-    paths = start_run(lab, request, plan, from_ref=from_ref, name=name, tags=tags or ())
+    paths = start_run(
+        lab, request, plan, from_ref=from_ref, name=name, tags=tags or (), policy=policy
+    )
     diagnostics.say(plan.headline())
     raise typer.Exit(_attend(lab, paths, detach=detach, tui=tui, json=json))
 

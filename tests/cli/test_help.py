@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
-from labcli.commands.runs import app as runs_app
+from labcli.commands.runs.app import COMMANDS as RUNS
+from labcli.lazy import load
 from labcli.root import COMMANDS, help_text
 from labcli.tree import app
 from tests.cli.conftest import Labcli
 
-RUNS_COMMANDS = ["list", "show", "tail", "logs", "stop", "resume", "reindex"]
+RUNS_COMMANDS = [
+    "list", "show", "tail", "logs", "stop", "resume", "adopt", "reap", "reindex",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
@@ -43,9 +46,8 @@ def test_help_of_each_runs_command_starts_with_a_sentence(labcli: Labcli, name: 
 
 
 def test_summaries_are_single_sentences() -> None:
-    group = get_command(runs_app)
-    texts = [entry.summary for entry in COMMANDS.values()]
-    texts += [str(command.help).splitlines()[0] for command in group.commands.values()]  # type: ignore[attr-defined]
+    texts = [entry.summary for entry in (*COMMANDS.values(), *RUNS.values())]
+    texts += [str(load(entry).help).splitlines()[0] for entry in RUNS.values()]
     assert [text for text in texts if not text.endswith(".") or not text[0].isupper()] == []
 
 

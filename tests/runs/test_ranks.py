@@ -28,10 +28,10 @@ def test_single_rank_is_plain_python_with_its_threads_untouched(home: LabHome) -
     argv = worker_argv(record, record.stage("tok"), paths.run_dir, 1)
     assert "torch.distributed.run" not in argv
     assert argv[-3:] == [str(paths.run_dir), "tok", "1"]
-    env = worker_env(record, record.stage("tok"), paths.run_dir, {"A": "b"})
+    env = worker_env(record, record.stage("tok"), paths.run_dir, 1, {"A": "b"})
     assert "OMP_NUM_THREADS" not in env
     assert env["LABCLI_HOME"] == str(home.root) and env["LABCLI_RUN"] == record.run_id
-    assert "OMP_NUM_THREADS" in worker_env(record, record.stage("base"), paths.run_dir, {})
+    assert "OMP_NUM_THREADS" in worker_env(record, record.stage("base"), paths.run_dir, 1, {})
 
 
 def test_stage_on_two_ranks_finishes_and_stops_gracefully(home: LabHome) -> None:

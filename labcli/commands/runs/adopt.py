@@ -1,0 +1,30 @@
+"""`labcli runs adopt`: a new supervisor for a worker that lost its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labcli.attached import go_on
+from labcli.options import HomeOption, RunArgument, home_of
+from runs.refs import resolve_run
+from runs.requests import adopt as adopt_run
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the background.")]
+
+
+@app.command(context_settings=HELP_NAMES)
+def adopt(
+    ctx: typer.Context, run: RunArgument, detach: Detach = False, home: HomeOption = None
+) -> None:
+    """Take over a run whose supervisor died, and watch it.
+
+    The worker goes on untouched, and the later stages follow as planned.
+    """
+    run_dir = resolve_run(home_of(ctx, home), run)
+    raise typer.Exit(go_on(run_dir, adopt_run, detach=detach))

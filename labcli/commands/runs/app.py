@@ -1,0 +1,33 @@
+"""`labcli runs`: the group of run commands. Loads no command before it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from labcli.lazy import lazy_group
+from labcli.root import Entry
+
+COMMANDS = {
+    "list": Entry("labcli.commands.runs.list_:app", "List every run, newest first."),
+    "show": Entry("labcli.commands.runs.show:app", "Show one run and its figures."),
+    "tail": Entry("labcli.commands.runs.tail:app", "Follow the events of a run until it ends."),
+    "logs": Entry("labcli.commands.runs.logs:app", "Print what a stage's process wrote."),
+    "stop": Entry("labcli.commands.runs.stop:app", "Stop a run after a checkpoint."),
+    "resume": Entry("labcli.commands.runs.resume:app", "Continue from the newest checkpoint."),
+    "adopt": Entry("labcli.commands.runs.adopt:app", "Take over a run whose supervisor died."),
+    "reap": Entry("labcli.commands.runs.reap:app", "End processes that have no supervisor."),
+    "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
+}
+
+app = typer.Typer(
+    cls=lazy_group(COMMANDS),
+    rich_markup_mode=None,
+    add_completion=False,
+    help="List, inspect, follow, stop and resume runs.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def runs() -> None:
+    """List, inspect, follow, stop and resume runs."""

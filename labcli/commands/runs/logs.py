@@ -1,0 +1,39 @@
+"""`labcli runs logs`: what the processes of a run printed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labcli.options import HomeOption, NumLines, RunArgument, home_of
+from labcli.output import emit
+from labcli.tailing import follow_log, log_file
+from runs.query import load_run
+from runs.refs import resolve_run
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+StageOption = Annotated[
+    str | None,
+    typer.Option("--stage", metavar="STAGE", help="Choose a stage; default: the current one."),
+]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep following until it ends.")]
+
+
+@app.command(context_settings=HELP_NAMES)
+def logs(
+    ctx: typer.Context,
+    run: RunArgument = "last",
+    stage: StageOption = None,
+    follow: Follow = False,
+    num_lines: NumLines = 100,
+    home: HomeOption = None,
+) -> None:
+    """Print what a stage's process wrote; --stage supervisor for the supervisor's."""
+    run_dir = resolve_run(home_of(ctx, home), run)
+    path = log_file(load_run(run_dir), stage)
+    for line in follow_log(run_dir, path, num_past=num_lines, should_follow=follow):
+        emit(line)

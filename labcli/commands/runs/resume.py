@@ -1,0 +1,27 @@
+"""`labcli runs resume`: go on from the newest checkpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labcli.attached import go_on
+from labcli.options import HomeOption, RunArgument, home_of
+from runs.refs import resolve_run
+from runs.requests import resume as resume_run
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the background.")]
+
+
+@app.command(context_settings=HELP_NAMES)
+def resume(
+    ctx: typer.Context, run: RunArgument, detach: Detach = False, home: HomeOption = None
+) -> None:
+    """Continue a run from its newest checkpoint, and watch it."""
+    run_dir = resolve_run(home_of(ctx, home), run)
+    raise typer.Exit(go_on(run_dir, resume_run, detach=detach))

@@ -1,0 +1,35 @@
+"""`labcli runs stop`: end a run after a checkpoint, or at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labcli import diagnostics
+from labcli.options import HomeOption, RunArgument, home_of
+from labcli.watch import wait_for_end
+from runs.query import load_run
+from runs.refs import resolve_run
+from runs.requests import request_stop
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(context_settings=HELP_NAMES)
+def stop(
+    ctx: typer.Context,
+    run: RunArgument,
+    now: Annotated[bool, typer.Option("--now", help="Kill it instead of waiting.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it has stopped.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Stop a run after it has written a checkpoint."""
+    run_dir = resolve_run(home_of(ctx, home), run)
+    request_stop(run_dir, now=now)
+    slug = load_run(run_dir).slug
+    diagnostics.say(f"{slug} is stopping; to go on: labcli runs resume {slug}")
+    if wait:
+        diagnostics.say(f"{slug} {wait_for_end(run_dir).state}")
