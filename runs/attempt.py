@@ -89,7 +89,7 @@ def record_exit(
     if has_ranks and killer is None and returned.code != 0:
         killer = rank_signal(log)
     facts = stage_facts(paths.run_dir, stage)
-    has_told = facts.attempt == number and (facts.error or facts.end_reason)
+    has_told = facts.attempt == number and (facts.error or not facts.num_silent)
     ended = Exit(
         code=returned.code,
         signal=killer,

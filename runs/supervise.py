@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ LEFTOVER_GRACE_S = 10.0
 # A stage that hangs gets this long to write a checkpoint before it is killed for a restart.
 STALL_GRACE_S = 10.0
 SETTLE_LIMIT_S = 120.0
+_ENDED: Mapping[str, str] = {
+    "failed": "failed", "crashed": "crashed", "killed": "was killed", "stalled": "hung",
+}  # fmt: skip
 
 
 class Supervisor:
@@ -157,16 +160,16 @@ class Supervisor:
                 return False
             case NoRestart(reason=reason):
                 message = (
-                    f"{stage.stage} {state} and is not restarted: {reason}; "
+                    f"{stage.stage} {_ENDED[state]} and is not restarted: {reason}; "
                     f"see labcli runs logs {self._record.slug}"
                 )
                 self._say("gave-up", stage=stage.stage, attempt=number, message=message)
                 return False
             case Restart(number=made, delay_s=delay_s):
                 origin = f"step {step}" if step else "its beginning"
+                count = f"restart {made} of {self._record.policy.retries}"
                 message = (
-                    f"{stage.stage} {state}; restart {made} of {self._record.policy.retries} "
-                    f"from {origin} after {delay_s:.3g} s"
+                    f"{stage.stage} {_ENDED[state]}; {count} from {origin} after {delay_s:.3g} s"
                 )
                 body = {"delay_s": delay_s, "message": message}
                 self._say("retry", body, stage=stage.stage, attempt=number)
@@ -203,7 +206,8 @@ class Supervisor:
         self._say("stall", body, stage=stage, attempt=number)
         if is_restart:
             self._was_hanging = True
-            end_family(self._record.run_id, grace_s=STALL_GRACE_S, tick=self._tick)
+            grace_s = min(STALL_GRACE_S, self._record.policy.stall_min_s)
+            end_family(self._record.run_id, grace_s=grace_s, tick=self._tick)
 
     def _stop(self) -> None:
         self._is_stopping = True

@@ -8,6 +8,7 @@ import signal
 from runs.command import worker_argv, worker_env
 from runs.events import read_events
 from runs.paths import LabHome, RunPaths
+from runs.policy import Policy
 from runs.process import find_family
 from runs.query import load_run
 from runs.record import load_record
@@ -61,3 +62,23 @@ def test_ranks_checkpoint_and_end_when_torchrun_is_killed(home: LabHome) -> None
     os.kill(worker_pid(paths, "base"), signal.SIGKILL)
     view = wait_for_state(paths, "killed", deadline_s=5)
     wait_for(lambda: not find_family(view.run_id), "the ranks to be gone")
+
+
+def test_rank_that_vanishes_is_a_crash_whatever_the_others_say(home: LabHome) -> None:
+    config = {**SLOW, "vanish_at": 4, "vanish_rank": 1, "last_words": "GPU fell off the bus"}
+    paths = start(make_run(home, {"base": config}, nproc=2))
+    view = wait_for_state(paths, "crashed")
+    ends = {rank: [r.kind for r in read_events(paths.events("base", 1, rank))] for rank in (0, 1)}
+    assert ends[0][-1] == "end" and "end" not in ends[1]
+    assert view.problem is not None and "GPU fell off the bus" in view.problem
+
+
+def test_autopsy_holds_the_stacks_and_the_logs_of_every_rank(home: LabHome) -> None:
+    policy = Policy(stall_min_s=1.0)
+    config = {"steps": 20, "step_s": 0.02, "hang_at": 8}
+    paths = start(make_run(home, {"base": config}, nproc=2, policy=policy))
+    wait_for(lambda: list(paths.log_dir("base").glob("*.stall-1.txt")), "the autopsy")
+    text = (paths.log_dir("base") / "a1.stall-1.txt").read_text()
+    assert text.count("in wait_for_nobody") == 2
+    assert "stacks of rank 0" in text and "stacks of rank 1" in text
+    assert text.count("stderr.log ==") == 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from core.config import StageConfig
 from core.stages.context import CheckpointRef, Stage, StageContext
+from labcli.journal import current_phase
 from labcli.stage_inputs import resolve_inputs
 from labcli.worker import Rank, Worker, pick_device, read_rank
 from runs.create import create_run
@@ -245,3 +248,56 @@ def test_importing_the_worker_loads_no_torch() -> None:
     code = "import sys, labcli.worker; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ, timeout=60)
     assert done.returncode == 0
+
+
+def test_heartbeat_names_the_phase_that_the_stacks_show() -> None:
+    code = "def hold(then):\n    then()\n"
+    module: dict[str, Any] = {"__name__": "core.checkpoint"}
+    exec(compile(code, "checkpoint.py", "exec"), module)
+    inside, leave = threading.Event(), threading.Event()
+
+    def then() -> None:
+        inside.set()
+        leave.wait(10)
+
+    thread = threading.Thread(target=module["hold"], args=(then,))
+    assert current_phase(sys._current_frames()) is None
+    thread.start()
+    assert inside.wait(10)
+    assert current_phase(sys._current_frames()) == "checkpoint"
+    leave.set()
+    thread.join()
+    assert current_phase(sys._current_frames()) is None
+
+
+def test_error_of_a_rank_is_left_in_the_form_of_torchrun(paths: RunPaths, tmp_path: Path) -> None:
+    def broken(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        yield Note(message=str(1 // 0))
+
+    file = tmp_path / "deep" / "error.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
+        execute(paths, "tok", broken)
+    told = json.loads(file.read_text())["message"]
+    assert told["message"].startswith("ZeroDivisionError")
+    assert "1 // 0" in told["extraInfo"]["py_callstack"]
+
+
+def test_worker_answers_with_stacks_and_lives_on(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "from pathlib import Path\n"
+        "from labcli.last_words import answer_with_stacks\n"
+        "answer_with_stacks(Path(sys.argv[1]))\n"
+        "def here(): signal.raise_signal(signal.SIGUSR1)\n"
+        "here()\n"
+        "print('alive')\n"
+    )
+    file = tmp_path / "a1.r0.stacks"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "alive\n"
+    header, *dump = file.read_text().splitlines()
+    assert set(json.loads(header)) == {"pid", "start", "boot"}
+    assert any("in here" in line for line in dump)

@@ -1,6 +1,7 @@
 """A stage without torch: counts steps, checkpoints each one, and misbehaves on request.
 
-Its config says how: steps, step_s, and one of fail_at, vanish_at, deaf, end.
+Its config says how: steps, step_s, and what goes wrong: fail_at (with error_type), vanish_at,
+hang_at, deaf, end; bad_attempts says in how many attempts it does, vanish_rank on which rank.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import sys
 import threading
 from pathlib import Path
 
+from labcli.last_words import answer_with_stacks, write_error_file
 from runs import checkpoints
+from runs.autopsy import stacks_file
 from runs.events import Artifact, Checkpoint, End, Error, Eval, EventLog, Start, Step
 from runs.paths import RunPaths
 from runs.record import load_record
@@ -28,6 +31,8 @@ def main(argv: list[str]) -> int:
         signal.signal(signal.SIGTERM, lambda number, frame: stopping.set())
     else:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    answer_with_stacks(stacks_file(paths, stage, attempt, rank))
+    is_bad = attempt <= int(config.get("bad_attempts", 1_000_000))
     newest = checkpoints.newest(paths.checkpoints_dir(stage))
     first = newest.step if newest else 0
     with EventLog(paths.events(stage, attempt, rank)) as log:
@@ -48,12 +53,17 @@ def main(argv: list[str]) -> int:
             if stopping.wait(float(config.get("step_s", 0.01))):
                 log.append(End(reason="stopped"))
                 return 0
-            if step == config.get("fail_at"):
-                log.append(Error(type="ValueError", message="bad batch", traceback=""))
+            if is_bad and step == config.get("fail_at"):
+                kind = str(config.get("error_type", "ValueError"))
+                log.append(Error(type=kind, message="bad batch", traceback=""))
                 log.append(End(reason="failed"))
                 return 1
-            if step == config.get("vanish_at"):
+            if is_bad and step == config.get("vanish_at") and rank == config.get("vanish_rank", 0):
+                if "last_words" in config:
+                    write_error_file(os.environ, str(config["last_words"]), "")
                 os._exit(3)
+            if is_bad and step == config.get("hang_at"):
+                wait_for_nobody()
             if rank == 0:
                 take_step(log, paths, stage, step, int(config.get("steps", 3)))
         if rank == 0:
@@ -61,6 +71,10 @@ def main(argv: list[str]) -> int:
             log.append(Artifact(name="tokenizer", path="a/tok.json", bytes=2, sha256="aa"))
         log.append(End(reason=config.get("end", "finished")))
     return 0
+
+
+def wait_for_nobody() -> None:
+    threading.Event().wait()
 
 
 def take_step(log: EventLog, paths: RunPaths, stage: str, step: int, total: int) -> None:
