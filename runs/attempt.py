@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runs import checkpoints
-from runs.command import error_file, num_processes, worker_argv, worker_env
+from runs.command import STOP_GRACE_S, error_file, num_processes, worker_argv, worker_env
 from runs.control import Exit, StageControl, fold_control
 from runs.facts import event_files, stage_facts
 from runs.held import Adopted, Held, Returned, Spawned
@@ -41,13 +41,18 @@ def stage_control(paths: RunPaths, stage: str) -> StageControl | None:
     return fold_control(read_log(paths.control)).stages.get(stage)
 
 
-def begin(paths: RunPaths, record: RunRecord, stage: StagePlan, say: Say) -> Attempt:
+def begin(
+    paths: RunPaths, record: RunRecord, stage: StagePlan, *, say: Say, tick: Callable[[], None]
+) -> Attempt:
     """Take over the worker that another supervisor left at this stage, else start the next one."""
     control = stage_control(paths, stage.stage)
     worker = control.worker if control and control.exit is None else None
     if control is not None and worker is not None and is_alive(worker):
         say("adopt", worker.as_record(), stage=stage.stage, attempt=control.attempt)
         return Attempt(stage=stage, number=control.attempt, held=Adopted(worker))
+    # What is left now was never written down, or belongs to a torchrun that is gone: two workers
+    # at one stage would write over each other's checkpoints.
+    end_family(record.run_id, grace_s=STOP_GRACE_S, tick=tick)
     files = event_files(paths.run_dir).get(stage.stage, [])
     known = [file.attempt for file in files] + ([control.attempt] if control else [])
     return _start(paths, record, stage, max(known, default=0) + 1, say)

@@ -28,6 +28,8 @@ STALL_STEPS = 5.0
 NO_WORK_LIMIT_S = 1200.0
 # The supervisor notices an exit within 0.2 s; until it says so the worker counts as running.
 EXIT_NOTICE_S = 3.0
+# A worker of unknown identity lives as long as it is heard; its heartbeat comes every 2 s.
+HEARD_S = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,9 @@ def stage_state(signs: StageSigns) -> StageState:
         heard = [age for age in ages if age is not None and age < HEARTBEAT_LIMIT_S]
         return _living(signs) if heard else "lost"
     if signs.worker == "alive":
+        return _living(signs)
+    if signs.worker is None and signs.event_age_s is not None and signs.event_age_s < HEARD_S:
+        # Its supervisor died between starting it and writing down who it is.
         return _living(signs)
     if signs.is_supervised and (signs.control_age_s or 0.0) < EXIT_NOTICE_S:
         return _living(signs)

@@ -120,7 +120,7 @@ class Supervisor:
 
     def _run_attempt(self, stage: StagePlan) -> StageState:
         self._was_hanging = False
-        attempt = begin(self._paths, self._record, stage, self._say)
+        attempt = begin(self._paths, self._record, stage, say=self._say, tick=self._tick)
         self._attempt = attempt
         self._watch = StallWatch(
             self._paths.run_dir, stage.stage, attempt.number, self._record.policy

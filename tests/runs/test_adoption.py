@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ from tests.runs.builders import (
 SLOW = {"steps": 400, "step_s": 0.05}
 
 
-def orphaned(home: LabHome, stages: dict[str, dict[str, object]]) -> RunPaths:
+def orphaned(home: LabHome, stages: dict[str, Any]) -> RunPaths:
     """Return a run at step 2 of its first stage, whose supervisor was killed."""
     paths = start(make_run(home, stages))
     wait_for_step(paths, next(iter(stages)), 2)

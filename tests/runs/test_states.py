@@ -52,6 +52,13 @@ LIVING: dict[str, Any] = {"is_launched": True, "worker": "alive", "event_age_s":
             "stalled",
         ),
         ({"event_age_s": 5.0}, "crashed"),
+        ({"is_launched": True, "event_age_s": 1.0}, "running"),
+        ({"is_launched": True, "event_age_s": 5.0}, "crashed"),
+        (
+            {"end_reason": "stopped", "is_launched": True, "exit": exited(code=1), "num_silent": 1},
+            "crashed",
+        ),
+        ({**LIVING, "work_age_s": 40.0, "work_limit_s": 30.0}, "stalled"),
     ],
 )
 def test_stage_state_follows_from_its_signs(signs: dict[str, Any], state: StageState) -> None:
@@ -83,6 +90,8 @@ def test_stage_state_follows_from_its_signs(signs: dict[str, Any], state: StageS
         (["crashed", "pending"], "dead", {}, "crashed"),
         (["failed", "pending"], "alive", {"word": "failed"}, "failed"),
         (["budget", "pending"], "dead", {"word": "budget"}, "budget"),
+        (["killed"], "alive", {"word": "waiting"}, "queued"),
+        (["killed"], "dead", {"word": "waiting"}, "killed"),
         (["finished", "finished"], "dead", {}, "finished"),
         (["finished", "finished"], "alive", {}, "finished"),
         (["lost", "pending"], "elsewhere", {"control_age_s": 90.0}, "lost"),

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from labcli.last_words import answer_with_stacks, write_error_file
@@ -21,7 +22,7 @@ from runs.paths import RunPaths
 from runs.record import load_record
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], open_log: Callable[[Path], EventLog] = EventLog) -> int:
     run_dir, stage, attempt = Path(argv[0]), argv[1], int(argv[2])
     rank = int(os.environ.get("RANK", "0"))
     config = load_record(run_dir).stage(stage).config
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
     is_bad = attempt <= int(config.get("bad_attempts", 1_000_000))
     newest = checkpoints.newest(paths.checkpoints_dir(stage))
     first = newest.step if newest else 0
-    with EventLog(paths.events(stage, attempt, rank)) as log:
+    with open_log(paths.events(stage, attempt, rank)) as log:
         log.append(
             Start(
                 stage=stage,
