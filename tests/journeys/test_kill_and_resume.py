@@ -11,24 +11,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.config import config_hash
-from runs.create import create_run
 from runs.events import EventTail
 from runs.launch.local import launch
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
 from runs.process import find_family, send_signal
 from runs.query import load_run
-from tests.core.builders import base_config, make_world
+from tests.core.builders import make_world
+from tests.journeys.training import make_training_run
 from tests.runs.builders import wait_for
 
-STEPS = 200
+STEPS = 120
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHome]:
 
 def start(home: LabHome, world: Path) -> RunPaths:
     """Create and launch a run of the base stage alone."""
-    config = base_config(num_iterations=STEPS, save_every=50, eval_every=STEPS)
-    stage = {
-        "stage": "base",
-        "config": asdict(config),
-        "config_hash": config_hash(config),
-        "inputs": {"corpus": "data", "tokenizer": "tok"},
-        "total": STEPS,
-    }
-    inputs = {
-        "corpus": {"path": str(world / "data" / "corpus"), "sha256": "c", "from": "x:data"},
-        "tokenizer": {"path": str(world / "tokenizer.json"), "sha256": "t", "from": "x:tok"},
-    }
-    plan = {"stages": [stage], "device": "cpu"}
-    paths = create_run(home, plan=plan, recipe="base", preset="cpu", inputs=inputs)
+    paths = make_training_run(home, world, num_steps=STEPS, save_every=30)
     launch(paths)
     return paths
 
@@ -125,7 +110,7 @@ def whole(home: LabHome, world: Path) -> RunPaths:
     return paths
 
 
-@pytest.mark.parametrize(("kill_at", "everything"), [(15, False), (70, True), (120, True)])
+@pytest.mark.parametrize(("kill_at", "everything"), [(15, False), (45, True), (75, True)])
 def test_killed_run_is_seen_and_resumes_bit_for_bit(
     home: LabHome, world: Path, whole: RunPaths, kill_at: int, everything: bool
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
-from core.config import config_hash
 from runs.create import create_run
 from runs.paths import LabHome, RunPaths
 from runs.policy import Policy
-from tests.core.builders import base_config, make_world
+from tests.core.builders import make_world
+from tests.journeys.training import make_training_run
 from tests.runs.builders import toy_plan
 
 NUM_RUNS = 3
@@ -27,22 +26,5 @@ def make_runs(home: LabHome, world: Path) -> list[RunPaths]:
         )
         for policy in (Policy(), PERSISTENT)
     ]
-    return [*toys, _training_run(home, world)]
-
-
-def _training_run(home: LabHome, world: Path) -> RunPaths:
     make_world(world)
-    config = base_config(num_iterations=ENDLESS, save_every=25, eval_every=ENDLESS)
-    stage = {
-        "stage": "base",
-        "config": asdict(config),
-        "config_hash": config_hash(config),
-        "inputs": {"corpus": "data", "tokenizer": "tok"},
-        "total": ENDLESS,
-    }
-    inputs = {
-        "corpus": {"path": str(world / "data" / "corpus"), "sha256": "c", "from": "x:data"},
-        "tokenizer": {"path": str(world / "tokenizer.json"), "sha256": "t", "from": "x:tok"},
-    }
-    plan = {"stages": [stage], "device": "cpu"}
-    return create_run(home, plan=plan, recipe="base", preset="cpu", inputs=inputs)
+    return [*toys, make_training_run(home, world, num_steps=ENDLESS, save_every=25)]
