@@ -53,6 +53,7 @@ class Watch:
         self._cache = FoldCache()
         self._narrator = Narrator()
         self._status = diagnostics.StatusLine()
+        self._problem: str | None = None
         if skip_past:
             self._feed.read()
 
@@ -70,6 +71,7 @@ class Watch:
         view, looked_at_s = self._look(), self._clock()
         while view.state not in ENDED_STATES:
             self._tell()
+            self._warn(view)
             self._status.update(self._narrator.status())
             self._wait(POLL_S)
             if self._clock() - looked_at_s >= VIEW_EVERY_S:
@@ -86,6 +88,12 @@ class Watch:
             for line in self._narrator.feed(item):
                 if not (line.is_chatter and self._status.is_live):
                     self._status.say(line.text)
+
+    def _warn(self, view: RunView) -> None:
+        """Say what is wrong with a run that goes on: a hang, a restart, a lost supervisor."""
+        if view.problem is not None and view.problem != self._problem:
+            self._status.say(view.problem)
+        self._problem = view.problem
 
     def _leaves(self) -> bool:
         """Ask what an interrupt means; without a person to ask, it means leaving."""

@@ -106,7 +106,7 @@ def _apply_stage(
             t=record.t,
             why=record.text("why"),
         )
-        return replace(entry, exit=ended)
+        return replace(entry, exit=ended, advice=None)
     if record.kind == "done":
         return replace(entry, is_done=True)
     return entry

@@ -261,7 +261,9 @@ def _problem(
     if state in ("running", "stalled", "stopping") and here.supervisor == "dead":
         adopt = f"labcli runs adopt {record.slug}"
         return f"supervisor is gone, {current.stage} still works on: {adopt}"
-    if launched and launched.advice and state in _ADVISED:
+    # The promise of a restart dies with the supervisor that made it.
+    is_void = control.state == "waiting" and state != "queued"
+    if launched and launched.advice and state in _ADVISED and not is_void:
         return launched.advice
     if state == "stalled":
         return f"{current.stage} is alive but silent; stop it with: labcli runs stop {record.slug}"

@@ -12,8 +12,16 @@ from runs.policy import Policy
 from runs.process import find_family
 from runs.query import load_run
 from runs.record import load_record
-from runs.requests import request_stop
-from tests.runs.builders import make_run, start, wait_for, wait_for_state, wait_for_step, worker_pid
+from runs.requests import adopt, request_stop
+from tests.runs.builders import (
+    make_run,
+    start,
+    supervisor_pid,
+    wait_for,
+    wait_for_state,
+    wait_for_step,
+    worker_pid,
+)
 
 SLOW = {"steps": 600, "step_s": 0.05}
 
@@ -82,3 +90,17 @@ def test_autopsy_holds_the_stacks_and_the_logs_of_every_rank(home: LabHome) -> N
     assert text.count("in wait_for_nobody") == 2
     assert "stacks of rank 0" in text and "stacks of rank 1" in text
     assert text.count("stderr.log ==") == 2
+
+
+def test_ranks_go_on_under_a_new_supervisor_and_end_with_it(home: LabHome) -> None:
+    paths = start(make_run(home, {"base": SLOW}, nproc=2))
+    wait_for_step(paths, "base", 2)
+    ranks = rank_pids(paths)
+    os.kill(supervisor_pid(paths), signal.SIGKILL)
+    wait_for(lambda: load_run(paths.run_dir).problem, "the missing supervisor")
+    adopt(paths.run_dir)
+    wait_for(lambda: load_run(paths.run_dir).problem is None, "the new supervisor")
+    assert rank_pids(paths) == ranks
+    request_stop(paths.run_dir)
+    view = wait_for_state(paths, "stopped")
+    assert view.stages[0].attempt == 1 and find_family(view.run_id) == []

@@ -82,6 +82,12 @@ def between_restarts(disk: Disk) -> None:
     disk.supervised(here()).launched(gone()).exited(signal=9).control("state", state="waiting")
 
 
+def between_restarts_alone(disk: Disk) -> None:
+    promise = {"stage": "base", "attempt": 1, "message": "base was killed; restart 1 of 3"}
+    disk.supervised(gone()).launched(gone()).exited(signal=9).control("retry", **promise)
+    disk.control("state", state="waiting")
+
+
 def at_work(disk: Disk) -> None:
     disk.supervised(here()).launched(here()).says()
 
@@ -155,6 +161,7 @@ def of_another_host_that_is_heard(disk: Disk) -> None:
         (failed, "failed"),
         (gone_without_a_word, "crashed"),
         (killed, "killed"),
+        (between_restarts_alone, "killed"),
         (of_another_boot, "lost"),
     ],
 )
@@ -169,7 +176,10 @@ def test_state_is_read_from_the_files(
         path.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("write", [without_supervisor, of_another_boot, gone_without_a_word])
+@pytest.mark.parametrize(
+    "write",
+    [without_supervisor, of_another_boot, gone_without_a_word, between_restarts_alone],
+)
 def test_problem_names_the_command_that_helps(home: LabHome, write: Callable[[Disk], None]) -> None:
     paths = make_run(home, {"base": {}})
     write(Disk(paths))
