@@ -11,8 +11,9 @@ from labcli.attached import closing_lines, exit_code
 from labcli.watch import Watch, Watched
 from runs.errors import ExitCode
 from runs.events import End, EventLog
-from runs.log import read_log
+from runs.log import append_record, read_log
 from runs.paths import LabHome
+from runs.process import boot_key
 from runs.query import load_run
 from tests.builders import RunBuilder, build_finished_run, build_run, step
 
@@ -65,6 +66,20 @@ def test_watching_ends_with_the_run(
     assert captured.out == ""
     assert captured.err.splitlines()[0] == "base: started on cpu"
     assert "base: finished after" in captured.err
+
+
+def test_problem_of_a_run_that_goes_on_is_said_once(
+    running: RunBuilder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose_supervisor() -> None:
+        append_record(
+            running.paths.control, "supervisor", {"pid": 1, "start": 1, "boot": boot_key()}
+        )
+
+    wait = when_waiting(lose_supervisor, lambda: None, finish(running))
+    Watch(running.paths.run_dir, wait=wait, clock=ticks()).until_end()
+    said = [line for line in capsys.readouterr().err.splitlines() if "supervisor is gone" in line]
+    assert len(said) == 1 and "labcli runs adopt" in said[0]
 
 
 def test_past_events_are_left_out_of_a_resumed_watch(
