@@ -42,12 +42,22 @@ def stage_control(paths: RunPaths, stage: str) -> StageControl | None:
 
 
 def begin(
-    paths: RunPaths, record: RunRecord, stage: StagePlan, *, say: Say, tick: Callable[[], None]
+    paths: RunPaths,
+    record: RunRecord,
+    stage: StagePlan,
+    *,
+    is_adopting: bool,
+    say: Say,
+    tick: Callable[[], None],
 ) -> Attempt:
-    """Take over the worker that another supervisor left at this stage, else start the next one."""
+    """Take over the worker that another supervisor left at this stage, else start the next one.
+
+    With `is_adopting` a worker that has just died is taken over too: what follows its death is
+    decided as for any other.
+    """
     control = stage_control(paths, stage.stage)
     worker = control.worker if control and control.exit is None else None
-    if control is not None and worker is not None and is_alive(worker):
+    if control is not None and worker is not None and (is_adopting or is_alive(worker)):
         say("adopt", worker.as_record(), stage=stage.stage, attempt=control.attempt)
         return Attempt(stage=stage, number=control.attempt, held=Adopted(worker))
     # What is left now was never written down, or belongs to a torchrun that is gone: two workers

@@ -41,7 +41,7 @@ def find_orphans(home: LabHome) -> list[Orphan]:
     found = []
     is_kept: dict[str, bool] = {}
     for tagged in find_tagged():
-        if tagged.home is None or Path(tagged.home) != home.root:
+        if tagged.home is None or Path(tagged.home).resolve() != home.root.resolve():
             continue
         run_dir = directories.get(tagged.run_id)
         if tagged.run_id not in is_kept:

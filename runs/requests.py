@@ -127,7 +127,7 @@ def adopt(run_dir: Path) -> int:
         raise UsageError(
             f"run {view.slug} is {view.state} and has no worker left to take over{then}"
         )
-    return launch(RunPaths(run_dir))
+    return launch(RunPaths(run_dir), adopting=True)
 
 
 def _waiting_supervisor(run_dir: Path) -> ProcessIdentity | None:

@@ -1,8 +1,8 @@
 """The supervisor: a detached process that executes the stages of one run, one after another.
 
-`python -m runs.supervise RUN_DIR`. It outlives the terminal, writes control.jsonl alone, and
-leaves the workers alive when it is killed: a long stage is worth more than its keeper. The next
-supervisor takes over what the last one left.
+`python -m runs.supervise RUN_DIR [--adopt]`. It outlives the terminal, writes control.jsonl alone,
+and leaves the workers alive when it is killed: a long stage is worth more than its keeper. The
+next supervisor takes over what the last one left.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from runs.errors import LabError
 from runs.facts import event_files, stage_facts
 from runs.held import Returned
 from runs.host import HostLog
+from runs.launch.local import ADOPT
 from runs.log import LogRecord, LogTail, append_record
 from runs.paths import RunPaths
 from runs.process import find_family, identify, send_signal
@@ -42,7 +43,7 @@ from runs.system import become_subreaper, hold_lock, reap
 
 POLL_S = 0.2
 HEARTBEAT_S = 2.0
-LOCK_WAIT_S = 3.0
+LOCK_WAIT_S = 1.5
 LEFTOVER_GRACE_S = 10.0
 # A stage that hangs gets this long to write a checkpoint before it is killed for a restart.
 STALL_GRACE_S = 10.0
@@ -56,10 +57,16 @@ class Supervisor:
     """Owns one run from the first unfinished stage to the last, or to what stops it."""
 
     def __init__(
-        self, run_dir: Path, record: RunRecord, *, clock: Callable[[], float] = time.monotonic
+        self,
+        run_dir: Path,
+        record: RunRecord,
+        *,
+        is_adopting: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._paths = RunPaths(run_dir)
         self._record = record
+        self._is_adopting = is_adopting
         self._clock = clock
         self._host = HostLog(run_dir, clock=clock)
         self._requests = LogTail(self._paths.requests)
@@ -120,7 +127,11 @@ class Supervisor:
 
     def _run_attempt(self, stage: StagePlan) -> StageState:
         self._was_hanging = False
-        attempt = begin(self._paths, self._record, stage, say=self._say, tick=self._tick)
+        attempt = begin(
+            self._paths, self._record, stage,
+            is_adopting=self._is_adopting, say=self._say, tick=self._tick,
+        )  # fmt: skip
+        self._is_adopting = False
         self._attempt = attempt
         self._watch = StallWatch(
             self._paths.run_dir, stage.stage, attempt.number, self._record.policy
@@ -261,7 +272,7 @@ def main(argv: list[str]) -> int:
         lock = RunPaths(run_dir).supervisor_lock
         with hold_lock(lock, wait_s=LOCK_WAIT_S, what=f"run {record.slug}"):
             become_subreaper()
-            supervisor = Supervisor(run_dir, record)
+            supervisor = Supervisor(run_dir, record, is_adopting=ADOPT in argv[1:])
             _stop_on_signals(supervisor)
             supervisor.run()
     except LabError as error:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from runs.errors import Busy, UsageError
+from runs.launch.local import launch
 from runs.log import read_log
 from runs.orphans import end_orphans, find_orphans
 from runs.paths import LabHome, RunPaths
@@ -41,7 +42,7 @@ def orphaned(home: LabHome, stages: dict[str, Any]) -> RunPaths:
 
 
 def test_adopted_worker_goes_on_untouched_and_later_stages_follow(home: LabHome) -> None:
-    paths = orphaned(home, {"base": {"steps": 40, "step_s": 0.05}, "mid": {}})
+    paths = orphaned(home, {"base": {"steps": 30, "step_s": 0.05}, "mid": {}})
     worker = worker_pid(paths, "base")
     problem = load_run(paths.run_dir).problem
     assert problem is not None and "labcli runs adopt" in problem
@@ -50,7 +51,7 @@ def test_adopted_worker_goes_on_untouched_and_later_stages_follow(home: LabHome)
     assert identify(worker) is not None
     view = wait_for_state(paths, "finished")
     assert [(stage.stage, stage.attempt) for stage in view.stages] == [("base", 1), ("mid", 1)]
-    assert view.stages[0].resumed_from is None and view.stages[0].step == 40
+    assert view.stages[0].resumed_from is None and view.stages[0].step == 30
 
 
 def test_adopted_run_stops_after_a_checkpoint(home: LabHome) -> None:
@@ -67,6 +68,14 @@ def test_death_of_an_adopted_worker_is_seen_within_five_seconds(home: LabHome) -
     wait_for(lambda: load_run(paths.run_dir).problem is None, "the new supervisor")
     os.kill(worker_pid(paths, "base"), signal.SIGKILL)
     wait_for_state(paths, "crashed", deadline_s=5)
+
+
+def test_worker_that_dies_before_it_is_adopted_is_not_started_again(home: LabHome) -> None:
+    paths = orphaned(home, {"base": SLOW})
+    os.kill(worker_pid(paths, "base"), signal.SIGKILL)
+    launch(paths, adopting=True)
+    wait_for(lambda: read_log(paths.control)[-1].data.get("state") == "crashed", "the verdict")
+    assert load_run(paths.run_dir).stages[0].attempt == 1
 
 
 def test_run_with_a_supervisor_cannot_be_adopted(home: LabHome) -> None:

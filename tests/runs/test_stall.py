@@ -152,7 +152,7 @@ def autopsies(paths: RunPaths) -> list[Path]:
     return sorted(paths.log_dir("base").glob("*.stall-*.txt"))
 
 
-def test_hanging_stage_is_stalled_with_an_autopsy_and_is_left_alone(home: LabHome) -> None:
+def test_hanging_stage_is_stalled_with_an_autopsy_and_waits_for_a_person(home: LabHome) -> None:
     paths = start(make_run(home, {"base": {**QUICK, "hang_at": 8}}, policy=WATCHFUL))
     view = wait_for_state(paths, "stalled", deadline_s=10)
     wait_for(lambda: alerts(paths), "the alert")
@@ -167,11 +167,6 @@ def test_hanging_stage_is_stalled_with_an_autopsy_and_is_left_alone(home: LabHom
     assert problem is not None and str(autopsy.name) in problem and "labcli runs stop" in problem
     assert load_run(paths.run_dir).stages[0].attempt == 1
     assert view.stages[0].step == 7
-
-
-def test_stalled_stage_can_be_stopped(home: LabHome) -> None:
-    paths = start(make_run(home, {"base": {**QUICK, "hang_at": 8}}, policy=WATCHFUL))
-    wait_for_state(paths, "stalled", deadline_s=10)
     request_stop(paths.run_dir, now=True)
     wait_for_state(paths, "killed", deadline_s=5)
 
