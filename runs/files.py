@@ -23,10 +23,15 @@ def write_synced(path: Path, content: bytes) -> None:
 def write_json(path: Path, body: Mapping[str, Any]) -> None:
     """Replace `path` by a JSON object, readable by people."""
     text = json.dumps(body, indent=1, ensure_ascii=False)
+    write_atomic(path, text.encode("utf-8", errors="replace") + b"\n")
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`: written aside, put on disk, then renamed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_synced(aside, text.encode("utf-8", errors="replace") + b"\n")
+        write_synced(aside, content)
         aside.replace(path)
     finally:
         # Whatever went wrong, Ctrl-C among it; after the rename there is nothing left.
