@@ -18,8 +18,8 @@ from core.chat_format import prompt_ids
 from core.config import CompareConfig
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
-from core.experiments.answering import answer_batch, request_for
-from core.experiments.answers import (
+from core.experiments.compare.answering import answer_batch, request_for
+from core.experiments.compare.answers import (
     ANSWERS_FILE,
     PAIRS_FILE,
     RESULTS_FILE,
@@ -35,7 +35,7 @@ from core.experiments.answers import (
     read_asked,
     read_times,
 )
-from core.experiments.pairs import Said, pairs_of
+from core.experiments.compare.pairs import Said, pairs_of
 from core.files import sync_path
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef, StageContext

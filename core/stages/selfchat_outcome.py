@@ -6,7 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from core.experiments.archive import (
+from core.experiments.measures.summary import summarise
+from core.experiments.report.page import render_page
+from core.experiments.selfchat.archive import (
     EXPERIMENT_FILE,
     PAGE_FILE,
     SUMMARY_FILE,
@@ -16,9 +18,7 @@ from core.experiments.archive import (
     tokens_table,
     transcripts_text,
 )
-from core.experiments.page import render_page
-from core.experiments.summary import summarise
-from core.experiments.transcript import Experiment
+from core.experiments.selfchat.transcript import Experiment
 from core.files import replace_file
 from core.stages.artifacts import write_artifact
 from core.stages.context import StageContext

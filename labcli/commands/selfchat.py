@@ -24,7 +24,7 @@ from runs.refs import resolve_run
 
 if TYPE_CHECKING:
     from core.config import SelfchatConfig
-    from core.experiments.script import Script
+    from core.experiments.selfchat.script import Script
     from labcli.selfchat.casting import Casting
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -216,7 +216,7 @@ def _prepare(
 ) -> NewExperiment:
     """Return the experiment that was asked for, and say what was not spelt out."""
     from core.config import SelfchatConfig, build_stage_config
-    from core.experiments.script import Script
+    from core.experiments.selfchat.script import Script
     from labcli.selfchat.casting import cast_models, cast_timeline
 
     config = build_stage_config(STAGE, settings)
@@ -235,9 +235,9 @@ def _experiment(
 ) -> NewExperiment:
     from core.checkpoint import read_meta
     from core.device import pick_device
-    from core.experiments.cost import check_context, estimate
-    from core.experiments.grid import make_settings
-    from core.experiments.script import dump_script
+    from core.experiments.selfchat.cost import check_context, estimate
+    from core.experiments.selfchat.grid import make_settings
+    from core.experiments.selfchat.script import dump_script
     from core.hardware import detect
 
     if device is not None:

@@ -69,7 +69,7 @@ def run_experiment(
         UsageError: a prompt does not fit a model.
     """
     from core.config import CompareConfig
-    from core.experiments.answers import ASKED_FILE, Asked
+    from core.experiments.compare.answers import ASKED_FILE, Asked
     from labcli.experiments import (
         GivenFile,
         NewExperiment,

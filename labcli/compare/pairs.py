@@ -14,7 +14,7 @@ from labcli.compare.columns import Column
 from labcli.terminal import printable
 
 if TYPE_CHECKING:
-    from core.experiments.pairs import Pair
+    from core.experiments.compare.pairs import Pair
     from labcli.speaker import Speaker
 
 # A prompt with more pairs shows those with its first column alone; JSON holds all.
@@ -43,7 +43,7 @@ class ColumnPair:
 
 def pair_columns(columns: Sequence[Column], speakers: Sequence[Speaker]) -> list[ColumnPair]:
     """Return every pair of columns that answer the same prompt and have a token each."""
-    from core.experiments.pairs import Said, pairs_of
+    from core.experiments.compare.pairs import Said, pairs_of
 
     found: list[ColumnPair] = []
     for _, group in groupby(columns, key=lambda column: column.combination.prompt):

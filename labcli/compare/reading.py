@@ -17,7 +17,7 @@ def read_prompts(given: Sequence[str], source: str | None) -> list[str]:
         NotFound: there is no such file.
         UsageError: there is no prompt, or an empty one.
     """
-    from core.experiments.prompts import clean_prompts, lines_of
+    from core.experiments.compare.prompts import clean_prompts, lines_of
 
     asked = list(given)
     if source is not None:

@@ -18,7 +18,7 @@ from labcli.prompting import prompt_of
 from runs.files import sha256_file
 
 if TYPE_CHECKING:
-    from core.experiments.vibe import GroupScore, Judged, Question
+    from core.experiments.vibe.suite import GroupScore, Judged, Question
     from labcli.speaker import Speaker
 
 # Columns of a table: the group names of the suite that ships, and one model's score.
@@ -47,7 +47,7 @@ def show_vibe(
     is_json: bool,
 ) -> None:
     """Ask every model the whole suite and show what passed, question by question and by group."""
-    from core.experiments.vibe import BUILT_IN, load_suite
+    from core.experiments.vibe.suite import BUILT_IN, load_suite
 
     path = suite or BUILT_IN
     questions = load_suite(path)
@@ -78,8 +78,8 @@ def ask_suite(
 
     Equal calls yield equal answers if the speaker's engine is deterministic.
     """
-    from core.experiments.checks import Heard
-    from core.experiments.vibe import judge
+    from core.experiments.vibe.checks import Heard
+    from core.experiments.vibe.suite import judge
 
     engine = speaker.engine
     room = engine.max_positions - settings.max_new_tokens
@@ -170,7 +170,7 @@ def _by_question(judged: Sequence[Judged]) -> list[list[Judged]]:
 
 
 def _scores(subject: Subject) -> list[GroupScore]:
-    from core.experiments.vibe import score_groups
+    from core.experiments.vibe.suite import score_groups
 
     return score_groups(subject.judged)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.experiments.script import Cast
+from core.experiments.selfchat.script import Cast
 from labcli.experiments import tokenizer_sha256
 from runs.checkpoints import committed
 from runs.errors import NotFound, UsageError

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.experiments.entropy import mean_entropy_bits, perplexity
-from core.experiments.figures import END_WORDS
-from core.experiments.pieces import pieces_of
-from core.experiments.strips import entropies_bits, level_of, token_scale_bits
-from core.experiments.summary import Summary
-from core.experiments.transcript import Conversation, Experiment, Setting, Turn
+from core.experiments.measures.entropy import mean_entropy_bits, perplexity
+from core.experiments.measures.summary import Summary
+from core.experiments.report.figures import END_WORDS
+from core.experiments.report.pieces import pieces_of
+from core.experiments.report.strips import entropies_bits, level_of, token_scale_bits
+from core.experiments.selfchat.transcript import Conversation, Experiment, Setting, Turn
 from core.tokenizer import Tokenizer
 from labcli.selfchat.look import Look, plain
 from labcli.styled import LEVELS, Cell, Style, cells_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.experiments.topics import built_in_topics, parse_topics
+from core.experiments.selfchat.topics import built_in_topics, parse_topics
 from labcli.chat.reading import read_stdin
 from runs.errors import NotFound, UsageError
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from core.experiments.strips import LEVEL_NAMES, Bucket, buckets, height_of, level_of
+from core.experiments.report.strips import LEVEL_NAMES, Bucket, buckets, height_of, level_of
 from labcli.styled import LEVELS, Cell, Style, ansi, cells_of, row_of, wrap
 from labcli.terminal import glyphs_of, is_styled, printable
 from tui.glyphs import Glyphs

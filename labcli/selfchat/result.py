@@ -13,8 +13,8 @@ from runs.query import load_run
 from runs.record import load_record
 
 if TYPE_CHECKING:
-    from core.experiments.summary import Summary
-    from core.experiments.transcript import Experiment
+    from core.experiments.measures.summary import Summary
+    from core.experiments.selfchat.transcript import Experiment
     from core.tokenizer import Tokenizer
 
 STAGE = "selfchat"
@@ -48,8 +48,8 @@ def load_result(run_dir: Path) -> Result:
         UsageError, NotFound: as `read_result`.
         Corrupt: its files cannot be read.
     """
-    from core.experiments.archive import load_experiment
-    from core.experiments.summary import summarise
+    from core.experiments.measures.summary import summarise
+    from core.experiments.selfchat.archive import load_experiment
 
     artifacts = _require_ended(run_dir).parent
     experiment = load_experiment(artifacts)

@@ -12,7 +12,7 @@ from labcli.selfchat.result import load_result, read_result
 from runs.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from core.experiments.export import ExportFormat
+    from core.experiments.report.export import ExportFormat
 
 
 def show_result(run_dir: Path, *, is_json: bool, conversation: int | None = None) -> None:
@@ -27,7 +27,7 @@ def show_result(run_dir: Path, *, is_json: bool, conversation: int | None = None
         return
     result = load_result(run_dir)
     if is_json and conversation is not None:
-        from core.experiments.transcript import turn_row
+        from core.experiments.selfchat.transcript import turn_row
         from labcli.selfchat.conversation import find_conversation
 
         one = find_conversation(result.experiment, conversation)
@@ -57,7 +57,7 @@ def export_result(run_dir: Path, target: Path) -> None:
     Raises:
         UsageError: an unknown ending, or a place that cannot be written.
     """
-    from core.experiments.export import export
+    from core.experiments.report.export import export
 
     form = _format(target)
     result = load_result(run_dir)
@@ -73,7 +73,7 @@ def export_result(run_dir: Path, target: Path) -> None:
 
 
 def _format(target: Path) -> ExportFormat:
-    from core.experiments.export import ExportFormat
+    from core.experiments.report.export import ExportFormat
 
     endings = {
         ".json": ExportFormat.JSON,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.experiments.comparison import Comparison
-from core.experiments.entropy import mean_entropy_bits
-from core.experiments.figures import (
+from core.experiments.measures.comparison import Comparison
+from core.experiments.measures.entropy import mean_entropy_bits
+from core.experiments.measures.summary import SettingSummary, Summary
+from core.experiments.measures.verdicts import SIGNIFICANCE
+from core.experiments.report.figures import (
     compared,
     estimate_of,
     metric_names,
@@ -17,10 +19,8 @@ from core.experiments.figures import (
     what_was_run,
     with_interval,
 )
-from core.experiments.strips import turn_means_bits, turn_scale_bits
-from core.experiments.summary import SettingSummary, Summary
-from core.experiments.transcript import Conversation, Experiment
-from core.experiments.verdicts import SIGNIFICANCE
+from core.experiments.report.strips import turn_means_bits, turn_scale_bits
+from core.experiments.selfchat.transcript import Conversation, Experiment
 from labcli.cells import cut, width
 from labcli.selfchat.look import Look, plain
 from labcli.styled import Style

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from core.experiments.checks import CHECKS, Heard, build_check
+from core.experiments.vibe.checks import CHECKS, Heard, build_check
 
 PASSING: list[tuple[str, dict[str, Any], str]] = [
     ("number", {"value": 42}, "The answer is 42."),

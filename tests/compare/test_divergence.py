@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.engine.engine import Engine
 from core.engine.request import Request
-from core.experiments.divergence import Divergence, diverge, part, read_answer
+from core.experiments.compare.divergence import Divergence, diverge, part, read_answer
 from core.model import GPT
 from tests.engine.builders import TOKENIZER, random_model, tiny_config
 

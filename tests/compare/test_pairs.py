@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.engine.engine import Engine
-from core.experiments.pairs import Pair, Said
+from core.experiments.compare.pairs import Pair, Said
 from core.tokenizer import Tokenizer
 from labcli.cells import width
 from labcli.chat.settings import TalkSettings

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from core.config import CompareConfig
-from core.experiments.answers import (
+from core.experiments.compare.answers import (
     ANSWERS_FILE,
     PAIRS_FILE,
     RESULTS_FILE,

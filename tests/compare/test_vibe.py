@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.experiments.checks import Heard
-from core.experiments.vibe import Question, judge, load_suite, score_groups
+from core.experiments.vibe.checks import Heard
+from core.experiments.vibe.suite import Question, judge, load_suite, score_groups
 from labcli.chat.settings import TalkSettings
 from labcli.compare.vibe import Subject, ask_suite, vibe_object, vibe_text
 from labcli.speaker import Speaker

@@ -24,10 +24,11 @@ TORCH_FREE_CORE = (
     "inspection.difference", "inspection.explained", "inspection.languages", "inspection.merges",
     "inspection.nearest", "inspection.samples", "inspection.usage", "inspection.visible",
     "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
-    "experiments.archive", "experiments.cost", "experiments.grid", "experiments.journal",
-    "experiments.script", "experiments.topics", "experiments.transcript", "experiments.summary",
-    "experiments.export", "experiments.strips", "ticks",
-    "experiments.answers", "experiments.checks", "experiments.prompts", "experiments.vibe",
+    "experiments.selfchat.archive", "experiments.selfchat.cost", "experiments.selfchat.grid",
+    "experiments.selfchat.journal", "experiments.selfchat.script", "experiments.selfchat.topics",
+    "experiments.selfchat.transcript", "experiments.measures.summary", "experiments.report.export",
+    "experiments.report.strips", "ticks", "experiments.compare.answers", "experiments.vibe.checks",
+    "experiments.compare.prompts", "experiments.vibe.suite",
 )  # fmt: skip
 HELP_BUDGET_S = 0.12
 

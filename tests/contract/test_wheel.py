@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("labcli", "core", "runs", "tui")
-DATA_SUFFIXES = {".toml", ".tcss", ".sql", ".html", ".css", ".js", ".txt"}
+DATA_SUFFIXES = {".toml", ".tcss", ".sql", ".html", ".css", ".js", ".txt", ".cpp", ".h"}
 
 
 def build_command(out: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.experiments.transcript import Conversation, Setting, Side, TokenTrace, Turn
+from core.experiments.selfchat.transcript import Conversation, Setting, Side, TokenTrace, Turn
 
 
 def trace(

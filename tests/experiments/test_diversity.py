@@ -7,8 +7,8 @@ import random
 import pytest
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from core.experiments.diversity import distinct, mtld, self_bleu, type_token_ratio
-from core.experiments.words import words
+from core.experiments.measures.diversity import distinct, mtld, self_bleu, type_token_ratio
+from core.experiments.measures.words import words
 
 # The text and figure of the documentation of the library LexicalRichness, whose word rule
 # (no digits, no hyphens) is applied by hand.

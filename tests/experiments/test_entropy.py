@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from core.experiments import entropy
+from core.experiments.measures import entropy
 from tests.experiments.builders import trace, turn
 
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from core.experiments.measures import measure_all, measure_conversation, measure_turn
-from core.experiments.metrics import METRICS
-from core.experiments.transcript import Conversation, Experiment
+from core.experiments.measures.measure import measure_all, measure_conversation, measure_turn
+from core.experiments.measures.metrics import METRICS
+from core.experiments.selfchat.transcript import Conversation, Experiment
 from tests.experiments.builders import conversation, setting, trace, turn
 
 TALK = conversation(

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from core.experiments.repetition import (
+from core.experiments.measures.repetition import (
     Loop,
     compression_ratio,
     find_loop,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from core.experiments.similarity import cosine, similarity_to_previous, topic_drift
+from core.experiments.measures.similarity import cosine, similarity_to_previous, topic_drift
 from tests.experiments.builders import turn
 
 

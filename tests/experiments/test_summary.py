@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.experiments.summary import Summary, summarise
-from core.experiments.transcript import Conversation, Experiment
+from core.experiments.measures.summary import Summary, summarise
+from core.experiments.selfchat.transcript import Conversation, Experiment
 from tests.experiments.builders import conversation, setting, trace, turn
 
 VOCABULARY = [f"word{i}" for i in range(40)]

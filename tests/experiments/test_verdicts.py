@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.experiments.verdicts import comparison_verdict, setting_verdict
+from core.experiments.measures.verdicts import comparison_verdict, setting_verdict
 from runs.statistics import Difference, Estimate
 
 FOUND = Difference(

@@ -11,10 +11,10 @@ from torch import Tensor
 from core.config import SelfchatConfig
 from core.engine.decoder import Place
 from core.engine.engine import Engine
-from core.experiments.grid import make_conversations, make_settings
-from core.experiments.script import Cast
-from core.experiments.selfchat import SelfChat, Speaker
-from core.experiments.transcript import Conversation, Setting, Side, Turn
+from core.experiments.selfchat.grid import make_conversations, make_settings
+from core.experiments.selfchat.script import Cast
+from core.experiments.selfchat.talk import SelfChat, Speaker
+from core.experiments.selfchat.transcript import Conversation, Setting, Side, Turn
 from core.model import GPT
 from tests.engine.builders import TOKENIZER, random_model, tiny_config
 

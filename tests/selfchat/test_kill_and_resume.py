@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from core.config import SelfchatConfig
-from core.experiments.archive import load_experiment
-from core.experiments.script import Script, dump_script
+from core.experiments.selfchat.archive import load_experiment
+from core.experiments.selfchat.script import Script, dump_script
 from labcli.experiments import GivenFile, NewExperiment, start_experiment
 from labcli.selfchat.casting import cast_models
 from labcli.selfchat.result import read_result

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from core.config import SelfchatConfig
-from core.experiments.archive import load_experiment
-from core.experiments.journal import TurnJournal
-from core.experiments.script import Cast, Script, dump_script
+from core.experiments.selfchat.archive import load_experiment
+from core.experiments.selfchat.journal import TurnJournal
+from core.experiments.selfchat.script import Cast, Script, dump_script
 from core.stages.context import Input, StageContext
 from core.stages.selfchat import run
 from runs.errors import Corrupt, UsageError

@@ -10,8 +10,8 @@ import torch
 
 from core.engine.probes import probe
 from core.experiments.reading import embed_text
-from core.experiments.selfchat import prompt
-from core.experiments.transcript import ConversationEnd, Turn, parse_turn, turn_row
+from core.experiments.selfchat.talk import prompt
+from core.experiments.selfchat.transcript import ConversationEnd, Turn, parse_turn, turn_row
 from core.model import GPT
 from tests.engine.builders import TOKENIZER, random_model, tiny_config
 from tests.selfchat.builders import (

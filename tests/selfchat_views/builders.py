@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from core.experiments.transcript import (
+from core.experiments.selfchat.transcript import (
     Conversation,
     ConversationEnd,
     Experiment,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.experiments.summary import Summary, summarise
-from core.experiments.transcript import Experiment
+from core.experiments.measures.summary import Summary, summarise
+from core.experiments.selfchat.transcript import Experiment
 from tests.selfchat_views.builders import make_experiment
 
 

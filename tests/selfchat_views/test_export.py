@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from core.experiments.export import ExportFormat, export
-from core.experiments.figures import definition, metric_names, metric_title, with_interval
-from core.experiments.measures import measure_turn
-from core.experiments.summary import Summary, summarise
-from core.experiments.transcript import Experiment, parse_turn
+from core.experiments.measures.measure import measure_turn
+from core.experiments.measures.summary import Summary, summarise
+from core.experiments.report.export import ExportFormat, export
+from core.experiments.report.figures import definition, metric_names, metric_title, with_interval
+from core.experiments.selfchat.transcript import Experiment, parse_turn
 from runs.errors import UsageError
 from tests.selfchat_views.builders import make_experiment, make_trace
 

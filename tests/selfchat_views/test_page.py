@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from core.experiments import spoken
-from core.experiments.figures import definition, metric_names, metric_title, with_interval
-from core.experiments.markup import shown, tag
-from core.experiments.page import render_page
-from core.experiments.pieces import pieces_of
-from core.experiments.summary import Summary, summarise
-from core.experiments.svg import axis_over
-from core.experiments.transcript import Experiment
+from core.experiments.measures.summary import Summary, summarise
+from core.experiments.report import spoken
+from core.experiments.report.figures import definition, metric_names, metric_title, with_interval
+from core.experiments.report.markup import shown, tag
+from core.experiments.report.page import render_page
+from core.experiments.report.pieces import pieces_of
+from core.experiments.report.svg import axis_over
+from core.experiments.selfchat.transcript import Experiment
 from tests.selfchat_views.builders import make_experiment, make_tokenizer, make_trace
 from tests.serve.page.builders import PHONE, launched, new_page
 

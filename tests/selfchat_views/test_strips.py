@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.experiments.strips import (
+from core.experiments.report.strips import (
     buckets,
     entropies_bits,
     height_of,
     level_of,
     token_scale_bits,
 )
-from core.experiments.transcript import Experiment
+from core.experiments.selfchat.transcript import Experiment
 from labcli.selfchat.look import Look
 from tests.selfchat_views.builders import make_trace
 from tui.glyphs import ASCII, UNICODE, Glyphs

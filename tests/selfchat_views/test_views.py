@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from core.experiments.figures import metric_names, metric_title, with_interval
-from core.experiments.page import render_page
-from core.experiments.summary import Summary, summarise
-from core.experiments.transcript import Experiment
+from core.experiments.measures.summary import Summary, summarise
+from core.experiments.report.figures import metric_names, metric_title, with_interval
+from core.experiments.report.page import render_page
+from core.experiments.selfchat.transcript import Experiment
 from labcli.selfchat.conversation import render_conversation
 from labcli.selfchat.look import Look, look_of
 from labcli.selfchat.views import render_experiment

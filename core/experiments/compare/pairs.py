@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from core.experiments.divergence import Divergence, Parting, diverge, part, read_answer
+from core.experiments.compare.divergence import Divergence, Parting, diverge, part, read_answer
 from core.model import GPT
 from core.tokenizer import Tokenizer
 

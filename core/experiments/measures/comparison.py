@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from core.experiments.measures import Measures, measure_conversation
-from core.experiments.transcript import Experiment, Setting, Side
-from core.experiments.verdicts import comparison_verdict
+from core.experiments.measures.measure import Measures, measure_conversation
+from core.experiments.measures.verdicts import comparison_verdict
+from core.experiments.selfchat.transcript import Experiment, Setting, Side
 from runs.statistics import (
     Difference,
     holm,

@@ -10,8 +10,9 @@ import base64
 import hashlib
 from pathlib import Path
 
-from core.experiments.comparison import Comparison
-from core.experiments.figures import (
+from core.experiments.measures.comparison import Comparison
+from core.experiments.measures.summary import Summary
+from core.experiments.report.figures import (
     compared,
     definition,
     estimate_of,
@@ -24,12 +25,11 @@ from core.experiments.figures import (
     what_was_run,
     with_interval,
 )
-from core.experiments.markup import Markup, join, tag
-from core.experiments.plots import MAX_LABEL, Place, bars, by_turn, scatter, spread
-from core.experiments.plotted import curves_of, entropy_spreads
-from core.experiments.spoken import transcripts
-from core.experiments.summary import Summary
-from core.experiments.transcript import Experiment
+from core.experiments.report.markup import Markup, join, tag
+from core.experiments.report.plots import MAX_LABEL, Place, bars, by_turn, scatter, spread
+from core.experiments.report.plotted import curves_of, entropy_spreads
+from core.experiments.report.spoken import transcripts
+from core.experiments.selfchat.transcript import Experiment
 from core.tokenizer import Tokenizer
 from runs.statistics import Estimate
 

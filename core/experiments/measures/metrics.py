@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.experiments import diversity, entropy, repetition, similarity
-from core.experiments.transcript import Turn
+from core.experiments.measures import diversity, entropy, repetition, similarity
+from core.experiments.selfchat.transcript import Turn
 
 # turn: of turns and conversations. conversation: of these alone. group: of a conversation
 # among those with the same topic and setting.

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.experiments.diversity import ngrams
-from core.experiments.words import words
+from core.experiments.measures.diversity import ngrams
+from core.experiments.measures.words import words
 
 MAX_PERIOD_TURNS = 6
 SAME_TURN_OVERLAP = 0.8

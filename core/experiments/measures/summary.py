@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.experiments.comparison import Comparison, compare_all, setting_names
-from core.experiments.measures import Measures, measure_all, measure_turn
-from core.experiments.metrics import METRICS
-from core.experiments.transcript import Conversation, Experiment, Setting
-from core.experiments.verdicts import SIGNIFICANCE, setting_verdict
+from core.experiments.measures.comparison import Comparison, compare_all, setting_names
+from core.experiments.measures.measure import Measures, measure_all, measure_turn
+from core.experiments.measures.metrics import METRICS
+from core.experiments.measures.verdicts import SIGNIFICANCE, setting_verdict
+from core.experiments.selfchat.transcript import Conversation, Experiment, Setting
 from runs.statistics import Estimate, mean_interval, share_interval
 
 # What is followed from turn to turn.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.chat_format import Utf8Stream
-from core.experiments.strips import NATS_PER_BIT
-from core.experiments.transcript import TokenTrace
+from core.experiments.report.strips import NATS_PER_BIT
+from core.experiments.selfchat.transcript import TokenTrace
 from core.inspection.visible import quoted
 from core.tokenizer import Tokenizer
 

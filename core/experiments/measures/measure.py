@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from core.experiments import diversity
-from core.experiments.metrics import METRICS, Passage, Scope
-from core.experiments.transcript import Conversation, Experiment, Side
-from core.experiments.words import words
+from core.experiments.measures import diversity
+from core.experiments.measures.metrics import METRICS, Passage, Scope
+from core.experiments.measures.words import words
+from core.experiments.selfchat.transcript import Conversation, Experiment, Side
 
 # Values by metric name; None where a metric is not defined.
 Measures = Mapping[str, float | None]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from core.experiments.comparison import Comparison
-from core.experiments.metrics import METRICS, Metric
-from core.experiments.summary import Summary
-from core.experiments.transcript import Conversation, ConversationEnd, Experiment
-from core.experiments.verdicts import SIGNIFICANCE
+from core.experiments.measures.comparison import Comparison
+from core.experiments.measures.metrics import METRICS, Metric
+from core.experiments.measures.summary import Summary
+from core.experiments.measures.verdicts import SIGNIFICANCE
+from core.experiments.selfchat.transcript import Conversation, ConversationEnd, Experiment
 from runs.statistics import Difference, Estimate
 
 ABSENT = "-"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.experiments.figures import (
+from core.experiments.measures.summary import Summary
+from core.experiments.report.figures import (
     compared,
     definition,
     estimate_of,
@@ -14,10 +15,9 @@ from core.experiments.figures import (
     what_was_run,
     with_interval,
 )
-from core.experiments.markup import shown
-from core.experiments.strips import mean_of, turn_means_bits
-from core.experiments.summary import Summary
-from core.experiments.transcript import Conversation, Experiment
+from core.experiments.report.markup import shown
+from core.experiments.report.strips import mean_of, turn_means_bits
+from core.experiments.selfchat.transcript import Conversation, Experiment
 from core.markdown import fence, table
 
 MAX_SAMPLE_TURNS = 8

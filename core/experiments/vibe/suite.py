@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.experiments.checks import Decide, Heard, build_check
+from core.experiments.vibe.checks import Decide, Heard, build_check
 from runs.errors import NotFound, UsageError
 from runs.statistics import Estimate, share_interval
 
-BUILT_IN = Path(__file__).with_name("vibe.toml")
+BUILT_IN = Path(__file__).with_name("suite.toml")
 ALL = "all"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.experiments.markup import Markup, tag
-from core.experiments.svg import (
+from core.experiments.report.markup import Markup, tag
+from core.experiments.report.svg import (
     Axis,
     axis_over,
     band,

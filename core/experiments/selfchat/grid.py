@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import product
 
 from core.config import SelfchatConfig
-from core.experiments.repetition import find_loop
-from core.experiments.script import Cast
-from core.experiments.transcript import Conversation, ConversationEnd, Setting, Side, Turn
+from core.experiments.measures.repetition import find_loop
+from core.experiments.selfchat.script import Cast
+from core.experiments.selfchat.transcript import Conversation, ConversationEnd, Setting, Side, Turn
 
 
 def make_settings(config: SelfchatConfig, casts: Sequence[Cast]) -> tuple[Setting, ...]:

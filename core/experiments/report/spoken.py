@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from core.experiments.entropy import mean_entropy_bits
-from core.experiments.figures import END_WORDS, num_tokens
-from core.experiments.markup import Markup, join, tag
-from core.experiments.pieces import pieces_of, token_line
-from core.experiments.strips import LEVEL_NAMES, entropies_bits, level_of
-from core.experiments.summary import SettingSummary, Summary
-from core.experiments.transcript import Conversation, Experiment, Setting, Turn
+from core.experiments.measures.entropy import mean_entropy_bits
+from core.experiments.measures.summary import SettingSummary, Summary
+from core.experiments.report.figures import END_WORDS, num_tokens
+from core.experiments.report.markup import Markup, join, tag
+from core.experiments.report.pieces import pieces_of, token_line
+from core.experiments.report.strips import LEVEL_NAMES, entropies_bits, level_of
+from core.experiments.selfchat.transcript import Conversation, Experiment, Setting, Turn
 from core.tokenizer import Tokenizer
 
 # A token takes about 200 bytes with its title: the page stays near 5 MB at most.

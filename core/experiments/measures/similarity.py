@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from core.experiments.transcript import Turn
+from core.experiments.selfchat.transcript import Turn
 
 Vector = Sequence[float]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from core.experiments.transcript import Turn, read_turns, turn_row
+from core.experiments.selfchat.transcript import Turn, read_turns, turn_row
 from runs.errors import StageFailed
 
 

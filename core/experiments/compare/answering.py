@@ -11,7 +11,7 @@ from core.engine.answer import join_parts, readable
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
-from core.experiments.answers import Answer, Cell, Times
+from core.experiments.compare.answers import Answer, Cell, Times
 
 
 def request_for(engine: Engine, config: CompareConfig, cell: Cell, *, is_base: bool) -> Request:

@@ -17,9 +17,9 @@ from core.config import SelfchatConfig
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
-from core.experiments.grid import end_after, speaker_of, turn_seed
 from core.experiments.reading import DECIMALS, embed_text, surprisals
-from core.experiments.transcript import (
+from core.experiments.selfchat.grid import end_after, speaker_of, turn_seed
+from core.experiments.selfchat.transcript import (
     Conversation,
     ConversationEnd,
     Setting,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from core.experiments.entropy import mean_entropy_bits
-from core.experiments.transcript import Conversation, Experiment, TokenTrace
+from core.experiments.measures.entropy import mean_entropy_bits
+from core.experiments.selfchat.transcript import Conversation, Experiment, TokenTrace
 
 NATS_PER_BIT = math.log(2)
 # Bits from which a colour begins; 1 bit is a coin toss, 4 bits sixteen equal choices.

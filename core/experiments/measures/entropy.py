@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import fmean, median
 
-from core.experiments.transcript import TokenTrace, Turn
+from core.experiments.selfchat.transcript import TokenTrace, Turn
 
 BITS_PER_NAT = 1 / math.log(2)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.experiments.transcript import (
+from core.experiments.selfchat.transcript import (
     Conversation,
     Experiment,
     Setting,

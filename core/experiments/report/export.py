@@ -14,14 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.experiments.archive import tokens_table
-from core.experiments.entropy import mean_entropy_bits
-from core.experiments.measures import measure_turn
-from core.experiments.metrics import METRICS
-from core.experiments.page import render_page
-from core.experiments.report import render_report
-from core.experiments.summary import Summary
-from core.experiments.transcript import Conversation, Experiment, turn_row
+from core.experiments.measures.entropy import mean_entropy_bits
+from core.experiments.measures.measure import measure_turn
+from core.experiments.measures.metrics import METRICS
+from core.experiments.measures.summary import Summary
+from core.experiments.report.markdown import render_report
+from core.experiments.report.page import render_page
+from core.experiments.selfchat.archive import tokens_table
+from core.experiments.selfchat.transcript import Conversation, Experiment, turn_row
 from core.files import replace_file
 from core.tokenizer import Tokenizer
 from runs.errors import UsageError

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.experiments.entropy import mean_entropy_bits
-from core.experiments.figures import short_names
-from core.experiments.plots import MAX_LABEL, Curve, Spread
-from core.experiments.summary import Summary, Trend
-from core.experiments.transcript import Experiment
+from core.experiments.measures.entropy import mean_entropy_bits
+from core.experiments.measures.summary import Summary, Trend
+from core.experiments.report.figures import short_names
+from core.experiments.report.plots import MAX_LABEL, Curve, Spread
+from core.experiments.selfchat.transcript import Experiment
 from runs.statistics import Estimate
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.experiments.markup import Markup, join, tag
+from core.experiments.report.markup import Markup, join, tag
 from core.ticks import nice_step
 
 NUM_STYLES = 6
