@@ -301,6 +301,8 @@ EXPERIMENT_CONFIGS: Mapping[str, type[StageConfig]] = {
     "selfchat": SelfchatConfig,
     "compare": CompareConfig,
 }
+# How a message calls the type of a setting.
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def require_positive(config: object, *names: str) -> None:
@@ -346,7 +348,8 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     try:
         return _parse(value, hint)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} takes a value of type {hint.__name__}, not {value!r}") from None
+        kind = _KINDS.get(hint, f"a value of type {hint.__name__}")
+        raise UsageError(f"{name} takes {kind}, not {value!r}") from None
 
 
 def _convert_each(name: str, value: Any, hint: Any) -> tuple[Any, ...]:

@@ -78,14 +78,16 @@ def test_difference_between_settings_is_found_and_said() -> None:
 
 def test_no_difference_is_said_to_be_no_evidence() -> None:
     verdict = str(comparison(summarise(two_temperatures(0)), "entropy_bits")["verdict"])
-    assert verdict.startswith("no evidence of a difference in entropy: ")
+    assert verdict.startswith("no evidence of a difference in entropy between T=0.6 and T=1: ")
     assert "p=" in verdict
 
 
 def test_few_pairs_are_said_to_be_too_few() -> None:
     found = summarise(two_temperatures(3, num=4))
     verdict = str(comparison(found, "entropy_bits")["verdict"])
-    assert verdict.startswith("too few pairs to show a difference in entropy: -")
+    assert verdict.startswith(
+        "too few pairs to show a difference in entropy between T=0.6 and T=1: -"
+    )
     assert verdict.endswith("4 pairs; at least 8 are needed")
 
 

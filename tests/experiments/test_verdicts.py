@@ -43,10 +43,10 @@ def test_negative_difference_is_said_as_lower_by_a_positive_size() -> None:
 def test_large_p_is_no_evidence_and_a_p_lost_to_correction_too_little() -> None:
     small = replace(FOUND, difference=0.02, p=0.6, num=8)
     assert verdict(small, p=0.6) == (
-        "no evidence of a difference in entropy: +0.020 bits, p=0.6, 8 pairs"
+        "no evidence of a difference in entropy between T=1 and T=0.6: +0.020 bits, p=0.6, 8 pairs"
     )
     assert verdict(replace(FOUND, p=0.03), p=0.09) == (
-        "too little evidence of a difference in entropy: +0.41 bits, "
+        "too little evidence of a difference in entropy between T=1 and T=0.6: +0.41 bits, "
         "p=0.09 after correction for 3 comparisons, 20 pairs"
     )
 
@@ -55,11 +55,13 @@ def test_values_too_few_for_any_finding_are_called_so_with_the_number_needed() -
     few = replace(FOUND, num=3, p=0.25)
     # 3 * 2^(1 - 7) = 0.047.
     assert verdict(few, p=0.75, reachable=0.75) == (
-        "too few pairs to show a difference in entropy: +0.41 bits, 3 pairs; at least 7 are needed"
+        "too few pairs to show a difference in entropy between T=1 and T=0.6: +0.41 bits, "
+        "3 pairs; at least 7 are needed"
     )
     unpaired = replace(few, is_paired=False)
     assert verdict(unpaired, p=0.75, reachable=0.75) == (
-        "too few conversations to show a difference in entropy: +0.41 bits, 3 conversations"
+        "too few conversations to show a difference in entropy between T=1 and T=0.6: "
+        "+0.41 bits, 3 conversations"
     )
 
 

@@ -35,15 +35,17 @@ def comparison_verdict(
     noun, unit = _NAMES[metric]
     gap = found.difference
     evidence = f"p{_p(p)}, {_count(found)}"
+    a, b = names
     place = "" if where is None else f" at {where}"
+    of_what = f"{noun} between {a} and {b}{place}"
     if reachable_p > SIGNIFICANCE:
         needed = f"; at least {_pairs_needed(num_tests)} are needed" if found.is_paired else ""
         values = "pairs" if found.is_paired else "conversations"
         return (
-            f"too few {values} to show a difference in {noun}{place}: "
+            f"too few {values} to show a difference in {of_what}: "
             f"{_signed(gap)}{unit}, {_count(found)}{needed}"
         )
-    what = f"evidence of a difference in {noun}{place}: {_signed(gap)}{unit}"
+    what = f"evidence of a difference in {of_what}: {_signed(gap)}{unit}"
     if found.p < SIGNIFICANCE <= p:
         corrected = f"after correction for {num_tests} comparisons"
         return f"too little {what}, p{_p(p)} {corrected}, {_count(found)}"
@@ -51,7 +53,6 @@ def comparison_verdict(
         return f"no {what}, {evidence}"
     size = f"{_figure(abs(gap))}{unit}{_interval(found, is_mirrored=gap < 0, size=gap)}"
     way = "higher" if gap > 0 else "lower"
-    a, b = names
     if where is None:
         return f"{noun} is {way} at {a} than at {b} by {size}, {evidence}"
     return f"{a}'s {noun} is {way} than {b}'s by {size}{place}, {evidence}"
