@@ -273,9 +273,10 @@ def parse_batches(text: str) -> list[int]:
 
 
 def parse_weights(text: str) -> list[WeightsName]:
-    """Return types of weights such as float32,int8."""
+    """Return types of weights such as float32,int8; bf16 is short for bfloat16."""
+    words = [word.strip() for word in text.split(",")]
     try:
-        return [WeightsName(word.strip()) for word in text.split(",")]
+        return [WeightsName("bfloat16" if word == "bf16" else word) for word in words]
     except ValueError:
         known = ", ".join(WeightsName)
         raise UsageError(f"--weights takes some of {known}, not {text!r}") from None
