@@ -8,7 +8,7 @@ from labcli.lazy import lazy_group
 from labcli.root import Entry
 
 COMMANDS = {
-    "list": Entry("labcli.commands.runs.list_:app", "List every run, newest first."),
+    "list": Entry("labcli.commands.runs.list_:app", "List runs: filter, sort, group, columns."),
     "show": Entry("labcli.commands.runs.show:app", "Show one run and its figures."),
     "tail": Entry("labcli.commands.runs.tail:app", "Follow the events of a run until it ends."),
     "logs": Entry("labcli.commands.runs.logs:app", "Print what a stage's process wrote."),

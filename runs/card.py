@@ -1,0 +1,145 @@
+"""A run with its settings, figures and curves, each read from disk when it is first asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from runs.errors import Corrupt, LabError
+from runs.events import number
+from runs.facts import event_files, sizes
+from runs.files import read_json
+from runs.paths import LabHome, RunPaths
+from runs.query import RunView, list_runs, load_run
+from runs.record import RunRecord, load_record
+from runs.refs import resolve_run
+from runs.series import MetricTable, read_metrics, summarize
+
+if TYPE_CHECKING:
+    from runs.series import Curve
+
+# Figures of a plan that are worth a name of their own; its settings are named "stage.key".
+PLAN_FIGURES = ("device", "tokens", "flops", "steps", "memory_bytes", "disk_bytes", "time_s", "usd")
+# Metrics of which more is better; of every other, such as a loss, less is.
+_HIGHER = ("accuracy", "core_metric", "mfu", "tok_per_sec", "reward", "score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one curve comes down to; None where it holds no number."""
+
+    last: float | None
+    min: float | None
+    max: float | None
+    num: int
+    last_step: int | None
+
+
+class RunCard:
+    """One run, read as far as it was asked about. Not for use by several threads at once."""
+
+    def __init__(self, view: RunView, *, now_s: float | None = None) -> None:
+        self.view = view
+        self.now_s = time.time() if now_s is None else now_s
+        self._curves: dict[str, MetricTable] = {}
+
+    @cached_property
+    def record(self) -> RunRecord | None:
+        """The content of run.json; None where it cannot be read."""
+        try:
+            return load_record(self.view.path)
+        except LabError:
+            return None
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting by "stage.key", and the plan's own figures by "model.x" and "plan.x"."""
+        if self.record is None:
+            return {}
+        flat: dict[str, Any] = {}
+        for entry in self.record.stages:
+            _flatten(entry.stage, entry.config, flat)
+        plan = self.record.plan
+        model = plan.get("model")
+        _flatten("model", model if isinstance(model, dict) else {}, flat)
+        flat.update({f"plan.{key}": plan[key] for key in PLAN_FIGURES if key in plan})
+        return flat
+
+    @cached_property
+    def figures(self) -> Mapping[str, Figures]:
+        """The figures of every curve by "stage.metric", stages in their order, then results."""
+        known = self._summary()
+        flat: dict[str, Figures] = {}
+        for seen in self.view.stages:
+            summary = known.get(seen.stage)
+            if summary is None:
+                summary = {"metrics": summarize(self.curves(seen.stage))}
+            for key, found in dict(summary.get("metrics") or {}).items():
+                flat[f"{seen.stage}.{key}"] = _figures(found)
+            for task, results in (seen.results or {}).items():
+                for name, value in results.items():
+                    flat[f"{seen.stage}.{task}.{name}"] = Figures(
+                        last=value, min=value, max=value, num=1, last_step=seen.step
+                    )
+        return flat
+
+    def curves(self, stage: str) -> MetricTable:
+        """Return the curves of a stage; none when it has not begun."""
+        if stage not in self._curves:
+            self._curves[stage] = read_metrics(self.view.path, stage)
+        return self._curves[stage]
+
+    def curve(self, key: str) -> Curve | None:
+        """Return the curve named "stage.metric", if there is one."""
+        stage, _, metric = key.partition(".")
+        return self.curves(stage).get(metric)
+
+    def _summary(self) -> dict[str, Mapping[str, Any]]:
+        # As elsewhere, a summary speaks for a stage only while its logs have not grown since.
+        try:
+            stages = read_json(RunPaths(self.view.path).summary).get("stages")
+        except (OSError, Corrupt):
+            return {}
+        files = event_files(self.view.path)
+        return {
+            stage: summary
+            for stage, summary in (stages if isinstance(stages, dict) else {}).items()
+            if isinstance(summary, dict) and summary.get("files") == sizes(files.get(stage, []))
+        }
+
+
+def load_card(home: LabHome, ref: str) -> RunCard:
+    """Return the run that a reference names, or raise what `resolve_run` raises."""
+    return RunCard(load_run(resolve_run(home, ref)))
+
+
+def load_cards(home: LabHome) -> list[RunCard]:
+    """Return every run of a lab home, newest first."""
+    return [RunCard(view) for view in list_runs(home)]
+
+
+def is_higher_better(metric: str) -> bool:
+    """Return whether more of a metric is better; the metric may carry its stage and task."""
+    return metric.rpartition(".")[2] in _HIGHER
+
+
+def _flatten(prefix: str, values: Mapping[str, Any], flat: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            _flatten(f"{prefix}.{key}", value, flat)
+        else:
+            flat[f"{prefix}.{key}"] = value
+
+
+def _figures(found: Mapping[str, Any]) -> Figures:
+    num, last_step = number(found.get("n")), number(found.get("last_step"))
+    return Figures(
+        last=number(found.get("last")),
+        min=number(found.get("min")),
+        max=number(found.get("max")),
+        num=int(num or 0),
+        last_step=None if last_step is None else int(last_step),
+    )
