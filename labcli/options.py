@@ -51,6 +51,14 @@ RunArgument = Annotated[
 NumLines = Annotated[
     int, typer.Option("-n", "--lines", min=0, metavar="N", help="Show this many past lines.")
 ]
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN",
+        help="Name the runs: ids or the starts of them, slugs, names, or 'last'.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 JsonlOption = Annotated[bool, typer.Option("--jsonl", help="Write one JSON object per line.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Write comma-separated values.")]

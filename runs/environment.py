@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 MAX_DIFF_BYTES = 1_000_000
 _GIT_TIMEOUT_S = 5.0
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _PACKAGES = (
     "labcli", "torch", "tiktoken", "pyarrow", "duckdb", "numpy", "safetensors", "typer", "rich",
     "textual", "psutil", "nvidia-ml-py",
@@ -60,6 +62,13 @@ def capture_git(directory: Path) -> GitState:
         is_dirty=bool(status),
         diff=diff or None,
     )
+
+
+def commit_diff(directory: Path, old: str, new: str) -> bytes | None:
+    """Return what changed between two commits; None where this repository lacks one of them."""
+    if any(not _COMMIT.fullmatch(name) for name in (old, new)):
+        return None
+    return _git(directory, "diff", "--no-color", "--no-ext-diff", old, new)
 
 
 def package_versions() -> dict[str, str]:

@@ -10,6 +10,9 @@ from labcli.root import Entry
 COMMANDS = {
     "list": Entry("labcli.commands.runs.list_:app", "List runs: filter, sort, group, columns."),
     "show": Entry("labcli.commands.runs.show:app", "Show one run and its figures."),
+    "compare": Entry("labcli.commands.runs.compare:app", "Compare runs beyond their noise."),
+    "diff": Entry("labcli.commands.runs.diff:app", "Show where runs differ."),
+    "why": Entry("labcli.commands.runs.why:app", "Show where curves part, and what differs."),
     "tail": Entry("labcli.commands.runs.tail:app", "Follow the events of a run until it ends."),
     "logs": Entry("labcli.commands.runs.logs:app", "Print what a stage's process wrote."),
     "stop": Entry("labcli.commands.runs.stop:app", "Stop a run after a checkpoint."),
