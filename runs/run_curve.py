@@ -45,11 +45,6 @@ class RunCurve:
         """The last value; of a noisy curve, smoothed."""
         return float(smoothed(self.values)[-1])
 
-    @property
-    def best(self) -> float:
-        """The smallest value, smoothed where the curve is noisy; the largest has no use here."""
-        return float(smoothed(self.values).min())
-
 
 def run_curve(
     card: RunCard, stage: str, metric: str, usd_per_hour: float | None = None
@@ -67,17 +62,17 @@ def run_curve(
     is_finite = np.isfinite(values)
     if not is_finite.any():
         return None
-    steps, values = steps[is_finite].astype(np.float64), values[is_finite]
-    x: dict[Axis, Array] = {"step": steps}
+    places: Array = steps[is_finite].astype(np.float64)
+    x: dict[Axis, Array] = {"step": places}
     for axis, key in _CUMULATIVE.items():
         if key in table:
             at, counts = table[key]
             # Nothing was spent before the first step, where an evaluation may already stand.
-            x[axis] = np.interp(steps, np.append([0], at), np.append([0.0], counts))
+            x[axis] = np.interp(places, np.append([0], at), np.append([0.0], counts))
     rate = hourly_rate(card) if usd_per_hour is None else usd_per_hour
     if rate is not None and "time" in x:
         x["usd"] = x["time"] * rate / 3600
-    return RunCurve(name=card.view.name, stage=stage, metric=metric, values=values, x=x)
+    return RunCurve(name=card.view.name, stage=stage, metric=metric, values=values[is_finite], x=x)
 
 
 def hourly_rate(card: RunCard) -> float | None:

@@ -1,7 +1,7 @@
 """How much sooner one run gets to where another one ended: in steps, tokens, time, FLOPs, dollars.
 
 Curves are compared at equal values, not at equal steps. Between two measured points the best
-value so far is a monotone cubic (Fritsch and Carlson 1980). numpy is imported in functions.
+value so far is a monotone cubic (Fritsch and Butland 1984). numpy is imported in functions.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def monotone_slopes(x: Array, y: Array) -> Array:
     rises = np.diff(y) / widths
     slopes = np.concatenate(([rises[0]], np.zeros(len(x) - 2), [rises[-1]]))
     is_same_way = rises[:-1] * rises[1:] > 0
-    # The weighted harmonic mean of both sides (Fritsch and Butland 1984) needs no second pass.
+    # The weighted harmonic mean of both sides never overshoots.
     left, right = 2 * widths[1:] + widths[:-1], widths[1:] + 2 * widths[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         means = (left + right) / (left / rises[:-1] + right / rises[1:])
