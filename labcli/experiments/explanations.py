@@ -1,0 +1,100 @@
+"""`runs why`: where two curves part and what could have parted them, on one page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from labcli.cells import cut
+from labcli.experiments.comparisons import signed, wrapped
+from labcli.experiments.diffs import cell, run_object
+from labcli.tables import ABSENT, render
+from runs.card import RunCard
+from runs.reasons import Reason
+from runs.why import Why
+
+MAX_REASONS = 20
+MIN_ABOUT = 12
+
+
+def why_object(found: Why, cards: Sequence[RunCard]) -> dict[str, Any]:
+    """Return the document of `runs why --json`."""
+    return {
+        "runs": [run_object(card) for card in cards],
+        "stage": found.stage,
+        "metric": found.metric,
+        "problem": found.problem,
+        "parting": asdict(found.parting),
+        "schedule_from": found.schedule_from,
+        "noise_floor": found.noise_floor,
+        "reasons": [asdict(reason) for reason in found.reasons],
+    }
+
+
+def why_text(found: Why, names: Sequence[str], width: int) -> str:
+    """Return the page of `runs why`, in at most `width` columns."""
+    first, second = names
+    head = [f"{second} against {first}, {found.metric} of {found.stage}"]
+    head += [wrapped(line, width) for line in parting_lines(found, first, second)]
+    if found.problem:
+        head.append(wrapped(f"beware: {found.problem}", width))
+    if not found.reasons:
+        return "\n".join([*head, "", "nothing that is recorded differs between the two"])
+    shown = found.reasons[:MAX_REASONS]
+    blocks = ["\n".join(head), reasons_table(shown, names, width)]
+    hidden = len(found.reasons) - len(shown)
+    tail = "Ranked by what such a difference can do and when it acts; a rank is no proof."
+    more = f" {hidden} more with --json." if hidden else ""
+    return "\n\n".join([*blocks, wrapped(tail + more, width)])
+
+
+def parting_lines(found: Why, first: str, second: str) -> list[str]:
+    """Return where the curves part, in sentences."""
+    at = found.parting
+    lines = []
+    if at.same_until == at.last_step:
+        return [f"the curves are equal at all {at.num_steps} shared steps"]
+    if at.same_until is not None:
+        lines.append(f"equal to the last digits up to step {at.same_until}")
+    noise = f"{at.threshold:.2g} over windows of {at.window} steps"
+    if at.step is None or at.difference is None:
+        lines.append(f"the curves never leave the noise ({noise}); {_final(found)}")
+    else:
+        better = second if at.final_difference < 0 else first
+        lines.append(
+            f"the curves part at step {at.step} of {at.last_step} ({signed(at.difference)}, "
+            f"beyond the noise of {noise}); {_final(found)}, {better} is lower"
+        )
+    if found.schedule_from is not None:
+        lines.append(f"their learning rates differ from step {found.schedule_from} on")
+    if not found.noise_floor:
+        lines.append("no two runs differ by seed alone, so only the noise of steps is known")
+    return lines
+
+
+def reasons_table(reasons: Sequence[Reason], names: Sequence[str], width: int) -> str:
+    """Return the reasons as a table, the likeliest first."""
+    keys = [f"{reason.kind} {reason.key}" for reason in reasons]
+    key_width = min(max(map(len, keys)), width // 3)
+    room = max(8, (width - key_width - MIN_ABOUT - 10) // 4)
+    rows = []
+    for place, (reason, key) in enumerate(zip(reasons, keys, strict=True), start=1):
+        values = [
+            cut(cell(value), room) if is_known else ABSENT
+            for value, is_known in zip(reason.values, reason.is_known, strict=True)
+        ]
+        mark = str(place) if reason.could_part else "-"
+        rows.append([mark, cut(key, key_width), *values, _about(reason)])
+    lines = render(["", "DIFFERENCE", *(cut(n, room) for n in names), "ACTS ON"], rows, right="r")
+    return "\n".join(cut(line, width) for line in lines.splitlines())
+
+
+def _about(reason: Reason) -> str:
+    if reason.acts_from is None or reason.could_part:
+        return reason.about
+    return f"too late to part them: acts from step {reason.acts_from}"
+
+
+def _final(found: Why) -> str:
+    return f"at the end they are {signed(found.parting.final_difference)} apart"

@@ -1,0 +1,103 @@
+"""Why two runs differ: where their curves part, beside everything in which they were not equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runs.card import RunCard
+from runs.comparison import incomparable
+from runs.diff import code_change, config_changes, data_changes, environment_changes
+from runs.errors import NotFound
+from runs.noise import noise_floor
+from runs.parting import MIN_POINTS, Parting, find_parting
+from runs.reasons import Reason, rank
+from runs.run_curve import RunCurve, common_stage, run_curve
+from runs.seed_groups import seed_groups
+
+# Relative: two schedules that differ by less are the same one, rounded.
+_SAME_RATE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """What `labcli runs why` tells; differences are the second run minus the first.
+
+    schedule_from: the first step at which the learning rates differ, None when they do not.
+    noise_floor: the largest difference of final values that seeds alone make nineteen times of
+    twenty; 0.0 where no two runs differ by seed alone.
+    """
+
+    stage: str
+    metric: str
+    parting: Parting
+    schedule_from: int | None
+    noise_floor: float
+    reasons: tuple[Reason, ...]
+    problem: str | None
+
+
+def why(
+    first: RunCard,
+    second: RunCard,
+    lab: Sequence[RunCard],
+    *,
+    metric: str = "loss",
+    stage: str | None = None,
+) -> Why:
+    """Return where the curves of two runs part and what could have parted them.
+
+    Raises:
+        NotFound: they do not share the metric, or too few steps of it.
+    """
+    stage = common_stage([first, second], metric, stage)
+    a, b = run_curve(first, stage, metric), run_curve(second, stage, metric)
+    if a is None or b is None:
+        raise NotFound(f"one of the runs has no finite {metric} in {stage}")
+    floor = noise_floor(seed_groups(lab, stage, metric), [first.view.run_id, second.view.run_id])
+    # Two single runs differ by sqrt(2) of one's deviations.
+    noise = 0.0 if floor is None else 1.96 * 2**0.5 * floor.sd
+    parting = find_parting(a, b, floor=noise)
+    if parting is None:
+        raise NotFound(
+            f"the runs share fewer than {MIN_POINTS} steps with {metric} in {stage}; "
+            "name a metric of every step with --metric, such as loss"
+        )
+    schedule_from = _first_difference(
+        run_curve(first, stage, "lrm"), run_curve(second, stage, "lrm")
+    )
+    cards = [first, second]
+    return Why(
+        stage=stage,
+        metric=metric,
+        parting=parting,
+        schedule_from=schedule_from,
+        noise_floor=noise,
+        problem=incomparable(cards, stage, metric),
+        reasons=tuple(
+            rank(
+                config=config_changes(cards),
+                data=data_changes(cards),
+                code=code_change(first, second),
+                environment=environment_changes(cards),
+                stage=stage,
+                stages=[seen.stage for seen in first.view.stages],
+                parted_at=parting.step,
+                schedule_from=schedule_from,
+            )
+        ),
+    )
+
+
+def _first_difference(a: RunCurve | None, b: RunCurve | None) -> int | None:
+    """Return the first shared step at which two exact curves differ by more than rounding."""
+    import numpy as np
+
+    if a is None or b is None:
+        return None
+    steps, here, there = np.intersect1d(
+        a.x["step"], b.x["step"], assume_unique=True, return_indices=True
+    )
+    x, y = a.values[here], b.values[there]
+    places = np.flatnonzero(np.abs(x - y) > _SAME_RATE * np.maximum(np.abs(x), np.abs(y)))
+    return int(steps[places[0]]) if len(places) else None
