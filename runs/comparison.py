@@ -164,11 +164,12 @@ def _pair(
     is_higher: bool,
 ) -> Pair:
     mine, theirs = _group(first, groups), _group(other, groups)
+    is_same = mine is not None and mine is theirs
     verdict = judge(
-        mine.values if mine else [first_curve.final],
-        theirs.values if theirs else [curve.final],
+        [first_curve.final] if mine is None or is_same else mine.values,
+        [curve.final] if theirs is None or is_same else theirs.values,
         floor,
-        is_same_group=mine is not None and mine is theirs,
+        is_same_group=is_same,
         is_higher_better=is_higher,
     )
     noise = 0.0 if verdict.ci_high is None else verdict.ci_high - verdict.difference

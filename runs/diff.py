@@ -65,8 +65,12 @@ def config_changes(cards: Sequence[RunCard]) -> list[Changed]:
 
 
 def data_changes(cards: Sequence[RunCard]) -> list[Changed]:
-    """Return the inputs in which runs differ, by content hash: corpus, tokenizer and so on."""
-    return changed([data_hashes(card) for card in cards])
+    """Return the inputs in which runs differ, by content hash: corpus, tokenizer and so on.
+
+    What only some of the runs need, such as conversations, differs where two of them need it.
+    """
+    found = changed([data_hashes(card) for card in cards])
+    return [change for change in found if len(set(change.values) - {None}) > 1]
 
 
 def environment_changes(cards: Sequence[RunCard]) -> list[Changed]:

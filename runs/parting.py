@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MIN_POINTS = 8
 # The windows over which a difference has to keep its sign and its size to count as one.
 NUM_SUSTAINED = 3
+# Short windows date a parting best; longer ones find smaller partings. Tried in this order.
+_WINDOW_SHARES = (0.03, 0.06, 0.12)
 # Relative: below this two figures differ by rounding, as on another machine.
 ROUNDING = 1e-6
 
@@ -32,6 +34,7 @@ class Parting:
 
     step: where they part for good, None when they never leave the noise.
     same_until: the last step up to which they are equal but for rounding; None from the start.
+    final_difference: the mean over the last 12 % of the shared steps.
     threshold: what a mean over `window` points has to exceed.
     """
 
@@ -59,29 +62,34 @@ def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Pa
         return None
     a, b = first.values[here], second.values[there]
     gaps = b - a
-    window = max(3, min(round(len(steps) * 0.05), 100) | 1)
-    means = window_means(gaps, window)
-    spread = _step_noise(gaps)
-    # The largest of n means of pure noise is about sqrt(2 ln n) of their deviations; one more
-    # keeps the chance of a false parting low.
-    deviations = math.sqrt(2 * math.log(len(steps))) + 1
-    # Near the ends a mean is of fewer points.
-    at = np.arange(len(steps))
-    counts = 2 * np.minimum(window // 2, np.minimum(at, len(steps) - 1 - at)) + 1
-    limits = np.maximum(deviations * spread / np.sqrt(counts), max(floor, 1e-12))
-    place = _first_sustained(means, limits, NUM_SUSTAINED * window)
+    for share in _WINDOW_SHARES:
+        window = max(3, round(len(steps) * share) | 1)
+        means, limit = window_means(gaps, window), _limit(gaps, window, floor)
+        place = _first_sustained(means, limit, NUM_SUSTAINED * window)
+        if place is not None:
+            break
+    num_last = round(len(steps) * _WINDOW_SHARES[-1])
     is_same = np.abs(gaps) <= ROUNDING * np.maximum(np.abs(a), np.abs(b))
     num_same = len(steps) if is_same.all() else int(np.argmin(is_same))
     return Parting(
         step=None if place is None else int(steps[place]),
         same_until=int(steps[num_same - 1]) if num_same else None,
         difference=None if place is None else float(means[place]),
-        final_difference=float(gaps[-window:].mean()),
-        threshold=float(limits.min()),
+        final_difference=float(gaps[-max(3, num_last) :].mean()),
+        threshold=limit,
         window=window,
         num_steps=len(steps),
         last_step=int(steps[-1]),
     )
+
+
+def _limit(gaps: Array, window: int, floor: float) -> float:
+    """Return what the mean over a window has to exceed to be more than noise."""
+    num = len(gaps)
+    # The largest of n means of pure noise is about sqrt(2 ln n) of their deviations; one more
+    # keeps the chance of a false parting low.
+    deviations = math.sqrt(2 * math.log(num)) + 1
+    return max(deviations * _step_noise(gaps) / math.sqrt(window), floor, 1e-12)
 
 
 def _step_noise(gaps: Array) -> float:
@@ -96,14 +104,14 @@ def _step_noise(gaps: Array) -> float:
     return float(np.median(jumps)) / 0.6745 / math.sqrt(2) if len(jumps) else 0.0
 
 
-def _first_sustained(means: Array, limits: Array, length: int) -> int | None:
-    """Return where the means first stay beyond their limits for so long, all on one side.
+def _first_sustained(means: Array, limit: float, length: int) -> int | None:
+    """Return where the means first stay beyond a limit for so long, all on one side.
 
     The last window may be shorter: there is no more to see.
     """
     import numpy as np
 
-    sides = np.sign(means) * (np.abs(means) > limits)
+    sides = np.sign(means) * (np.abs(means) > limit)
     edges = np.flatnonzero(np.diff(np.concatenate(([0.0], sides, [0.0]))))
     for start, end in pairwise(edges.tolist()):
         is_to_the_end = end == len(means) and end - start >= length // NUM_SUSTAINED

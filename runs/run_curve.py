@@ -133,14 +133,16 @@ def smoothed(values: Array) -> Array:
 
 
 def window_means(values: Array, window: int) -> Array:
-    """Return the mean of up to `window` values around each one; fewer at the ends."""
+    """Return the mean of the `window` values around each one; at an end, of those at that end.
+
+    An even window counts as the odd one above it; one longer than the curve, as the curve.
+    """
     import numpy as np
 
+    reach = min(window // 2, (len(values) - 1) // 2)
     sums = np.concatenate(([0.0], np.cumsum(values)))
-    at = np.arange(len(values))
-    reach = np.minimum(window // 2, np.minimum(at, len(values) - 1 - at))
-    low, high = at - reach, at + reach + 1
-    means: Array = (sums[high] - sums[low]) / (high - low)
+    middle = np.clip(np.arange(len(values)), reach, len(values) - 1 - reach)
+    means: Array = (sums[middle + reach + 1] - sums[middle - reach]) / (2 * reach + 1)
     return means
 
 

@@ -25,7 +25,7 @@ _POINTS_BETWEEN = 64
 class Share:
     """What one run spent to get somewhere, next to what the other did.
 
-    share: `spent / reference`; low and high: the same for values as far off as noise allows,
+    reference: where the other first was as good as at its end. share: `spent / reference`; low and high: the same for values as far off as noise allows,
     None where there is no noise floor or the curve does not get that far.
     """
 
@@ -63,9 +63,9 @@ def speedup(
     for axis in AXES:
         if axis not in leader.x or axis not in chaser.x:
             continue
-        reference = float(leader.x[axis][-1])
+        reference = reach(leader.x[axis], sign * smoothed(leader.values), level)
         spent = reach(chaser.x[axis], sign * smoothed(chaser.values), level)
-        if spent is None or reference <= 0:
+        if spent is None or reference is None or reference <= 0:
             continue
         easy, hard = (
             reach(chaser.x[axis], sign * smoothed(chaser.values), level + shift)

@@ -9,7 +9,7 @@ from typing import Any
 
 from labcli.experiments.diffs import count
 from labcli.experiments.listing import figure_text
-from labcli.tables import ABSENT, render, seconds, short_count
+from labcli.tables import render, seconds, short_count
 from runs.card import is_higher_better
 from runs.comparison import Comparison, Pair
 from runs.noise import NoiseFloor, Verdict
@@ -55,7 +55,8 @@ def comparison_text(found: Comparison, repeat: str | None, width: int) -> str:
 def standings_table(found: Comparison, width: int) -> str:
     """Return a table of what each run reached and spent; the least asked columns go first."""
     axes = [axis for axis in AXES if all(axis in one.spent for one in found.standings)]
-    common = f"AT {axis_text(found.axis, found.common_x)}"
+    unit = {"step": "STEP ", "tokens": "TOKENS ", "flops": "FLOPS "}.get(found.axis, "")
+    common = f"AT {unit}{axis_text(found.axis, found.common_x)}"
     columns: dict[str, list[str]] = {
         "RUN": [one.name for one in found.standings],
         "STATE": [one.state for one in found.standings],
@@ -94,19 +95,21 @@ def pair_text(pair: Pair, first: str, metric: str, width: int) -> str:
 
 def reach_line(chaser: str, leader: str, found: Speedup, metric: str) -> str:
     """Return at what part of the leader's steps, time and so on the chaser is as far."""
-    parts = [
-        f"{_percent(share)} of its {UNITS[axis]} ({axis_text(axis, share.spent)} of "
-        f"{axis_text(axis, share.reference)})"
-        for axis, share in found.shares.items()
-    ]
+    by_percent: dict[str, list[str]] = {}
+    for axis, share in found.shares.items():
+        by_percent.setdefault(f"{100 * share.share:.0f} %", []).append(
+            f"{UNITS[axis]} ({axis_text(axis, share.spent)} of {axis_text(axis, share.reference)})"
+        )
+    parts = [f"{percent} of its {' and '.join(units)}" for percent, units in by_percent.items()]
     at = f"{figure_text(found.level)} {metric}"
-    return f"{chaser} reaches the final {at} of {leader} at {', '.join(parts)}"
+    line = f"{chaser} reaches the final {at} of {leader} at {', '.join(parts)}"
+    return line + _within_noise(found.shares.get("step"))
 
 
 def verdict_line(verdict: Verdict, metric: str) -> str:
     """Return whether a difference is more than noise, in one sentence."""
     gap = f"{signed(verdict.difference)} {metric}"
-    counts = f"{count(verdict.num_second, 'run')} against {verdict.num_first}"
+    counts = f"mean of {count(verdict.num_second, 'seed')} against {verdict.num_first}"
     if verdict.word == "same settings":
         return f"{gap}: the same settings with other seeds, so this is the noise itself"
     if verdict.word == "no noise floor":
@@ -163,12 +166,11 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
     )
 
 
-def _percent(share: Share) -> str:
-    if share.low is None and share.high is None:
-        return f"{100 * share.share:.0f} %"
-    low = ABSENT if share.low is None else f"{100 * share.low:.0f}"
-    high = "never" if share.high is None else f"{100 * share.high:.0f}"
-    return f"{100 * share.share:.0f} % [{low} to {high}]"
+def _within_noise(share: Share | None) -> str:
+    if share is None or share.low is None:
+        return ""
+    high = "never" if share.high is None else f"{100 * share.high:.0f} %"
+    return f"; with noise, from {100 * share.low:.0f} % of the steps to {high}"
 
 
 def _pair_object(pair: Pair, against: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from runs.diff import Changed, CodeChange
 
 MIN_CELL = 8
 HASH_CHARS = 12
-MAX_FILES = 12
+MAX_FILES = 6
 
 
 def diff_object(
@@ -64,7 +64,8 @@ def diff_text(
     blocks = []
     for title, found in parts.items():
         if found:
-            blocks.append(f"{title.upper()}\n{changes_table(found, names, width)}")
+            shown = one_line_per_stage(found) if title == "config" else found
+            blocks.append(f"{title.upper()}\n{changes_table(shown, names, width)}")
     same = [title for title, found in parts.items() if not found]
     for name, change in zip(names[1:], code, strict=True):
         if change.is_same:
@@ -74,6 +75,28 @@ def diff_text(
     if same:
         blocks.append(f"the same: {', '.join(same)}")
     return "\n\n".join(blocks)
+
+
+def one_line_per_stage(found: Sequence[Changed]) -> list[Changed]:
+    """Return changes with one line for a stage that some runs do not have, unless others differ."""
+    by_stage: dict[str, list[Changed]] = {}
+    for change in found:
+        by_stage.setdefault(change.key.partition(".")[0], []).append(change)
+    shown = []
+    for stage, changes in by_stage.items():
+        has_stage = [any(known) for known in zip(*(c.is_known for c in changes), strict=True)]
+        if all(has_stage):
+            shown += changes
+            continue
+        values = tuple("yes" if has else None for has in has_stage)
+        shown.append(Changed(key=f"stage {stage}", values=values, is_known=tuple(has_stage)))
+        shown += [change for change in changes if _differs_among_known(change)]
+    return shown
+
+
+def _differs_among_known(change: Changed) -> bool:
+    known = [v for v, is_known in zip(change.values, change.is_known, strict=True) if is_known]
+    return any(value != known[0] for value in known)
 
 
 def changes_table(found: Sequence[Changed], names: Sequence[str], width: int) -> str:

@@ -122,9 +122,7 @@ def price_line(price: Price, target: Target) -> str:
             f"{goal} is out of reach of this law: its floor lies above "
             f"({100 * price.chance:.0f} % of the bootstrap gets there)"
         )
-    low, high = (
-        ABSENT if end is None else f"{end:.2g}" for end in (price.flops.low, price.flops.high)
-    )
+    flops = _ends(price.flops, lambda x: f"{x:.2g}")
     cost = "" if price.usd is None else f", {_ends(price.usd, lambda x: f'${x:.2f}')}"
     return (
         f"{goal} takes {flops} FLOPs: "
