@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from runs.series import Curve
 
 # Figures of a plan that are worth a name of their own; its settings are named "stage.key".
-PLAN_FIGURES = ("device", "tokens", "flops", "steps", "memory_bytes", "disk_bytes", "time_s", "usd")
+PLAN_FIGURES = (
+    "device", "tokens", "flops", "steps", "memory_bytes", "disk_bytes", "time_s", "usd",
+    "usd_per_hour",
+)  # fmt: skip
 # Metrics of which more is better; of every other, such as a loss, less is.
 _HIGHER = ("accuracy", "core_metric", "mfu", "tok_per_sec", "reward", "score")
 

@@ -62,15 +62,16 @@ def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Pa
         return None
     a, b = first.values[here], second.values[there]
     gaps = b - a
+    is_same = np.abs(gaps) <= ROUNDING * np.maximum(np.abs(a), np.abs(b))
+    num_same = len(steps) if is_same.all() else int(np.argmin(is_same))
+    num_last = round(len(steps) * _WINDOW_SHARES[-1])
+    spread = _step_noise(gaps[num_same:])
     for share in _WINDOW_SHARES:
         window = max(3, round(len(steps) * share) | 1)
-        means, limit = window_means(gaps, window), _limit(gaps, window, floor)
+        means, limit = window_means(gaps, window), _limit(len(gaps), spread, window, floor)
         place = _first_sustained(means, limit, NUM_SUSTAINED * window)
         if place is not None:
             break
-    num_last = round(len(steps) * _WINDOW_SHARES[-1])
-    is_same = np.abs(gaps) <= ROUNDING * np.maximum(np.abs(a), np.abs(b))
-    num_same = len(steps) if is_same.all() else int(np.argmin(is_same))
     return Parting(
         step=None if place is None else int(steps[place]),
         same_until=int(steps[num_same - 1]) if num_same else None,
@@ -83,25 +84,25 @@ def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Pa
     )
 
 
-def _limit(gaps: Array, window: int, floor: float) -> float:
+def _limit(num: int, spread: float, window: int, floor: float) -> float:
     """Return what the mean over a window has to exceed to be more than noise."""
-    num = len(gaps)
     # The largest of n means of pure noise is about sqrt(2 ln n) of their deviations; one more
     # keeps the chance of a false parting low.
     deviations = math.sqrt(2 * math.log(num)) + 1
-    return max(deviations * _step_noise(gaps) / math.sqrt(window), floor, 1e-12)
+    return max(deviations * spread / math.sqrt(window), floor, 1e-12)
 
 
 def _step_noise(gaps: Array) -> float:
     """Return the deviation of one gap about its trend, from the gaps between neighbours.
 
-    The median absolute one of those that are not zero: runs that began alike have many zeros.
+    By their median, which a jump where the curves part does not move.
     """
     import numpy as np
 
-    jumps = np.abs(np.diff(gaps))
-    jumps = jumps[jumps > 0]
-    return float(np.median(jumps)) / 0.6745 / math.sqrt(2) if len(jumps) else 0.0
+    if len(gaps) < 2:
+        return 0.0
+    # For normal noise the median absolute value is 0.6745 deviations; of a jump, sqrt(2) of them.
+    return float(np.median(np.abs(np.diff(gaps)))) / 0.6745 / math.sqrt(2)
 
 
 def _first_sustained(means: Array, limit: float, length: int) -> int | None:

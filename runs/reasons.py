@@ -151,7 +151,7 @@ def _code_reasons(code: CodeChange) -> list[Reason]:
     else:
         about = code.problem or "no training code among it"
     marks = tuple(
-        f"{(sha or 'unknown')[:10]}{'+' if is_dirty else ''}"
+        f"{(sha or 'unknown')[:7]}{'+' if is_dirty else ''}"
         for sha, is_dirty in zip(code.commits, code.is_dirty, strict=True)
     )
     change = Changed(key="commit", values=marks, is_known=(True, True))

@@ -187,7 +187,8 @@ def _plain(value: object) -> Value:
 
 
 def _elapsed(card: RunCard) -> float | None:
-    begun = card.view.started_s
+    starts = [stage.started_s for stage in card.view.stages if stage.started_s is not None]
+    begun = card.view.started_s or min(starts, default=None)
     if begun is None:
         return None
     return (card.now_s if card.view.ended_s is None else card.view.ended_s) - begun

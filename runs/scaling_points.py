@@ -51,11 +51,11 @@ def scaling_data(cards: Sequence[RunCard], stage: str, metric: str) -> ScalingDa
     Where runs were measured on several validation texts, those on the commonest one count.
     """
     finished = [card for card in cards if _state(card, stage) == "finished"]
-    texts = Counter(_text(card, stage) for card in finished)
+    texts = Counter(_text(card, stage) for card in finished) - Counter({None: len(finished)})
     text = texts.most_common(1)[0][0] if texts else None
     points, other_text, without = [], 0, 0
     for card in finished:
-        if metric == "val_bpb" and _text(card, stage) != text:
+        if metric == "val_bpb" and _text(card, stage) not in (None, text):
             other_text += 1
         elif (point := _point(card, stage, metric)) is None:
             without += 1

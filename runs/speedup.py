@@ -25,8 +25,9 @@ _POINTS_BETWEEN = 64
 class Share:
     """What one run spent to get somewhere, next to what the other did.
 
-    reference: where the other first was as good as at its end. share: `spent / reference`; low and high: the same for values as far off as noise allows,
-    None where there is no noise floor or the curve does not get that far.
+    reference: where the other first was as good as at its end. share: `spent / reference`.
+    low and high: the same for values as far off as noise allows, None where there is no noise
+    floor or the curve does not get that far.
     """
 
     spent: float
