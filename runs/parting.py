@@ -51,7 +51,8 @@ class Parting:
 def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Parting | None:
     """Return where two curves part; None when they share fewer than 8 steps.
 
-    floor: a difference that seeds alone may make, which the threshold then is at least.
+    floor: a difference that seeds alone may make, which the threshold then is at least; runs
+    that begin alike have the same seeds, and it does not count.
     """
     import numpy as np
 
@@ -65,12 +66,15 @@ def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Pa
     is_same = np.abs(gaps) <= ROUNDING * np.maximum(np.abs(a), np.abs(b))
     num_same = len(steps) if is_same.all() else int(np.argmin(is_same))
     num_last = round(len(steps) * _WINDOW_SHARES[-1])
+    floor = floor if num_same == 0 else 0.0
     spread = _step_noise(gaps[num_same:])
     for share in _WINDOW_SHARES:
         window = max(3, round(len(steps) * share) | 1)
         means, limit = window_means(gaps, window), _limit(len(gaps), spread, window, floor)
         place = _first_sustained(means, limit, NUM_SUSTAINED * window)
         if place is not None:
+            # A window reaches back over steps that are still equal.
+            place = max(place, num_same)
             break
     return Parting(
         step=None if place is None else int(steps[place]),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from labcli.experiments.diffs import count
-from labcli.experiments.listing import figure_text
+from labcli.experiments.listing import metric_text
 from labcli.tables import render, seconds, short_count
 from runs.card import is_higher_better
 from runs.comparison import Comparison, Pair
@@ -64,9 +64,9 @@ def standings_table(found: Comparison, width: int) -> str:
             _HEADINGS[axis]: [axis_text(axis, one.spent[axis]) for one in found.standings]
             for axis in axes
         },
-        "LAST": [figure_text(one.last) for one in found.standings],
-        "BEST": [f"{figure_text(one.best)}@{one.best_step}" for one in found.standings],
-        common: [figure_text(one.at_common) for one in found.standings],
+        "LAST": [metric_text(one.last) for one in found.standings],
+        "BEST": [f"{metric_text(one.best)}@{one.best_step}" for one in found.standings],
+        common: [metric_text(one.at_common) for one in found.standings],
     }
     for extra in ("", "STATE", "TOKENS", "FLOPS", "BEST"):
         columns.pop(extra, None)
@@ -84,8 +84,8 @@ def pair_text(pair: Pair, first: str, metric: str, width: int) -> str:
         lines.append(reach_line(pair.name, first, pair.forward, metric))
     else:
         lines.append(
-            f"{pair.name} never reaches the final {figure_text(pair.forward.level)} of {first}; "
-            f"its best is {figure_text(pair.forward.chaser_best)}"
+            f"{pair.name} never reaches the final {metric_text(pair.forward.level)} of {first}; "
+            f"its best is {metric_text(pair.forward.chaser_best)}"
         )
         if pair.backward.is_reached:
             lines.append(reach_line(first, pair.name, pair.backward, metric))
@@ -101,7 +101,7 @@ def reach_line(chaser: str, leader: str, found: Speedup, metric: str) -> str:
             f"{UNITS[axis]} ({axis_text(axis, share.spent)} of {axis_text(axis, share.reference)})"
         )
     parts = [f"{percent} of its {' and '.join(units)}" for percent, units in by_percent.items()]
-    at = f"{figure_text(found.level)} {metric}"
+    at = f"{metric_text(found.level)} {metric}"
     line = f"{chaser} reaches the final {at} of {leader} at {', '.join(parts)}"
     return line + _within_noise(found.shares.get("step"))
 

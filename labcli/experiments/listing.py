@@ -84,12 +84,18 @@ def shown(value: Value, key: Key) -> str:
 
 
 def figure_text(value: float) -> str:
-    """Return a number in the digits that are worth reading."""
+    """Return a setting or a figure in the digits that are worth reading: whole ones as such."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e7:
+        return str(int(value))
+    return metric_text(value)
+
+
+def metric_text(value: float) -> str:
+    """Return a measured value in the digits that are worth reading."""
     if not math.isfinite(value):
         return str(value)
-    if value == int(value) and abs(value) < 1e7:
-        return str(int(value))
-    return f"{value:.4f}" if 0.001 <= abs(value) < 1000 else f"{value:.4g}"
+    is_usual = value == 0 or 0.001 <= abs(value) < 1000
+    return f"{value:.4f}" if is_usual else f"{value:.4g}"
 
 
 def _cells(card: RunCard, columns: Sequence[Key], marks: Mapping[str, str]) -> list[str]:

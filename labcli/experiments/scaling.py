@@ -8,7 +8,7 @@ from typing import Any
 
 from labcli.experiments.comparisons import axis_text, wrapped
 from labcli.experiments.diffs import count
-from labcli.experiments.listing import figure_text
+from labcli.experiments.listing import metric_text
 from labcli.tables import ABSENT, render, seconds, short_count
 from runs.card import is_higher_better
 from runs.forecast import Crossing, Forecast
@@ -98,7 +98,7 @@ def isoflop_table(found: Sequence[Parabola], loss: str) -> str:
             str(one.num_runs),
             " ".join(short_count(size) for size in one.sizes),
             ABSENT if one.best_size is None else sizes_text(one.best_size),
-            ABSENT if one.best_loss is None else figure_text(one.best_loss),
+            ABSENT if one.best_loss is None else metric_text(one.best_loss),
             one.problem or "",
         ]
         for one in found
@@ -136,7 +136,7 @@ def forecast_lines(law: PowerLaw | None, found: Forecast, target: Target | None)
     where = f"step {found.last_step}"
     if found.planned_steps:
         where += f" of {found.planned_steps}"
-    lines = [f"{found.name}: {where}, {loss_name(found.metric)} {figure_text(found.last_loss)}"]
+    lines = [f"{found.name}: {where}, {loss_name(found.metric)} {metric_text(found.last_loss)}"]
     if found.final_loss is not None:
         lines.append(
             f"by its own curve ({found.num_points} points) it ends at "
@@ -176,7 +176,7 @@ def crossing_line(found: Crossing, target: Target) -> str:
 
 def interval(found: Range) -> str:
     """Return a figure with its interval in brackets."""
-    return _ends(found, figure_text)
+    return _ends(found, metric_text)
 
 
 def sizes_text(found: Range) -> str:

@@ -12,7 +12,8 @@ from labcli.tree import app
 from tests.cli.conftest import Labcli
 
 RUNS_COMMANDS = [
-    "list", "show", "tail", "logs", "stop", "resume", "adopt", "reap", "reindex",
+    "list", "show", "compare", "diff", "why", "tail", "logs", "stop", "resume", "adopt", "reap",
+    "reindex",
 ]  # fmt: skip
 
 

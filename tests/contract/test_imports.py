@@ -60,7 +60,7 @@ def test_root_commands_load_nothing_heavy(words: list[str], tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "runs", "tok", "chat", "compare", "selfchat", "serve", "bench", "tui"],
+    ["run", "runs", "tok", "chat", "compare", "selfchat", "serve", "scaling", "bench", "tui"],
 )
 def test_help_of_a_command_loads_no_torch_and_no_database(command: str, tmp_path: Path) -> None:
     code = f"from labcli.app import run_command\nassert run_command([{command!r}, '--help']) == 0"

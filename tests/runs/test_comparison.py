@@ -60,7 +60,7 @@ def test_run_that_learns_twice_as_fast_needs_half_of_everything(home: LabHome) -
     shares = found.pairs[0].forward.shares
     assert set(shares) == {"step", "tokens", "time", "flops", "usd"}
     for axis in ("step", "tokens", "flops"):
-        assert shares[axis].share == pytest.approx(0.5, abs=0.01)  # type: ignore[index]
+        assert shares[axis].share == pytest.approx(0.5, abs=0.01)
     assert shares["time"].share == pytest.approx(1.0, abs=0.02)
     assert shares["usd"].spent == pytest.approx(0.2, abs=0.01)
 
@@ -210,6 +210,8 @@ def test_seed_noise_raises_the_bar_for_a_parting() -> None:
     b = np.full(100, 0.05)
     assert find_parting(curve(a), curve(b)).step == 1  # type: ignore[union-attr]
     assert find_parting(curve(a), curve(b), floor=0.1).step is None  # type: ignore[union-attr]
+    b[0] = 0.0
+    assert find_parting(curve(a), curve(b), floor=0.1).step == 2  # type: ignore[union-attr]
     assert find_parting(curve(a[:5]), curve(b[:5])) is None
 
 
