@@ -17,6 +17,7 @@ from runs.query import RunView, list_runs, load_run
 from runs.record import RunRecord, load_record
 from runs.refs import resolve_run
 from runs.series import MetricTable, read_metrics, summarize
+from runs.states import ENDED
 
 if TYPE_CHECKING:
     from runs.series import Curve
@@ -48,6 +49,25 @@ class RunCard:
         self.view = view
         self.now_s = time.time() if now_s is None else now_s
         self._curves: dict[str, MetricTable] = {}
+
+    def updated(self, view: RunView, *, now_s: float | None = None) -> RunCard:
+        """Return a card over a newer view that keeps what cannot have changed since.
+
+        run.json is written once, and figures stand still when a run has ended. A dashboard that
+        filters at every key stroke reads each run once that way.
+        """
+        card = RunCard(view, now_s=now_s)
+        kept = ["record", "settings"]
+        if view.state in ENDED and (view.state, view.ended_s) == (
+            self.view.state,
+            self.view.ended_s,
+        ):
+            kept.append("figures")
+            card._curves = self._curves
+        for name in kept:
+            if name in self.__dict__:
+                card.__dict__[name] = self.__dict__[name]
+        return card
 
     @cached_property
     def record(self) -> RunRecord | None:

@@ -87,7 +87,6 @@ def forecast(
     seen = next(entry for entry in card.view.stages if entry.stage == stage)
     last = float(curve.x["step"][-1])
     planned = None if seen.total is None or seen.unit not in ("", "steps") else int(seen.total)
-    flops = curve.x.get("flops")
     return Forecast(
         run_id=card.view.run_id,
         name=card.view.name,
@@ -96,12 +95,17 @@ def forecast(
         last_step=int(last),
         last_loss=as_loss(metric, curve.final),
         planned_steps=planned,
-        planned_flops=float(flops[-1]) * planned / last
-        if flops is not None and planned and last
-        else None,
+        planned_flops=_planned_flops(curve, planned),
         final_loss=law.predict(planned) if planned and planned > last else None,
         crossing=None if level is None else _crossing(law, curve, level, planned),
     )
+
+
+def _planned_flops(curve: RunCurve, planned: int | None) -> float | None:
+    flops, last = curve.x.get("flops"), float(curve.x["step"][-1])
+    if flops is None or not planned or not last:
+        return None
+    return float(flops[-1]) * planned / last
 
 
 def _crossing(law: PowerLaw, curve: RunCurve, level: float, planned: int | None) -> Crossing:

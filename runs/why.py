@@ -50,43 +50,50 @@ def why(
     Raises:
         NotFound: they do not share the metric, or too few steps of it.
     """
-    stage = common_stage([first, second], metric, stage)
-    a, b = run_curve(first, stage, metric), run_curve(second, stage, metric)
-    if a is None or b is None:
-        raise NotFound(f"one of the runs has no finite {metric} in {stage}")
-    floor = noise_floor(seed_groups(lab, stage, metric), [first.view.run_id, second.view.run_id])
-    # Two single runs differ by sqrt(2) of one's deviations.
-    noise = 0.0 if floor is None else 1.96 * 2**0.5 * floor.sd
-    parting = find_parting(a, b, floor=noise)
-    if parting is None:
-        raise NotFound(
-            f"the runs share fewer than {MIN_POINTS} steps with {metric} in {stage}; "
-            "name a metric of every step with --metric, such as loss"
-        )
-    schedule_from = _first_difference(
-        run_curve(first, stage, "lrm"), run_curve(second, stage, "lrm")
-    )
     cards = [first, second]
+    stage = common_stage(cards, metric, stage)
+    noise = _seed_noise(cards, lab, stage, metric)
+    parting = _parting(cards, stage, metric, noise)
+    schedule_from = _first_difference(*(run_curve(card, stage, "lrm") for card in cards))
+    reasons = rank(
+        config=config_changes(cards),
+        data=data_changes(cards),
+        code=code_change(first, second),
+        environment=environment_changes(cards),
+        stage=stage,
+        stages=[seen.stage for seen in first.view.stages],
+        parted_at=parting.step,
+        schedule_from=schedule_from,
+    )
     return Why(
         stage=stage,
         metric=metric,
         parting=parting,
         schedule_from=schedule_from,
         noise_floor=noise,
+        reasons=tuple(reasons),
         problem=incomparable(cards, stage, metric),
-        reasons=tuple(
-            rank(
-                config=config_changes(cards),
-                data=data_changes(cards),
-                code=code_change(first, second),
-                environment=environment_changes(cards),
-                stage=stage,
-                stages=[seen.stage for seen in first.view.stages],
-                parted_at=parting.step,
-                schedule_from=schedule_from,
-            )
-        ),
     )
+
+
+def _seed_noise(cards: Sequence[RunCard], lab: Sequence[RunCard], stage: str, metric: str) -> float:
+    groups = seed_groups(lab, stage, metric)
+    floor = noise_floor(groups, [card.view.run_id for card in cards])
+    # Two single runs differ by sqrt(2) of one's deviations.
+    return 0.0 if floor is None else 1.96 * 2**0.5 * floor.sd
+
+
+def _parting(cards: Sequence[RunCard], stage: str, metric: str, noise: float) -> Parting:
+    a, b = (run_curve(card, stage, metric) for card in cards)
+    if a is None or b is None:
+        raise NotFound(f"one of the runs has no finite {metric} in {stage}")
+    parting = find_parting(a, b, floor=noise)
+    if parting is None:
+        raise NotFound(
+            f"the runs share fewer than {MIN_POINTS} steps with {metric} in {stage}; "
+            "name a metric of every step with --metric, such as loss"
+        )
+    return parting
 
 
 def _first_difference(a: RunCurve | None, b: RunCurve | None) -> int | None:

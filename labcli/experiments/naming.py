@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from runs.card import RunCard, load_card
 from runs.errors import UsageError
 from runs.paths import LabHome
+from runs.record import load_record
 
 # What a file or a pipe gets: nobody scrolls sideways there.
 UNLIMITED_COLUMNS = 200
@@ -16,6 +17,9 @@ UNLIMITED_COLUMNS = 200
 def load_several(home: LabHome, refs: Sequence[str], *, least: int, command: str) -> list[RunCard]:
     """Return the runs that were named, each once, or raise UsageError for too few of them."""
     cards = [load_card(home, ref) for ref in refs]
+    for card in cards:
+        # A run that cannot be read is listed, but there is nothing in it to compare.
+        load_record(card.view.path)
     slugs = [card.view.slug for card in cards]
     twice = next((slug for slug in slugs if slugs.count(slug) > 1), None)
     if twice is not None:

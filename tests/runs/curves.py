@@ -68,6 +68,21 @@ def train(
         clock=lambda: created_s,
         entropy=lambda num_bytes: number.to_bytes(num_bytes, "big"),
     )
+    events = _events(losses, bpbs or {}, params, step_s, val_sha256, lrm, total)
+    run = RunBuilder(paths, ticking(created_s))
+    run.log("base", *events, *([End(reason="finished")] if is_finished else []))
+    return run
+
+
+def _events(
+    losses: Sequence[float],
+    bpbs: dict[int, float],
+    params: float,
+    step_s: float,
+    val_sha256: str,
+    lrm: Callable[[int], float],
+    total: int | None,
+) -> list[Event]:
     events: list[Event] = []
     for step, loss in enumerate(losses, start=1):
         tokens = step * TOKENS_PER_STEP
@@ -79,11 +94,9 @@ def train(
             "lrm": lrm(step),
         }
         events.append(Step(step=step, total_steps=total or len(losses), metrics=metrics))
-        if bpbs and step in bpbs:
+        if step in bpbs:
             events.append(Eval(step=step, val_bpb=bpbs[step], val_sha256=val_sha256))
-    run = RunBuilder(paths, ticking(created_s))
-    run.log("base", *events, *([End(reason="finished")] if is_finished else []))
-    return run
+    return events
 
 
 def card(run: RunBuilder) -> RunCard:

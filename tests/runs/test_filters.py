@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from runs.card import RunCard
 from runs.errors import UsageError
+from runs.events import Step
 from runs.filter_completion import complete
 from runs.filter_syntax import (
     OPERATORS,
@@ -161,6 +162,22 @@ def test_setting_of_several_stages_has_to_be_named_in_full(tmp_path: Path) -> No
     run = train(LabHome(tmp_path), "two", settings={"inner": {"depth": 3}})
     with pytest.raises(UsageError, match=r"base\.depth=2, base\.inner\.depth=3.*; name one"):
         select("depth=2", [card(run)])
+
+
+def test_card_of_a_newer_view_reads_again_only_what_may_have_changed(tmp_path: Path) -> None:
+    home = LabHome(tmp_path)
+    ended = train(home, "ended", falling(3))
+    going = train(home, "going", falling(3), is_finished=False)
+    going.run_now("base", Step(step=4, total_steps=9, metrics={"loss": 1.5}))
+    old = [card(ended), card(going)]
+    assert names("min:loss<9 depth=2", old) == ["ended", "going"]
+    for run in (ended, going):
+        run.paths.run_json.unlink()
+    going.log("base", Step(step=5, total_steps=9, metrics={"loss": 0.5}))
+    new = [one.updated(one.view) for one in old]
+    assert names("depth=2", new) == ["ended", "going"]
+    assert names("min:loss<1", new) == ["going"]
+    assert new[0].figures is old[0].figures
 
 
 def test_filter_over_no_runs_is_only_read() -> None:
