@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from labcli.experiments.naming import table_width
-from labcli.experiments.scaling import fit_object, fit_text, loss_name
-from labcli.experiments.scaling_plot import plot_text
+from labcli.analysis.naming import table_width
+from labcli.analysis.scaling import fit_object, fit_text, loss_name
+from labcli.analysis.scaling_plot import plot_text
 from labcli.lazy import Group
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from labcli.experiments.comparisons import comparison_object, comparison_text
-from labcli.experiments.naming import load_several, table_width
+from labcli.analysis.comparisons import comparison_object, comparison_text
+from labcli.analysis.naming import load_several, table_width
 from labcli.options import HomeOption, JsonOption, RunsArgument, home_of
 from labcli.output import emit, emit_json
 from runs.card import load_cards

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from labcli.experiments.diffs import diff_object, diff_text
-from labcli.experiments.naming import load_several, names_of, table_width
+from labcli.analysis.diffs import diff_object, diff_text
+from labcli.analysis.naming import load_several, names_of, table_width
 from labcli.options import HomeOption, JsonOption, RunsArgument, home_of
 from labcli.output import emit, emit_json
 from runs.diff import code_change, config_changes, data_changes, environment_changes

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from labcli.experiments.listing import (
+from labcli.analysis.listing import (
     columns_table,
     flat_rows,
     group_rows,

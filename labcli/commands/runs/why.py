@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from labcli.experiments.explanations import why_object, why_text
-from labcli.experiments.naming import load_several, names_of, table_width
+from labcli.analysis.explanations import why_object, why_text
+from labcli.analysis.naming import load_several, names_of, table_width
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from runs.card import load_cards

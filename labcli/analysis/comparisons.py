@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from labcli.experiments.diffs import count
-from labcli.experiments.listing import metric_text
+from labcli.analysis.diffs import count
+from labcli.analysis.listing import metric_text
 from labcli.tables import render, seconds, short_count
 from runs.card import is_higher_better
 from runs.comparison import Comparison, Pair

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labcli.experiments.comparisons import axis_text, wrapped
-from labcli.experiments.diffs import count
-from labcli.experiments.listing import metric_text
+from labcli.analysis.comparisons import axis_text, wrapped
+from labcli.analysis.diffs import count
+from labcli.analysis.listing import metric_text
 from labcli.tables import ABSENT, render, seconds, short_count
 from runs.card import is_higher_better
 from runs.forecast import Crossing, Forecast

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from labcli.analysis.listing import figure_text
 from labcli.cells import cut
-from labcli.experiments.listing import figure_text
 from labcli.tables import ABSENT, render
 from runs.card import RunCard
 from runs.diff import Changed, CodeChange

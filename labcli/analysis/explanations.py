@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from labcli.analysis.comparisons import signed, wrapped
+from labcli.analysis.diffs import cell, run_object
 from labcli.cells import cut
-from labcli.experiments.comparisons import signed, wrapped
-from labcli.experiments.diffs import cell, run_object
 from labcli.tables import ABSENT, render
 from runs.card import RunCard
 from runs.reasons import Reason
