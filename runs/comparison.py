@@ -84,8 +84,9 @@ def compare(
     curves = [_curve(card, stage, metric, axis, usd_per_hour) for card in cards]
     common_x = min(float(curve.x[axis][-1]) for curve in curves)
     is_higher = is_higher_better(metric)
-    groups = seed_groups(lab, stage, metric)
-    floor = noise_floor(groups, [card.view.run_id for card in cards])
+    run_ids = [card.view.run_id for card in cards]
+    groups = seed_groups(lab, stage, metric, run_ids)
+    floor = noise_floor(groups, run_ids)
     problem = incomparable(cards, stage, metric)
     pairs = [
         _pair(cards[0], card, curves[0], curve, groups=groups, floor=floor, is_higher=is_higher)

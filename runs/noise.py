@@ -56,11 +56,10 @@ class Verdict:
 def noise_floor(groups: Sequence[SeedGroup], run_ids: Sequence[str]) -> NoiseFloor | None:
     """Return the pooled spread of the groups that hold the runs, or else of all others.
 
-    None when no group has two runs in it.
+    None without a group.
     """
-    repeated = [group for group in groups if len(group.samples) > 1]
-    own = [group for group in repeated if any(group.holds(run_id) for run_id in run_ids)]
-    used = own or repeated
+    own = [group for group in groups if any(group.holds(run_id) for run_id in run_ids)]
+    used = own or groups
     if not used:
         return None
     squares = degrees = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runs.card import RunCard
@@ -44,25 +44,43 @@ class SeedGroup:
         return any(sample.run_id == run_id for sample in self.samples)
 
 
-def seed_groups(cards: Sequence[RunCard], stage: str, metric: str) -> list[SeedGroup]:
-    """Return the groups of finished runs, single runs too, the order of the runs kept.
+def seed_groups(
+    cards: Sequence[RunCard], stage: str, metric: str, run_ids: Sequence[str] = ()
+) -> list[SeedGroup]:
+    """Return the groups of two and more finished runs, the order of the runs kept.
 
-    Of runs with the same seeds only the first counts: a repetition tells nothing about seeds.
+    Those that hold one of `run_ids`, where there are such: nobody reads the curves of a whole lab
+    to learn what two runs tell. Of runs with the same seeds only the first counts: a repetition
+    tells nothing about seeds.
     """
-    members: dict[str, dict[str, tuple[RunCard, Sample]]] = {}
+    members: dict[str, list[RunCard]] = {}
     for card in cards:
-        sample = _sample(card, stage, metric)
-        if sample is not None:
-            key = seedless_key(card, stage)
-            members.setdefault(key, {}).setdefault(seeds_of(card, stage), (card, sample))
-    return [
-        SeedGroup(
-            key=key,
-            samples=tuple(sample for _, sample in found.values()),
-            is_one_commit=len({_commit(card) for card, _ in found.values()}) == 1,
-        )
+        if _is_finished(card, stage):
+            members.setdefault(seedless_key(card, stage), []).append(card)
+    wanted = set(run_ids)
+    own = {
+        key: found
         for key, found in members.items()
-    ]
+        if wanted & {card.view.run_id for card in found}
+    }
+    return _groups(own, stage, metric) or _groups(members, stage, metric)
+
+
+def _groups(members: Mapping[str, list[RunCard]], stage: str, metric: str) -> list[SeedGroup]:
+    groups = []
+    for key, cards in members.items():
+        if len({seeds_of(card, stage) for card in cards}) < 2:
+            continue
+        by_seeds: dict[str, tuple[RunCard, Sample]] = {}
+        for card in cards:
+            sample = _sample(card, stage, metric)
+            if sample is not None:
+                by_seeds.setdefault(seeds_of(card, stage), (card, sample))
+        if len(by_seeds) > 1:
+            commits = {_commit(card) for card, _ in by_seeds.values()}
+            samples = tuple(sample for _, sample in by_seeds.values())
+            groups.append(SeedGroup(key=key, samples=samples, is_one_commit=len(commits) == 1))
+    return groups
 
 
 def seedless_key(card: RunCard, stage: str) -> str:
@@ -98,10 +116,11 @@ def _stage_counts(card: RunCard, key: str, stage: str) -> bool:
     return order.index(at) <= order.index(stage)
 
 
+def _is_finished(card: RunCard, stage: str) -> bool:
+    return any(seen.stage == stage and seen.state == "finished" for seen in card.view.stages)
+
+
 def _sample(card: RunCard, stage: str, metric: str) -> Sample | None:
-    seen = next((entry for entry in card.view.stages if entry.stage == stage), None)
-    if seen is None or seen.state != "finished":
-        return None
     curve = run_curve(card, stage, metric)
     if curve is None:
         return None

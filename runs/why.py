@@ -77,8 +77,8 @@ def why(
 
 
 def _seed_noise(cards: Sequence[RunCard], lab: Sequence[RunCard], stage: str, metric: str) -> float:
-    groups = seed_groups(lab, stage, metric)
-    floor = noise_floor(groups, [card.view.run_id for card in cards])
+    run_ids = [card.view.run_id for card in cards]
+    floor = noise_floor(seed_groups(lab, stage, metric, run_ids), run_ids)
     # Two single runs differ by sqrt(2) of one's deviations.
     return 0.0 if floor is None else 1.96 * 2**0.5 * floor.sd
 

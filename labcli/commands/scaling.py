@@ -77,7 +77,7 @@ def fit(
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Fit loss against FLOPs, find the best model size per budget, and project runs.
+    """Fit loss against FLOPs and sizes, and project runs.
 
     The law is loss = E + A C^-alpha over the runs that no cheaper run beats. A target is met
     where the law, and the curve of each run in progress, come down to it; gpt2 is CORE 0.2565.

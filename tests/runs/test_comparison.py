@@ -108,9 +108,7 @@ def test_seed_groups_hold_runs_that_differ_by_seed_alone(home: LabHome) -> None:
         trained(home, "text", settings={"seed": 4, "save_every": 5}, val_sha256=OTHER_VAL_TEXT),
     ]
     groups = seed_groups(runs, "base", "val_bpb")
-    assert [[sample.name for sample in group.samples] for group in groups] == [
-        ["s1", "s2"], ["lr"], ["text"],
-    ]  # fmt: skip
+    assert [[sample.name for sample in group.samples] for group in groups] == [["s1", "s2"]]
     floor = noise_floor(groups, [runs[4].view.run_id])
     assert floor is not None
     assert (floor.groups, floor.degrees, floor.is_own) == ((2,), 1, False)
