@@ -99,8 +99,8 @@ def compare(
         axis=axis,
         common_x=common_x,
         standings=tuple(
-            _standing(card, curve, axis, common_x, is_higher=is_higher)
-            for card, curve in zip(cards, curves, strict=True)
+            _standing(*one, axis, common_x, is_higher=is_higher)
+            for one in zip(cards, curves, strict=True)
         ),
         pairs=tuple(pairs),
         floor=floor,

@@ -257,7 +257,8 @@ class _Parser:
 
 def place_error(at: int, what: str) -> UsageError:
     """Return the error of a filter that is wrong at a character, which people count from 1."""
-    return UsageError(f"filter, character {at + 1}: {what}")
+    # What was typed may hold line breaks, and is quoted in the message.
+    return UsageError(f"filter, character {at + 1}: {' '.join(what.split())}")
 
 
 def _error(text: str, at: int, what: str) -> UsageError:

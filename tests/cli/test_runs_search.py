@@ -7,7 +7,6 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,9 +19,10 @@ README = Path(__file__).parents[2] / "README.md"
 BPBS = {step: 1 + step**-0.5 for step in range(10, 101, 10)}
 
 
-@pytest.fixture
-def lab(home: LabHome) -> LabHome:
-    """Four finished runs of growing size, one of them twice with other seeds, and one going."""
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> LabHome:
+    """Four finished runs of growing size, and one of them again with another seed."""
+    home = LabHome(tmp_path_factory.mktemp("lab"))
     for size, name in ((1, "d1"), (2, "d2"), (4, "d4"), (8, "d8")):
         bpbs = {step: bpb - 0.05 * size for step, bpb in BPBS.items()}
         settings = {"depth": size}
@@ -33,45 +33,44 @@ def lab(home: LabHome) -> LabHome:
     return home
 
 
-def shape(value: Any) -> Any:
-    """Return the keys of a document, and those of what its lists hold."""
-    if isinstance(value, dict):
-        return list(value)
-    return [list(value[0])] if value else []
+@pytest.fixture
+def ask(labcli: Labcli, lab: LabHome) -> Labcli:
+    """Call labcli in the lab of this module, which no test changes."""
+    return lambda *words: labcli("--home", str(lab.root), *words)
 
 
-def test_filter_columns_and_order_reach_every_form(labcli: Labcli, lab: LabHome) -> None:
+def test_filter_columns_and_order_reach_every_form(ask: Labcli) -> None:
     words = ("runs", "list", "depth>=2", "not", "tag:x", "--sort", "depth", "--columns")
-    rows = json.loads(labcli(*words, "depth,min:loss,loss@50", "--json").out)
+    rows = json.loads(ask(*words, "depth,min:loss,loss@50", "--json").out)
     assert [row["columns"]["depth"] for row in rows] == [2, 4, 8]
     assert rows[0]["columns"]["min:loss"] == pytest.approx(2.6)
     assert rows[0]["columns"]["loss@50"] == pytest.approx(2 + 6 * 50**-0.5)
-    table = labcli(*words, "depth,base.val_bpb", "--reverse").out.splitlines()
+    table = ask(*words, "depth,base.val_bpb", "--reverse").out.splitlines()
     assert table[0].split() == ["RUN", "STATE", "DEPTH", "BASE.VAL_BPB"]
     assert [line.split()[-2] for line in table[1:]] == ["8", "4", "2"]
-    text = labcli(*words, "depth", "--csv", "--limit", "1").out
+    text = ask(*words, "depth", "--csv", "--limit", "1").out
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["name"], row["depth"]) == ("d2", "2.0")
 
 
-def test_groups_come_with_the_spread_of_their_runs(labcli: Labcli, lab: LabHome) -> None:
+def test_groups_come_with_the_spread_of_their_runs(ask: Labcli) -> None:
     words = ("runs", "list", "--group-by", "depth", "--columns", "val_bpb")
-    groups = json.loads(labcli(*words, "--json").out)
+    groups = json.loads(ask(*words, "--json").out)
     assert [(group["value"], group["num_runs"]) for group in groups] == [
         (1, 1), (2, 2), (4, 1), (8, 1),
     ]  # fmt: skip
     figures = groups[1]["figures"]["val_bpb"]
     assert figures["mean"] == pytest.approx(1.005)
     assert figures["sd"] == pytest.approx(0.01 / 2**0.5)
-    assert "depth=2  (2 runs)" in labcli(*words).out
-    assert "1.0050 +- 0.0071" in labcli(*words).out
-    assert labcli(*words, "--csv").code == ExitCode.USAGE
+    assert "depth=2  (2 runs)" in ask(*words).out
+    assert "1.0050 +- 0.0071" in ask(*words).out
+    assert ask(*words, "--csv").code == ExitCode.USAGE
 
 
-def test_negated_term_may_stand_alone_on_the_command_line(labcli: Labcli, lab: LabHome) -> None:
-    rows = json.loads(labcli("runs", "list", "-tag:x", "-depth=1", "--json").out)
+def test_negated_term_may_stand_alone_on_the_command_line(ask: Labcli) -> None:
+    rows = json.loads(ask("runs", "list", "-tag:x", "-depth=1", "--json").out)
     assert [row["name"] for row in rows] == ["d8", "d4", "d2"]
-    assert labcli("runs", "list", "name:none").out == "no run passes this filter\n"
+    assert ask("runs", "list", "name:none").out == "no run passes this filter\n"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +95,9 @@ def test_negated_term_may_stand_alone_on_the_command_line(labcli: Labcli, lab: L
     ],
 )
 def test_every_mistake_is_one_line_with_its_code(
-    labcli: Labcli, lab: LabHome, words: str, code: ExitCode, said: str
+    ask: Labcli, words: str, code: ExitCode, said: str
 ) -> None:
-    result = labcli(*words.split())
+    result = ask(*words.split())
     assert (result.code, result.out) == (code, "")
     assert said in result.err
     assert result.err.startswith("labcli: error: ") and result.err.count("\n") == 1
@@ -122,18 +121,16 @@ def documented() -> dict[str, list[str]]:
     ],
 )
 def test_documents_have_the_keys_that_the_readme_lists(
-    labcli: Labcli, lab: LabHome, command: str, words: str
+    ask: Labcli, command: str, words: str
 ) -> None:
-    result = labcli(*words.split(), "--json")
+    result = ask(*words.split(), "--json")
     found = json.loads(result.out)
     first = found[0] if isinstance(found, list) else found
     assert (result.code, result.err) == (0, "")
     assert list(first) == documented()[command]
 
 
-def test_texts_fit_eighty_columns(
-    labcli: Labcli, lab: LabHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_fit_eighty_columns(ask: Labcli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for words in (
         "runs diff d1 d2 d4 d8",
@@ -142,13 +139,13 @@ def test_texts_fit_eighty_columns(
         "scaling fit --target 0.5",
         "scaling plot",
     ):
-        result = labcli(*words.split())
+        result = ask(*words.split())
         assert (result.code, result.err) == (0, ""), words
         assert max(map(len, result.out.splitlines())) <= 80, words
 
 
-def test_compare_says_what_noise_explains(labcli: Labcli, lab: LabHome) -> None:
-    out = labcli("runs", "compare", "d2", "d4", "d2-again").out
+def test_compare_says_what_noise_explains(ask: Labcli) -> None:
+    out = ask("runs", "compare", "d2", "d4", "d2-again").out
     assert "d4 reaches the final 1.0000 val_bpb of d2 at " in out
     assert "not evidence" in out
     assert "the same settings with other seeds" in out

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from runs.card import RunCard
-from runs.create import create_run
 from runs.events import End, Eval, Event, Step
-from runs.paths import LabHome
+from runs.ids import new_ulid
+from runs.paths import LabHome, RunPaths
 from runs.query import load_run
+from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
 from tests.builders import START_S, VAL_TEXT, RunBuilder, ticking
 
 TOKENS_PER_STEP = 1024
@@ -57,21 +58,49 @@ def train(
         "usd_per_hour": usd_per_hour,
         "time_s": 60.0,
     }
-    paths = create_run(
-        home,
-        plan=plan,
-        recipe="base",
-        preset="cpu",
-        name=name,
-        tags=tags,
-        argv=argv,
-        clock=lambda: created_s,
-        entropy=lambda num_bytes: number.to_bytes(num_bytes, "big"),
-    )
+    paths = _record(home, name, plan, created_s, number, tags=tags, argv=argv)
     events = _events(losses, bpbs or {}, params, step_s, val_sha256, lrm, total)
     run = RunBuilder(paths, ticking(created_s))
     run.log("base", *events, *([End(reason="finished")] if is_finished else []))
     return run
+
+
+def _record(
+    home: LabHome,
+    name: str,
+    plan: dict[str, Any],
+    created_s: float,
+    number: int,
+    *,
+    tags: Sequence[str],
+    argv: Sequence[str],
+) -> RunPaths:
+    run_id = new_ulid(clock=lambda: created_s, entropy=lambda num: number.to_bytes(num, "big"))
+    slug = f"base-{number}"
+    paths = RunPaths(home.runs_dir / f"{run_id}-{slug}")
+    paths.run_dir.mkdir(parents=True)
+    # Written as `create_run` would, but without asking git about every one of many runs.
+    record = RunRecord(
+        run_id=run_id,
+        slug=slug,
+        name=name,
+        recipe="base",
+        preset="cpu",
+        plan=plan,
+        plan_hash=plan_hash(plan),
+        tags=tuple(tags),
+        created_s=created_s,
+        git={"sha": "1" * 40, "branch": "main", "is_dirty": False, "diff_path": None},
+        packages={"torch": "2.15.0"},
+        host={"hostname": "lab", "gpus": []},
+        argv=tuple(argv),
+        parents=(),
+        inputs={},
+        nproc=1,
+        worker=DEFAULT_WORKER,
+    )
+    write_record(paths.run_dir, record)
+    return paths
 
 
 def _events(

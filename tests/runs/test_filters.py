@@ -203,6 +203,15 @@ def test_any_text_is_a_filter_or_one_clear_line(text: str) -> None:
         assert parse(render(found)) == found
 
 
+@given(st.one_of(TREES.map(render), st.text(alphabet='depthlosag12: ()"=<>~-.@*', max_size=30)))
+@settings(max_examples=100, deadline=None)
+def test_any_filter_selects_runs_or_is_refused_in_one_line(lab: list[RunCard], text: str) -> None:
+    try:
+        assert set(select(text, lab)) <= set(lab)
+    except UsageError as error:
+        assert "\n" not in str(error)
+
+
 @given(st.text(alphabet="dept12 ()\"':=<>~-.losag", max_size=16), st.integers(-2, 20))
 @settings(max_examples=40, deadline=None)
 def test_completion_never_raises_and_replaces_up_to_the_cursor(
