@@ -51,8 +51,8 @@ class Parting:
 def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Parting | None:
     """Return where two curves part; None when they share fewer than 8 steps.
 
-    floor: a difference that seeds alone may make, which the threshold then is at least; runs
-    that begin alike have the same seeds, and it does not count.
+    floor: a difference that seeds alone may make, which the threshold then is at least. It counts
+    for runs that begin alike too: rounding that differs grows until they are as far apart.
     """
     import numpy as np
 
@@ -66,7 +66,6 @@ def find_parting(first: RunCurve, second: RunCurve, *, floor: float = 0.0) -> Pa
     is_same = np.abs(gaps) <= ROUNDING * np.maximum(np.abs(a), np.abs(b))
     num_same = len(steps) if is_same.all() else int(np.argmin(is_same))
     num_last = round(len(steps) * _WINDOW_SHARES[-1])
-    floor = floor if num_same == 0 else 0.0
     spread = _step_noise(gaps[num_same:])
     for share in _WINDOW_SHARES:
         window = max(3, round(len(steps) * share) | 1)

@@ -209,7 +209,7 @@ def test_seed_noise_raises_the_bar_for_a_parting() -> None:
     assert find_parting(curve(a), curve(b)).step == 1  # type: ignore[union-attr]
     assert find_parting(curve(a), curve(b), floor=0.1).step is None  # type: ignore[union-attr]
     b[0] = 0.0
-    assert find_parting(curve(a), curve(b), floor=0.1).step == 2  # type: ignore[union-attr]
+    assert find_parting(curve(a), curve(b)).step == 2  # type: ignore[union-attr]
     assert find_parting(curve(a[:5]), curve(b[:5])) is None
 
 
