@@ -62,8 +62,14 @@ def step_dir(checkpoints_dir: Path, step: int) -> Path:
 
 
 def save(checkpoints_dir: Path, model: GPT, optimizer: MuonAdamW, meta: CheckpointMeta) -> Saved:
-    """Write and commit a checkpoint; raises OSError, and leaves nothing, when it cannot."""
+    """Write and commit a checkpoint; raises OSError, and leaves nothing, when it cannot.
+
+    A committed checkpoint is never written over: other runs may be built on it. One of this step
+    stays as it is, and is returned.
+    """
     path = step_dir(checkpoints_dir, meta.step)
+    if (path / COMMITTED).is_file():
+        return _saved(path)
     shutil.rmtree(path, ignore_errors=True)
     try:
         (path / OPTIMIZER_FILE).parent.mkdir(parents=True)
@@ -81,8 +87,13 @@ def save(checkpoints_dir: Path, model: GPT, optimizer: MuonAdamW, meta: Checkpoi
     except OSError:
         shutil.rmtree(path, ignore_errors=True)
         raise
+    return _saved(path)
+
+
+def _saved(path: Path) -> Saved:
     size = sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
-    return Saved(path=path, num_bytes=size, sha256=hashlib.sha256(listing).hexdigest())
+    sha256 = hashlib.sha256((path / COMMITTED).read_bytes()).hexdigest()
+    return Saved(path=path, num_bytes=size, sha256=sha256)
 
 
 def prune(checkpoints_dir: Path, keep: int) -> None:

@@ -19,6 +19,12 @@ COMMANDS = {
     "resume": Entry("labcli.commands.runs.resume:app", "Continue from the newest checkpoint."),
     "adopt": Entry("labcli.commands.runs.adopt:app", "Take over a run whose supervisor died."),
     "reap": Entry("labcli.commands.runs.reap:app", "End processes that have no supervisor."),
+    "lineage": Entry("labcli.commands.runs.lineage:app", "Draw what was made from what."),
+    "alerts": Entry(
+        "labcli.commands.runs.alerts:app", "List what went wrong in runs, newest last."
+    ),
+    "notify": Entry("labcli.commands.runs.notify:app", "Show or try where alerts are sent."),
+    "gc": Entry("labcli.commands.runs.gc:app", "Remove what no run needs any more."),
     "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
 }
 
