@@ -43,8 +43,9 @@ def lineage_text(lineage: Lineage, *, width: int) -> str:
 def _why(node: StageNode) -> str:
     direct = [_reason(use) for use in node.uses if use.state not in ("ok", "stale")]
     # Where nothing it was made from has changed, the nearest stage that is stale says enough.
-    inherited = [_reason(use) for use in node.uses if use.state == "stale"][-1:]
-    reasons = dict.fromkeys(direct or inherited)
+    stale = [use for use in node.uses if use.state == "stale"]
+    nearest = [use for use in stale if use.name.startswith("checkpoint")] or stale
+    reasons = dict.fromkeys(direct or [_reason(use) for use in nearest[-1:]])
     return f"{node.slug}:{node.key.stage} is stale: {'; '.join(reasons)}"
 
 

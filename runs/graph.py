@@ -96,7 +96,9 @@ class Lineage:
             for use in node.uses
             if use.state in ("gone", "changed") and use.producer is not None
         }
-        return tuple(node for key, node in self.nodes.items() if key in lost or node.is_stale)
+        again = [node for key, node in self.nodes.items() if key in lost or node.is_stale]
+        # A report speaks of the stages of its own run; those that are run again get their own.
+        return tuple(node for node in again if node.key.stage != REPORT)
 
 
 def lineage_of(home: LabHome, run_dir: Path, *, deep: bool = False) -> Lineage:
