@@ -38,6 +38,13 @@ def is_terminal() -> bool:
     return sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()
 
 
+def ring() -> None:
+    """Ring the bell of the terminal; on anything else nothing is written."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\a")
+        sys.stderr.flush()
+
+
 def ask(question: str) -> str:
     """Return the answer to a question, lower-cased and stripped; "" at the end of input."""
     sys.stderr.write(question)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runs.events import EventRecord, EventTail
+from runs.host_alerts import AlertFeed
 from runs.paths import RunPaths
 
 _EVENT_FILE = re.compile(r"(?P<stage>.+)\.a(?P<attempt>\d+)\.r(?P<rank>\d+)\.jsonl")
@@ -23,10 +24,14 @@ class FeedItem:
 
 
 class RunFeed:
-    """Follows all event files of one run; new attempts and stages are picked up as they come."""
+    """Follows all event files of one run, and what its supervisor warns of.
+
+    New attempts and stages are picked up as they come.
+    """
 
     def __init__(self, paths: RunPaths) -> None:
         self._events_dir = paths.events_dir
+        self._alerts = AlertFeed(paths.host)
         self._tails: dict[Path, tuple[str, int, int, EventTail]] = {}
 
     def read(self) -> list[FeedItem]:
@@ -36,6 +41,10 @@ class RunFeed:
             FeedItem(stage=stage, attempt=attempt, rank=rank, record=record)
             for stage, attempt, rank, tail in self._tails.values()
             for record in tail.read()
+        ]
+        items += [
+            FeedItem(stage=one.stage, attempt=one.attempt, rank=0, record=one.record)
+            for one in self._alerts.read()
         ]
         return sorted(items, key=lambda item: item.record.t)
 

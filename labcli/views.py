@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from labcli.alert_view import alert_line, alert_object
 from labcli.tables import ABSENT, figure, percent, render, seconds, when
 from runs.query import RunView, StageView
 from runs.record import RunRecord
@@ -15,6 +16,8 @@ LIST_COLUMNS = (
     "val_sha256", "tags",
 )  # fmt: skip
 MODEL_STAGES = ("base", "mid", "sft")
+HAS_ALERTS = "!N: so many alerts; see labcli runs alerts RUN"
+MAX_ALERTS = 5
 NOT_COMPARABLE = "* another validation text than the unmarked: these figures do not compare"
 
 
@@ -32,6 +35,7 @@ def list_row(view: RunView) -> dict[str, Any]:
         "val_bpb": view.val_bpb,
         "val_sha256": view.val_sha256,
         "tags": list(view.tags),
+        "num_alerts": view.num_alerts,
         "stages": [{"stage": stage.stage, "state": stage.state} for stage in view.stages],
     }
 
@@ -45,6 +49,7 @@ def show_object(view: RunView, record: RunRecord) -> dict[str, Any]:
         "ended_s": view.ended_s,
         "notes": list(view.notes),
         "problem": view.problem,
+        "alerts": [alert_object(alert) for alert in view.alerts],
         "path": str(view.path),
         "parents": list(record.parents),
         "plan": record.plan,
@@ -64,7 +69,7 @@ def list_table(views: Sequence[RunView]) -> str:
     rows = [
         [
             view.slug if view.name == view.slug else f"{view.slug} ({view.name})",
-            view.state,
+            view.state + (f" !{view.num_alerts}" if view.num_alerts else ""),
             view.stage or ABSENT,
             figure(view.val_bpb) + mark,
             view.preset or ABSENT,
@@ -75,7 +80,10 @@ def list_table(views: Sequence[RunView]) -> str:
     ]
     header = ("RUN", "STATE", "STAGE", "VAL BPB", "PRESET", "CREATED", "TAGS")
     table = render(header, rows, right="lllr")
-    return f"{table}\n{NOT_COMPARABLE}" if any(marks) else table
+    notes = [NOT_COMPARABLE] if any(marks) else []
+    if any(view.num_alerts for view in views):
+        notes.append(HAS_ALERTS)
+    return "\n".join([table, *notes])
 
 
 def show_text(view: RunView) -> str:
@@ -93,6 +101,9 @@ def show_text(view: RunView) -> str:
     lines += [f"note     {note}" for note in view.notes]
     if view.problem:
         lines.append(f"problem  {view.problem}")
+    if left := max(0, len(view.alerts) - MAX_ALERTS):
+        lines.append(f"alerts   {left} earlier ones: labcli runs alerts {view.slug}")
+    lines += [f"alert    {alert_line(alert)}" for alert in view.alerts[-MAX_ALERTS:]]
     errors = [f"{stage.stage}: {stage.error}" for stage in view.stages if stage.error]
     blocks = ["\n".join(lines), *errors]
     if view.stages:

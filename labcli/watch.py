@@ -5,6 +5,7 @@ The run belongs to its supervisor; whatever happens here, it goes on unless it i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,11 +15,12 @@ from pathlib import Path
 from labcli import diagnostics
 from labcli.feed import RunFeed
 from labcli.narrate import Narrator
-from runs.errors import UsageError
+from runs.errors import LabError, UsageError
 from runs.facts import FoldCache
-from runs.paths import RunPaths
+from runs.paths import LabHome, RunPaths
 from runs.query import RunView, load_run
 from runs.requests import request_stop
+from runs.settings import load_settings
 from runs.states import ENDED
 
 POLL_S = 0.25
@@ -54,6 +56,7 @@ class Watch:
         self._narrator = Narrator()
         self._status = diagnostics.StatusLine()
         self._problem: str | None = None
+        self._has_bell = wants_bell(RunPaths(run_dir).home)
         if skip_past:
             self._feed.read()
 
@@ -85,6 +88,8 @@ class Watch:
 
     def _tell(self) -> None:
         for item in self._feed.read():
+            if item.record.kind == "alert" and self._has_bell:
+                diagnostics.ring()
             for line in self._narrator.feed(item):
                 if not (line.is_chatter and self._status.is_live):
                     self._status.say(line.text)
@@ -110,6 +115,14 @@ class Watch:
             with suppress(UsageError):
                 request_stop(self._run_dir)
         return answer.startswith("d")
+
+
+def wants_bell(home: LabHome) -> bool:
+    """Return whether alerts ring; settings that cannot be read spoil no watching."""
+    try:
+        return load_settings(home, os.environ).notify.bell
+    except LabError:
+        return False
 
 
 def wait_for_end(run_dir: Path, *, wait: Callable[[float], None] = time.sleep) -> RunView:

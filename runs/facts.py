@@ -16,6 +16,7 @@ from runs.errors import Corrupt
 from runs.events import EventTail, number
 from runs.files import read_json
 from runs.fold import AttemptFold, StageFacts, fold_stage
+from runs.host_alerts import HostAlertTail, RunAlert
 from runs.log import LogTail
 from runs.paths import RunPaths
 
@@ -51,6 +52,7 @@ class FoldCache:
 
     events: dict[Path, _Cached] = field(default_factory=dict)
     controls: dict[Path, _CachedControl] = field(default_factory=dict)
+    hosts: dict[Path, HostAlertTail] = field(default_factory=dict)
 
     def fold(self, file: EventFile) -> AttemptFold:
         """Return the fold of an event log, brought up to date."""
@@ -62,6 +64,12 @@ class FoldCache:
         for record in entry.tail.read():
             entry.fold.apply(record)
         return entry.fold
+
+    def alerts(self, path: Path) -> tuple[RunAlert, ...]:
+        """Return the alerts of a host log, brought up to date."""
+        if path not in self.hosts:
+            self.hosts[path] = HostAlertTail(path)
+        return self.hosts[path].read()
 
     def control(self, path: Path) -> Control:
         """Return the fold of a control log, brought up to date."""

@@ -14,6 +14,8 @@ from runs.paths import RunPaths
 from runs.stall import Hang
 
 LOW_DISK_BYTES = 1_000_000_000
+# The disk must be emptied this far beyond the limit before it can be called full again.
+DISK_RELIEF = 1.5
 SAMPLE_S = 5.0
 # The sensors are opened when the first worker is already on its way.
 FIRST_SAMPLE_S = 1.0
@@ -27,6 +29,9 @@ class HostLog:
         self._clock = clock
         self._due_s = clock() + FIRST_SAMPLE_S
         self._sensors: HostSampler | None = None
+        self.low_disk_bytes = LOW_DISK_BYTES
+        # Called with every alert, after it was written.
+        self.on_alert: Callable[[Mapping[str, Any]], None] | None = None
 
     def tick(self, worker_pid: int | None) -> None:
         """Write a sample when one is due."""
@@ -36,14 +41,16 @@ class HostLog:
         self._due_s = now + SAMPLE_S
         sample = self._sampler().sample(worker_pid)
         append_record(self._paths.host, "sample", sample)
-        alert = self._sampler().alert(sample)
+        alert = self._sampler().alert(sample, self.low_disk_bytes)
         if alert is not None:
-            append_record(self._paths.host, "alert", alert)
+            self.alert(**alert)
 
     def alert(self, code: str, severity: Severity, message: str, **more: Any) -> None:
         """Write an alert."""
         body = {"code": code, "severity": severity, "message": message, **more}
         append_record(self._paths.host, "alert", body)
+        if self.on_alert is not None:
+            self.on_alert(body)
 
     def record_hang(self, run_id: str, stage: str, attempt: int, hang: Hang) -> str:
         """Write the autopsy of a stage that hangs and an alert; return where it lies in the run.
@@ -88,10 +95,12 @@ class HostSampler:
             "gpus": [reading for reading in map(_read_gpu, self._gpus) if reading is not None],
         }
 
-    def alert(self, sample: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return an alert the first time that the disk is nearly full."""
+    def alert(self, sample: Mapping[str, Any], low_disk_bytes: float) -> dict[str, Any] | None:
+        """Return an alert when the disk is nearly full, once until it has been emptied."""
         free_bytes = sample["disk_free_bytes"]
-        if self._has_warned or free_bytes >= LOW_DISK_BYTES:
+        if free_bytes > DISK_RELIEF * low_disk_bytes:
+            self._has_warned = False
+        if self._has_warned or free_bytes >= low_disk_bytes:
             return None
         self._has_warned = True
         message = f"only {free_bytes / 1e6:.0f} MB left on the disk of {self._run_dir}"

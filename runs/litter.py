@@ -72,7 +72,7 @@ def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
                     yield _item(
                         "half-built", path, f"{path.parent.name}/{path.name}", run.view.slug
                     )
-    left = [path for path in home.data_dir.glob(_BUILDING)]
+    left = list(home.data_dir.glob(_BUILDING))
     left += home.data_dir.glob(f"*/{_TOKENS}*/*.partial")
     if _is_locked(home.data_dir / ".lock"):
         left = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runs.control import Control, StageControl
 from runs.errors import LabError
 from runs.facts import FoldCache, load_facts
 from runs.fold import StageFacts
+from runs.host_alerts import RunAlert
 from runs.ids import is_ulid, ulid_time_s
 from runs.labels import Labels, fold_annotations
 from runs.log import read_log
@@ -79,6 +80,13 @@ class RunView:
     stages: tuple[StageView, ...]
     path: Path
     problem: str | None = None
+    alerts: tuple[RunAlert, ...] = ()
+
+    @property
+    def num_alerts(self) -> int:
+        """How many alerts there were, of the whole run and of its stages."""
+        general = sum(alert.is_trouble for alert in self.alerts if alert.stage is None)
+        return general + sum(stage.num_alerts for stage in self.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +137,12 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
     facts = load_facts(run_dir, cache)
     here = presence(run_dir, control)
     now = time.time()
+    alerts = cache.alerts(paths.host)
     stages = tuple(
-        _stage_view(record, entry, facts.get(entry.stage, StageFacts()), control, here, now)
+        _with_alerts(
+            _stage_view(record, entry, facts.get(entry.stage, StageFacts()), control, here, now),
+            alerts,
+        )
         for entry in record.stages
     )
     state = run_state(
@@ -143,7 +155,13 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
         )
     )
     labels = fold_annotations(read_log(paths.annotations), name=record.name, tags=record.tags)
-    return _run_view(run_dir, record, labels, control, here, stages, state)
+    view = _run_view(run_dir, record, labels, control, here, stages, state)
+    return replace(view, alerts=alerts)
+
+
+def _with_alerts(view: StageView, alerts: tuple[RunAlert, ...]) -> StageView:
+    own = sum(alert.is_trouble for alert in alerts if alert.stage == view.stage)
+    return replace(view, num_alerts=view.num_alerts + own) if own else view
 
 
 def _run_view(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runs.alert_desk import AlertDesk
 from runs.attempt import (
     Attempt,
     begin,
@@ -69,6 +70,7 @@ class Supervisor:
         self._is_adopting = is_adopting
         self._clock = clock
         self._host = HostLog(run_dir, clock=clock)
+        self._desk = AlertDesk(run_dir, record, self._host)
         self._requests = LogTail(self._paths.requests)
         self._asked: list[LogRecord] = []
         self._beat_due = clock()
@@ -100,9 +102,14 @@ class Supervisor:
     def _end(self, state: StageState) -> StageState:
         self._has_ended = True
         self._say("state", state=state)
+        self._desk.ended(state)
         stages = event_files(self._paths.run_dir)
         self._settle(*(stage.stage for stage in self._record.stages if stage.stage in stages))
         return state
+
+    def close(self) -> None:
+        """Leave what is still to be sent to others."""
+        self._desk.close()
 
     def _is_finished(self, stage: StagePlan) -> bool:
         facts = stage_facts(self._paths.run_dir, stage.stage)
@@ -157,6 +164,8 @@ class Supervisor:
         while (returned := attempt.held.wait(POLL_S)) is None:
             self._tick()
             self._look_for_a_hang(attempt)
+            self._desk.look(attempt.stage.stage, attempt.number)
+        self._desk.look(attempt.stage.stage, attempt.number, is_last=True)
         return returned
 
     def _is_restarted(self, stage: StagePlan, state: StageState, restarts: Restarts) -> bool:
@@ -275,6 +284,7 @@ def main(argv: list[str]) -> int:
             supervisor = Supervisor(run_dir, record, is_adopting=ADOPT in argv[1:])
             _stop_on_signals(supervisor)
             supervisor.run()
+            supervisor.close()
     except LabError as error:
         sys.stderr.write(f"supervisor: {error}\n")
         return int(error.exit_code)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runs.events import MAX_LINE_BYTES, EventTail
+from runs.host_alerts import AlertFeed
 from runs.paths import RunPaths
 from tui.state import StageRecord
 
@@ -29,6 +30,7 @@ class RunFeed:
 
     def __init__(self, run_dir: Path, stages: Sequence[str] = ()) -> None:
         self.run_dir = run_dir
+        self._alerts = AlertFeed(RunPaths(run_dir).host)
         self._place = {stage: place for place, stage in enumerate(stages)}
         self._tails: dict[tuple[str, int, int], EventTail] = {}
 
@@ -51,7 +53,10 @@ class RunFeed:
             # A file that yields nothing ends in a torn line, which nobody will finish.
             if (num_read and _has_more(tail)) or max_bytes < MAX_LINE_BYTES:
                 break
-        return found
+        return found + [
+            StageRecord(stage=one.stage, attempt=one.attempt, rank=0, record=one.record)
+            for one in self._alerts.read()
+        ]
 
     @property
     def num_malformed(self) -> int:
