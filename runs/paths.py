@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from runs.placement import registry_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +19,12 @@ class LabHome:
     @property
     def registry(self) -> Path:
         """The derived catalogue; `labcli runs reindex` recreates it."""
-        return self.root / "registry.duckdb"
+        return registry_dir(self.root, os.environ) / "registry.duckdb"
 
     @property
     def registry_lock(self) -> Path:
         """Locked by whoever publishes the registry; readers take no lock."""
-        return self.root / "registry.lock"
+        return registry_dir(self.root, os.environ) / "registry.lock"
 
     @property
     def data_dir(self) -> Path:

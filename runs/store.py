@@ -115,7 +115,7 @@ def _open_reader(home: LabHome) -> duckdb.DuckDBPyConnection:
 @contextmanager
 def _lock(home: LabHome, *, wait_s: float) -> Iterator[None]:
     try:
-        home.root.mkdir(parents=True, exist_ok=True)
+        home.registry.parent.mkdir(parents=True, exist_ok=True)
         with hold_lock(home.registry_lock, wait_s=wait_s, what="the registry"):
             yield
     except OSError as error:
@@ -207,4 +207,4 @@ def _swap_in(home: LabHome, aside: Path) -> None:
     # A leftover log of a registry that somebody opened for writing belongs to the old file.
     home.registry.with_name(f"{home.registry.name}.wal").unlink(missing_ok=True)
     aside.replace(home.registry)
-    sync_dir(home.root)
+    sync_dir(home.registry.parent)
