@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from runs.errors import Corrupt, LabError
@@ -17,7 +18,8 @@ from runs.summary import write_summary
 def refresh(run_dir: Path) -> bool:
     """Bring metrics and summary of a run that has ended up to date; return whether it had to.
 
-    A run that cannot be read is left as it is: the registry shows it with its problem.
+    A run that cannot be read is left as it is: the registry shows it with its problem. So is one
+    that this user may only read.
     """
     if load_run(run_dir).state in ACTIVE or is_current(run_dir):
         return False
@@ -26,6 +28,10 @@ def refresh(run_dir: Path) -> bool:
             compact_stage(run_dir, stage)
         write_summary(run_dir)
     except LabError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
         return False
     return True
 

@@ -69,10 +69,12 @@ class _Window:
         for _ in range(self.length):
             self.losses.popleft()
         before = statistics.fmean(older)
+        if before <= 0:
+            return None
         spread = statistics.stdev(older) / math.sqrt(self.length)
         # A gain that drowns in the noise of the windows is none.
         drop = before - statistics.fmean(newer)
-        return 0.0 if drop <= spread or before <= 0 else drop / before
+        return 0.0 if drop <= spread else drop / before
 
 
 class Detector:
@@ -171,7 +173,8 @@ class Detector:
 
     def _stays(self, loss: float, step: int, total: float | None) -> Iterator[Finding]:
         if self._window is None:
-            length = max(self._rules.plateau_steps, int((total or 0.0) / 5))
+            share = total / 5 if total is not None and math.isfinite(total) else 0.0
+            length = max(self._rules.plateau_steps, int(share))
             self._window = _Window(length)
         gain = self._window.gain(loss)
         if gain is None:
