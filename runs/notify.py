@@ -111,14 +111,18 @@ def deliver(
     timeout_s: float = TIMEOUT_S,
     retry_s: tuple[float, ...] = RETRY_S,
 ) -> str | None:
-    """Send a message, again after each of `retry_s`; return what went wrong last, or None."""
+    """Send a message, again after each of `retry_s`; return what went wrong last, or None.
+
+    `wait` pauses for so many seconds, and returns True where there is no more time for that.
+    """
     problem = post(target, url, message, timeout_s=timeout_s)
     for pause_s in retry_s:
         # The request itself is refused: sending it again changes nothing.
         is_final = problem is not None and problem.startswith("HTTP 4") and problem != "HTTP 429"
         if problem is None or is_final:
             return problem
-        wait(pause_s)
+        if wait(pause_s):
+            return problem
         problem = post(target, url, message, timeout_s=timeout_s)
     return problem
 

@@ -72,7 +72,7 @@ def _show(told: Told, *, json: bool, is_labelled: bool) -> None:
     if item is None:
         return
     if json:
-        origin = {"host": told.host, "run": told.run} if is_labelled else {}
+        origin = {"machine": told.host, "run": told.run} if is_labelled else {}
         emit_json_line({**origin, **event_object(item)})
     elif item.record.kind != "heartbeat":
         origin_text = f"{told.host}:{told.run} " if is_labelled else ""
