@@ -204,7 +204,7 @@ class RemoteShell:
         for sign, advice in _REFUSALS.items():
             if sign in said:
                 return Refused(f"{self._host}: {advice.format(host=self._host)}")
-        last = said.splitlines()[-1].strip() if said else "the connection has ended"
+        last = said.splitlines()[-1].strip().rstrip(".") if said else "the connection has ended"
         if _UNKNOWN in said:
             return Unreachable(f"{self._host}: no machine of this name; see ~/.ssh/config")
         return Unreachable(f"{self._host}: {last}")

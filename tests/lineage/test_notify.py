@@ -27,6 +27,8 @@ from tests.cli.conftest import Labcli
 from tests.lineage.hooks import Hook, hook_server
 from tests.lineage.spiky_worker import SPIKE_AT
 from tests.runs.builders import kill_everything, make_run, start, wait_for, wait_for_state
+from tui.feed import RunFeed
+from tui.state import LiveView, apply
 
 SPIKY_WORKER = (str(Path(__file__).parent / "spiky_worker.py"),)
 
@@ -159,6 +161,16 @@ def test_alerts_of_a_run_that_nobody_watched_are_found_and_each_is_listed_once(
     append_record(run.paths.host, "alert", {**body, "attempt": 1, "step": 60})
     assert [one.message for one in read_alerts(run.paths.run_dir, AlertRules())] == ["seen"]
     assert "base@60" in labcli("runs", "alerts").out
+
+
+def test_the_dashboard_tells_of_alerts_beside_the_events(home: LabHome) -> None:
+    run = build_run(home, stages=("base",)).log("base", step(1))
+    body = {"code": "spike", "severity": "warning", "message": "up", "stage": "base", "attempt": 1}
+    append_record(run.paths.host, "alert", body)
+    feed = RunFeed(run.paths.run_dir, ["base"])
+    lines = apply(LiveView(), feed.poll()).lines
+    assert [line.text for line in lines if line.tone == "warning"] == ["warning spike: up"]
+    assert feed.poll() == []
 
 
 def test_a_supervisor_that_takes_over_does_not_say_the_same_again(home: LabHome) -> None:
