@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runs.alerts import AlertWatch
+from runs.alerts import WATCHED, AlertWatch
 from runs.errors import LabError
 from runs.events import Severity
 from runs.host import HostLog
+from runs.log import append_record
 from runs.notify import Message, Notifier, should_send
 from runs.paths import RunPaths
 from runs.record import RunRecord
@@ -24,6 +25,7 @@ class AlertDesk:
     """Every alert of a supervised run passes here; settings that cannot be read cost no run."""
 
     def __init__(self, run_dir: Path, record: RunRecord, host: HostLog) -> None:
+        self._run_dir = run_dir
         self._record = record
         self._host = host
         problem = None
@@ -41,10 +43,16 @@ class AlertDesk:
             host.alert("settings", "warning", f"{problem}; alerts are as by default")
 
     def look(self, stage: str, attempt: int, *, is_last: bool = False) -> None:
-        """Write and send what begins to be wrong with the attempt at work."""
+        """Write and send what begins to be wrong with the attempt at work.
+
+        After the last look the attempt is known to be watched to its end.
+        """
         for alert in self._watch.look(stage, attempt, is_last=is_last):
             more = {"stage": stage, "attempt": attempt, "step": alert.step}
             self._host.alert(alert.code, _severity(alert.severity), alert.message, **more)
+        if is_last:
+            place = {"stage": stage, "attempt": attempt}
+            append_record(RunPaths(self._run_dir).host, WATCHED, place)
 
     def ended(self, state: str) -> None:
         """Send how the run ended."""

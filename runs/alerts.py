@@ -16,12 +16,14 @@ from runs.errors import LabError
 from runs.events import EventTail, decode, number, read_events
 from runs.facts import EventFile, event_files, stage_facts
 from runs.host_alerts import MARK, RunAlert, alert_from, host_alerts
+from runs.log import read_log
 from runs.paths import RunPaths
 from runs.query import run_dirs
 from runs.record import RunRecord, load_record
 from runs.settings import AlertRules
 
 LOOK_EVERY_S = 0.5
+WATCHED = "watched"
 # What one look may read: a supervisor that takes over a long attempt catches up bit by bit.
 _LOOK_BYTES = 1 << 20
 # Earlier runs that are looked at for what is usual, and how much of each.
@@ -41,17 +43,13 @@ def written_alerts(run_dir: Path) -> list[RunAlert]:
 
 
 def read_alerts(run_dir: Path, rules: AlertRules) -> list[RunAlert]:
-    """Return every alert of a run, oldest first, each once, also those that nobody wrote."""
+    """Return every alert of a run, oldest first, each once.
+
+    What a supervisor has not watched to its end is looked at here.
+    """
     written = written_alerts(run_dir)
     known = {alert.key for alert in written}
-    # The supervisor knew what is usual on its machine: what it saw of speed is not judged again.
-    watched = {(alert.code, alert.stage, alert.attempt) for alert in written}
-    found = [
-        alert
-        for alert in _found(run_dir, rules)
-        if alert.key not in known
-        and not (alert.code == "mfu-drop" and (alert.code, alert.stage, alert.attempt) in watched)
-    ]
+    found = [alert for alert in _found(run_dir, rules) if alert.key not in known]
     return sorted([*written, *found], key=lambda alert: alert.t)
 
 
@@ -67,10 +65,17 @@ def _worker_alerts(file: EventFile) -> Iterator[RunAlert]:
             yield alert_from(record.t, {**record.data, **place})
 
 
+def _watched(run_dir: Path) -> set[tuple[str | None, int | None]]:
+    """Return the attempts that a supervisor has watched to their end."""
+    records = (record for record in read_log(RunPaths(run_dir).host) if record.kind == WATCHED)
+    return {(record.text("stage"), record.integer("attempt")) for record in records}
+
+
 def _found(run_dir: Path, rules: AlertRules) -> Iterator[RunAlert]:
+    watched = _watched(run_dir)
     for stage, files in event_files(run_dir).items():
         for file in files:
-            if file.rank == 0:
+            if file.rank == 0 and (stage, file.attempt) not in watched:
                 for t, finding in detect(read_events(file.path), rules):
                     yield _as_alert(t, finding, stage, file.attempt)
 

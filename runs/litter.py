@@ -18,8 +18,10 @@ from runs.files import sha256_file
 from runs.made import stage_log
 from runs.needed import KnownRun, Needs
 from runs.paths import LabHome, RunPaths
+from runs.query import run_dirs
 from runs.retention import Item, Kind, StageCheckpoint
 
+# A lab home of its own, with the runs that were removed and may be restored.
 TRASH = "trash"
 SNAPSHOTS = "snapshots"
 # A batch of removals that was cut off; see runs.gc.
@@ -58,10 +60,10 @@ def litter(home: LabHome, runs: list[KnownRun], needs: Needs) -> Iterator[Item]:
     yield from _half_built(home, runs)
     yield from _token_caches(home, runs, needs)
     yield from _snapshots(home)
-    trash = home.root / TRASH
-    for path in sorted(trash.iterdir()) if trash.is_dir() else ():
-        if not path.name.startswith(BATCH):
-            yield _item("trash", path, path.name)
+    for path in run_dirs(LabHome(home.root / TRASH)):
+        # A run that was built on a removed one can only be repeated while that can be restored.
+        if not any(path.name in needed.parts for needed in needs.paths):
+            yield _item("trash", path, path.name[27:])
 
 
 def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
@@ -76,7 +78,8 @@ def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
     left += home.data_dir.glob(f"*/{_TOKENS}*/*.partial")
     if _is_locked(home.data_dir / ".lock"):
         left = []
-    left += home.runs_dir.glob(".*.tmp")
+    for place in (home.runs_dir, home.root / TRASH / "runs"):
+        left += [*place.glob(".*.tmp"), *place.glob(".*.purged")]
     for path in sorted(left):
         if time.time() - _newest_s(path) > QUIET_S and not _is_locked(_tokens_lock(path)):
             yield _item("half-built", path, str(path.relative_to(home.root)))
@@ -118,7 +121,7 @@ def _snapshots(home: LabHome) -> Iterator[Item]:
 
 def _mentions(home: LabHome) -> Iterator[Path]:
     yield from home.runs_dir.glob("*/run.json")
-    yield from (home.root / TRASH).glob("*/run.json")
+    yield from (home.root / TRASH).glob("runs/*/run.json")
     for name in ("sweeps", "queue"):
         yield from (home.root / name).rglob("*.json*")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -91,11 +92,12 @@ def needs(home: LabHome, trash: Path) -> Needs:
             sha256, why = given.get("sha256", ""), f"run {record.slug}"
             if name.partition(":")[0] == CHECKPOINT:
                 paths[find(run_dir, Path(given["path"]))] = why
-                # An empty file has a hash, too, which every hollow checkpoint would share.
-                if (run_dir / given["path"] / "COMMITTED").is_file() and sha256:
-                    hashes[sha256] = why
+                hashes[sha256] = why
             elif name.partition(":")[0] == "tokenizer":
                 tokenizers.add(sha256)
+    # What is listed in an empty COMMITTED, or not at all, is not known by its hash.
+    for nothing in ("", hashlib.sha256(b"").hexdigest()):
+        hashes.pop(nothing, None)
     return Needs(
         paths=paths,
         hashes=hashes,
@@ -105,8 +107,7 @@ def needs(home: LabHome, trash: Path) -> Needs:
 
 
 def _records(home: LabHome, trash: Path) -> Iterator[tuple[Path, RunRecord]]:
-    removed = sorted(path.parent for path in trash.glob("*/run.json")) if trash.is_dir() else []
-    for run_dir in [*run_dirs(home), *removed]:
+    for run_dir in [*run_dirs(home), *run_dirs(LabHome(trash))]:
         try:
             yield run_dir, load_record(run_dir)
         except LabError:

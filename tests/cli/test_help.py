@@ -13,7 +13,7 @@ from tests.cli.conftest import Labcli
 
 RUNS_COMMANDS = [
     "list", "show", "compare", "diff", "why", "tail", "logs", "stop", "resume", "adopt", "reap",
-    "reindex",
+    "lineage", "alerts", "notify", "gc", "reindex",
 ]  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from runs.errors import Busy, UsageError
 from runs.events import Eval
 from runs.files import write_json
 from runs.gc import finish_removals, plan_removal, remove
-from runs.labels import add_tag
-from runs.log import append_record
+from runs.labels import Ballot, VotedAnswer, add_tag, add_vote
 from runs.paths import LabHome, RunPaths
 from runs.retention import KeepRules, parse_age, parse_size
 from runs.system import hold_lock
+from tests.builders import RunBuilder
 from tests.cli.conftest import Labcli
 from tests.lineage.builders import age, real_checkpoint, run_from, trained_run
 
@@ -89,8 +89,9 @@ def test_a_run_at_work_loses_nothing(home: LabHome) -> None:
 
 def test_a_vote_keeps_the_checkpoint_that_it_was_given_for(home: LabHome) -> None:
     run = trained_run(home)
-    first = {"model": f"{run.slug}:base@10", "run_id": run.run_id, "text": "hi"}
-    append_record(home.generations_dir / "annotations.jsonl", "vote", {"first": first})
+    names = (f"{run.slug}:base@10", f"{run.slug}:base@30")
+    first, second = (VotedAnswer(model=name, run_id=run.run_id, text="hi") for name in names)
+    add_vote(home, Ballot(prompt="hello", first=first, second=second, choice="first"))
     assert going(home) == ["base@20"]
 
 
@@ -126,12 +127,24 @@ def test_snapshots_stay_as_long_as_a_run_names_them(home: LabHome) -> None:
     assert going(home, KeepRules()) == ["bbbb"]
 
 
+def put_into_trash(home: LabHome, run: RunBuilder) -> None:
+    target = home.root / "trash" / "runs" / run.paths.run_dir.name
+    target.parent.mkdir(parents=True)
+    run.paths.run_dir.rename(target)
+
+
 def test_removed_runs_go_only_when_they_are_old(home: LabHome) -> None:
     run = trained_run(home)
-    (home.root / "trash").mkdir()
-    run.paths.run_dir.rename(home.root / "trash" / run.paths.run_dir.name)
+    put_into_trash(home, run)
     assert going(home, KeepRules()) == []
-    assert going(home, KeepRules(older_than_s=0.0)) == [run.paths.run_dir.name]
+    assert going(home, KeepRules(older_than_s=0.0)) == [run.slug]
+
+
+def test_a_removed_run_stays_as_long_as_another_was_built_on_it(home: LabHome) -> None:
+    run = trained_run(home)
+    run_from(home, "last:base@10", ["mid"], seed=2)
+    put_into_trash(home, run)
+    assert going(home, KeepRules(older_than_s=0.0)) == []
 
 
 def test_a_disk_budget_takes_the_oldest_and_no_more_than_it_must(home: LabHome) -> None:

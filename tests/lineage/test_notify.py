@@ -129,6 +129,7 @@ def test_a_supervised_run_writes_and_sends_its_alerts(
     assert sent["ended"]["message"] == "the run is finished"
     (alert,) = written_alerts(paths.run_dir)
     assert (alert.code, alert.stage, alert.attempt, alert.step) == ("spike", "base", 1, SPIKE_AT)
+    assert read_alerts(paths.run_dir, AlertRules(spike_z=1e9)) == [alert]
     assert load_run(paths.run_dir).stages[0].num_alerts == 1
     assert "finished !1" in labcli("runs", "list").out
     assert "loss jumps to 9.000" in labcli("runs", "show", "last").out

@@ -13,16 +13,14 @@ COMMANDS = {
     "compare": Entry("labcli.commands.runs.compare:app", "Compare runs beyond their noise."),
     "diff": Entry("labcli.commands.runs.diff:app", "Show where runs differ."),
     "why": Entry("labcli.commands.runs.why:app", "Show where curves part, and what differs."),
-    "tail": Entry("labcli.commands.runs.tail:app", "Follow the events of a run until it ends."),
+    "tail": Entry("labcli.commands.runs.tail:app", "Follow runs until they end, here or by ssh."),
     "logs": Entry("labcli.commands.runs.logs:app", "Print what a stage's process wrote."),
     "stop": Entry("labcli.commands.runs.stop:app", "Stop a run after a checkpoint."),
     "resume": Entry("labcli.commands.runs.resume:app", "Continue from the newest checkpoint."),
     "adopt": Entry("labcli.commands.runs.adopt:app", "Take over a run whose supervisor died."),
     "reap": Entry("labcli.commands.runs.reap:app", "End processes that have no supervisor."),
     "lineage": Entry("labcli.commands.runs.lineage:app", "Draw what was made from what."),
-    "alerts": Entry(
-        "labcli.commands.runs.alerts:app", "List what went wrong in runs, newest last."
-    ),
+    "alerts": Entry("labcli.commands.runs.alerts:app", "List what went wrong in runs."),
     "notify": Entry("labcli.commands.runs.notify:app", "Show or try where alerts are sent."),
     "gc": Entry("labcli.commands.runs.gc:app", "Remove what no run needs any more."),
     "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
