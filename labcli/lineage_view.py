@@ -127,7 +127,7 @@ def _also(lineage: Lineage, node: StageNode) -> Iterator[str]:
     parent = _parent(lineage, node)
     for use in node.uses:
         if use.producer != parent and not use.name.startswith("summary"):
-            yield f"{use.label} {use.sha256[:HASH_CHARS]}"
+            yield f"{use.label} {use.sha256[:HASH_CHARS]}".rstrip()
 
 
 def _place(node: StageNode) -> dict[str, str]:

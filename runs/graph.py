@@ -110,7 +110,9 @@ def lineage_of(home: LabHome, run_dir: Path, *, deep: bool = False) -> Lineage:
     nodes: dict[StageKey, StageNode] = {}
     for key in _ordered(lab, keys):
         node = lab.node(key, keys, deep=deep)
-        nodes[key] = replace(node, uses=tuple(_inherit(use, nodes) for use in node.uses))
+        # What has not run will be made from whatever is there then.
+        uses = tuple(_inherit(use, nodes) for use in node.uses) if node.has_run else node.uses
+        nodes[key] = replace(node, uses=uses)
     return Lineage(run_id=record.run_id, slug=record.slug, nodes=nodes)
 
 
@@ -161,14 +163,18 @@ class _Lab:
         run_dir, record = self.records[key.run_id]
         view = self.view(key.run_id)
         states = {stage.stage: stage.state for stage in view.stages}
-        has_run = states.get(key.stage, "pending") != "pending"
-        uses = [self._use(key, name, producer, deep=deep) for name, producer in self.producers(key)]
+        makers = list(self.producers(key))
+        if states.get(key.stage, "pending") == "pending":
+            uses = [Use(name=name, label=name, sha256="", producer=maker) for name, maker in makers]
+        else:
+            found = [self._use(key, name, maker, deep=deep) for name, maker in makers]
+            uses = [use for use in found if use is not None]
         return StageNode(
             key=key,
             slug=record.slug,
             state=states.get(key.stage, "pending"),
             outputs=tuple(self._outputs(key, run_dir, shown, deep=deep)),
-            uses=tuple(use for use in uses if use is not None) if has_run else (),
+            uses=tuple(uses),
         )
 
     def _elsewhere(self, record: RunRecord, name: str) -> StageKey | None:

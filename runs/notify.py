@@ -132,7 +132,7 @@ class _Channel:
 
     def __init__(
         self, target: Target, url: str, told: Callable[[Target, Message, str | None], None]
-    ):
+    ) -> None:
         self.target = target
         self._url = url
         self._told = told

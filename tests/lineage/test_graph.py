@@ -87,6 +87,16 @@ def test_a_moved_lab_home_keeps_its_lineage(home: LabHome, tmp_path: Path) -> No
     assert stale(lineage_of(moved, run_dir)) == []
 
 
+def test_a_stage_that_has_not_run_is_drawn_in_its_place_and_is_not_stale(
+    home: LabHome, labcli: Labcli
+) -> None:
+    run = trained_run(home)
+    run.paths.events("mid", 1).unlink()
+    (run.paths.artifacts_dir("tok") / "tokenizer.json").write_text("other")
+    assert stale(lineage_of(home, run.paths.run_dir)) == ["base", "eval-base"]
+    assert "      `- mid        pending" in labcli("runs", "lineage").out
+
+
 def test_the_command_draws_the_tree_and_says_what_to_run_again(
     home: LabHome, labcli: Labcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
