@@ -89,7 +89,7 @@ def test_a_ratio_given_by_hand_replaces_the_number_of_steps() -> None:
         ("base.dept=3", "no setting 'dept'; closest: 'depth'"),
         ("bsae.depth=3", "no stage 'bsae'; closest: 'base'"),
         ("depth=3", "stage.key=value"),
-        ("base.depth=deep", "type int, not 'deep'"),
+        ("base.depth=deep", "a whole number, not 'deep'"),
         ("base.dtype=float8", "one of auto, float32, bfloat16"),
         ("base.depth=0", "depth must be above 0"),
         ("tok.vocab_size=10", "outside 265..65536"),

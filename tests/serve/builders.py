@@ -94,12 +94,16 @@ class Server:
 def start_server(
     home: LabHome, *words: str, env: Mapping[str, str] | None = None, stdin: int | None = None
 ) -> Server:
-    """Start `labcli serve` on a free port, or where `words` say; does not wait for it."""
+    """Start `labcli serve` on a free port, or where `words` say; does not wait for it.
+
+    Without a compiler it has no compiled step: a tiny model would end the longest answer before a
+    test has seen that it began.
+    """
     place = () if "--uds" in words or "--port" in words else ("--port", "0")
     command = [sys.executable, "-m", "labcli.app", "--home", str(home.root), "serve"]
     process = subprocess.Popen(
         [*command, *place, "--device", "cpu", *words],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CXX": "no-compiler", **(env or {})},
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
