@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runs import environment
-from runs.errors import LabError, UsageError
+from runs.errors import LabError
 from runs.files import sync_dir, write_synced
 from runs.ids import new_slug, new_ulid
+from runs.labels import check_name
 from runs.paths import LabHome, RunPaths
 from runs.policy import Policy
 from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
-
-_NAME_TRAPS = frozenset(":@/\\\n\t")
 
 
 def create_run(
@@ -34,6 +34,8 @@ def create_run(
     files: Mapping[str, bytes] | None = None,
     worker: Sequence[str] = DEFAULT_WORKER,
     policy: Policy | None = None,
+    git: environment.GitState | None = None,
+    host: Mapping[str, Any] | None = None,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> RunPaths:
@@ -41,13 +43,14 @@ def create_run(
 
     The run is named after its slug when `name` is None. `inputs` holds what the plan takes
     from other runs: input name -> {"path", "sha256", "from"}. `files` are put into the run
-    directory: path in it -> content.
+    directory: path in it -> content. `git` and `host` take the place of our own source and of
+    this machine where a run is not of their making.
     """
-    if name is not None and (not name.strip() or _NAME_TRAPS & set(name)):
-        raise UsageError(f"{name!r} cannot name a run: it is empty or holds one of : @ / \\")
+    if name is not None:
+        check_name(name)
     run_id = new_ulid(clock=clock, entropy=entropy)
     slug = new_slug(_slug_stem(recipe), _taken_slugs(home), random.Random(entropy(8)))
-    git = environment.capture_git(environment.source_dir())
+    git = git or environment.capture_git(environment.source_dir())
     record = RunRecord(
         run_id=run_id,
         slug=slug,
@@ -59,8 +62,8 @@ def create_run(
         tags=tuple(tags),
         created_s=clock(),
         git=git.as_record("git.diff" if git.diff else None),
-        packages=environment.package_versions(),
-        host=environment.host_facts(),
+        packages=environment.package_versions() if host is None else {},
+        host=environment.host_facts() if host is None else host,
         argv=tuple(argv),
         parents=tuple(parents),
         inputs=dict(inputs or {}),
@@ -89,6 +92,9 @@ def _publish(home: LabHome, record: RunRecord, files: Mapping[str, bytes]) -> Ru
         raise LabError(
             f"cannot create a run in {home.runs_dir}: {error.strerror}; choose another --home"
         ) from None
+    finally:
+        # After the rename there is nothing left to remove.
+        shutil.rmtree(aside, ignore_errors=True)
     return RunPaths(final)
 
 

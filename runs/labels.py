@@ -11,12 +11,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from runs.errors import LabError
+from runs.errors import LabError, UsageError
 from runs.log import LogRecord, append_record, read_log
 from runs.paths import LabHome, RunPaths
 
 Choice = Literal["first", "second", "tie"]
 _CHOICES: Mapping[str, Choice] = {"first": "first", "second": "second", "tie": "tie"}
+
+# They part a reference, RUN:STAGE@STEP, or a path.
+_NAME_TRAPS = frozenset(":@/\\\n\t")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +73,21 @@ def fold_annotations(records: Sequence[LogRecord], *, name: str, tags: tuple[str
     return labels
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for what cannot name a run."""
+    if not name.strip() or _NAME_TRAPS & set(name):
+        raise UsageError(f"{name!r} cannot name a run: it is empty or holds one of : @ / \\")
+
+
+def check_tag(tag: str) -> None:
+    """Raise UsageError for what cannot be a tag: listings show tags with spaces between them."""
+    if not tag or any(char.isspace() or not char.isprintable() for char in tag):
+        raise UsageError(f"{tag!r} cannot be a tag: it is empty or holds a space; join with -")
+
+
 def add_tag(run_dir: Path, tag: str) -> None:
     """Tag a run."""
+    check_tag(tag)
     _append(run_dir, "tag", {"text": tag})
 
 
@@ -82,11 +98,14 @@ def remove_tag(run_dir: Path, tag: str) -> None:
 
 def add_note(run_dir: Path, text: str) -> None:
     """Add a note to a run."""
+    if not text.strip():
+        raise UsageError("a note needs text; type it after the run")
     _append(run_dir, "note", {"text": text})
 
 
 def rename(run_dir: Path, name: str) -> None:
     """Give a run another name; its slug stays."""
+    check_name(name)
     _append(run_dir, "rename", {"text": name})
 
 

@@ -23,6 +23,11 @@ COMMANDS = {
     "alerts": Entry("labcli.commands.runs.alerts:app", "List what went wrong in runs."),
     "notify": Entry("labcli.commands.runs.notify:app", "Show or try where alerts are sent."),
     "gc": Entry("labcli.commands.runs.gc:app", "Remove what no run needs any more."),
+    "tag": Entry("labcli.commands.runs.tag:app", "Put tags on a run, or take them off."),
+    "note": Entry("labcli.commands.runs.note:app", "Add a note to a run."),
+    "rename": Entry("labcli.commands.runs.rename:app", "Give a run another name."),
+    "rm": Entry("labcli.commands.runs.rm:app", "Delete runs: to the trash, or for good."),
+    "restore": Entry("labcli.commands.runs.restore:app", "Bring deleted runs back."),
     "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
 }
 
