@@ -196,7 +196,8 @@ def _describe_progress(data: Mapping[str, Any]) -> str:
 
 def _describe_step(data: Mapping[str, Any]) -> str:
     metrics = data.get("metrics") or {}
-    parts = [f"step {data.get('step')}/{data.get('total_steps')}"]
+    total = data.get("total_steps")
+    parts = [f"step {data.get('step')}" + ("" if total is None else f"/{total}")]
     loss, speed = number(metrics.get("loss")), number(metrics.get("tok_per_sec"))
     mfu = number(metrics.get("mfu"))
     if loss is not None:

@@ -67,7 +67,7 @@ class Watch:
                 return self._follow()
             except KeyboardInterrupt:
                 self._status.clear()
-                if self._leaves():
+                if ask_to_leave(self._run_dir):
                     return Watched(view=self._look(), is_detached=True)
 
     def _follow(self) -> Watched:
@@ -100,21 +100,22 @@ class Watch:
             self._status.say(view.problem)
         self._problem = view.problem
 
-    def _leaves(self) -> bool:
-        """Ask what an interrupt means; without a person to ask, it means leaving."""
-        if not diagnostics.is_terminal():
-            return True
-        try:
-            answer = diagnostics.ask(f"\n{QUESTION}")
-        except KeyboardInterrupt:
-            diagnostics.say()
-            return True
-        if answer.startswith("s"):
-            diagnostics.say("stopping: a checkpoint is written first")
-            # A UsageError means that the run has ended while the person was deciding.
-            with suppress(UsageError):
-                request_stop(self._run_dir)
-        return answer.startswith("d")
+
+def ask_to_leave(run_dir: Path) -> bool:
+    """Ask what an interrupt means; without a person to ask, it means leaving."""
+    if not diagnostics.is_terminal():
+        return True
+    try:
+        answer = diagnostics.ask(f"\n{QUESTION}")
+    except KeyboardInterrupt:
+        diagnostics.say()
+        return True
+    if answer.startswith("s"):
+        diagnostics.say("stopping: a checkpoint is written first")
+        # A UsageError means that the run has ended while the person was deciding.
+        with suppress(UsageError):
+            request_stop(run_dir)
+    return answer.startswith("d")
 
 
 def wants_bell(home: LabHome) -> bool:

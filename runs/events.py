@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal, SupportsFloat
 
 VERSION = 1
 MAX_LINE_BYTES = 4096
+# What is left of a line for the metrics of a step, beside its other fields.
+_METRICS_BYTES = MAX_LINE_BYTES - 256
 EndReason = Literal["finished", "stopped", "failed", "budget"]
 Severity = Literal["info", "warning", "error"]
 
@@ -57,11 +59,14 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Event):
-    """One optimizer step; `tokens`, `train_s` and `flops` are cumulative over attempts."""
+    """One optimizer step; `tokens`, `train_s` and `flops` are cumulative over attempts.
+
+    `total_steps` is None where nobody knows how many there will be.
+    """
 
     kind: ClassVar[str] = "step"
     step: int
-    total_steps: int
+    total_steps: int | None = None
     metrics: Mapping[str, float]
 
 
@@ -227,6 +232,25 @@ def decode(line: bytes) -> EventRecord | None:
         return None
     del body["v"]
     return EventRecord(seq=seq, t=float(t), kind=kind, data=body)
+
+
+def split_metrics(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield `metrics` in parts that each fit into one line with room to spare, none left out.
+
+    A single metric whose name alone is too long gets a line of its own, which is then shortened.
+    """
+    part: dict[str, Any] = {}
+    room = _METRICS_BYTES
+    for key, value in metrics.items():
+        # A number takes at most 25 bytes, and a name at most six per character, escaped.
+        need = len(json.dumps(key).encode()) + 32
+        if part and need > room:
+            yield part
+            part, room = {}, _METRICS_BYTES
+        part[key] = value
+        room -= need
+    if part:
+        yield part
 
 
 def number(value: object) -> float | None:
