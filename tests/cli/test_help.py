@@ -13,7 +13,8 @@ from tests.cli.conftest import Labcli
 
 RUNS_COMMANDS = [
     "list", "show", "compare", "diff", "why", "tail", "logs", "stop", "resume", "adopt", "reap",
-    "lineage", "alerts", "notify", "gc", "tag", "note", "rename", "rm", "restore", "reindex",
+    "lineage", "alerts", "notify", "gc", "tag", "note", "rename", "rm", "restore", "import",
+    "reindex",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ._nothing import Nothing
 from ._sink import SINK
-from ._values import jsonable, numbers, own_step
+from ._values import jsonable, numbers, take_step
 
 
 class Settings(dict[str, Any]):
@@ -100,7 +100,7 @@ class Run:
     def _log(self, data: Any, step: Any, commit: bool | None) -> None:
         found = numbers(data)
         with self._lock:
-            at = self._step_of(data, step)
+            at = self._step_of(found, step)
             held = {}
             if self._pending is not None and self._pending[0] == at:
                 held = self._pending[1]
@@ -113,13 +113,11 @@ class Run:
         dict.update(self.summary, found)
         SINK.steps(at, {**held, **found})
 
-    def _step_of(self, data: Any, step: Any) -> int:
+    def _step_of(self, found: dict[str, float], step: Any) -> int:
         if step is not None:
             return max(0, int(step))
-        named = own_step(data)
-        if named is not None:
-            return named
-        return self._next_step
+        named = take_step(found)
+        return self._next_step if named is None else named
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
         """Write what waits for a commit, and the summary."""

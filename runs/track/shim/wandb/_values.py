@@ -17,16 +17,16 @@ def numbers(data: Mapping[Any, Any]) -> dict[str, float]:
     return dict(_flat(data, "", 0))
 
 
-def own_step(data: Mapping[Any, Any]) -> int | None:
-    """Return the step that the script names among its metrics, or None.
+def take_step(found: dict[str, float]) -> int | None:
+    """Take the step that a script names among its metrics out of them, and return it.
 
     nanochat and many others log {"step": n, ...} without the argument `step`; counting the calls
     instead would give every curve the wrong axis.
     """
     for name in _STEP_NAMES:
-        value = data.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+        value = found.get(name)
+        if value is not None and value >= 0 and value == int(value):
+            return int(found.pop(name))
     return None
 
 
