@@ -27,8 +27,8 @@ _SIZES_KEY = b"labcli.sizes"
 
 
 @dataclass(slots=True)
-class _Points:
-    """Points in the order in which they were written: parallel lists."""
+class Points:
+    """Points in the order in which they were written: parallel lists; times are Unix seconds."""
 
     keys: list[str] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
@@ -75,6 +75,11 @@ def read_metrics(run_dir: Path, stage: str) -> MetricTable:
     path = RunPaths(run_dir).metrics(stage)
     points = _read_parquet(path, files) if path.is_file() else None
     return _table(points or _read_points(files))
+
+
+def read_points(run_dir: Path, stage: str) -> Points:
+    """Return every point of every attempt of a stage, those that were superseded too."""
+    return _read_points(event_files(run_dir).get(stage, []))
 
 
 def compact_stage(run_dir: Path, stage: str) -> Path | None:
@@ -124,8 +129,8 @@ def summarize(table: MetricTable) -> dict[str, dict[str, float]]:
     return figures
 
 
-def _read_points(files: list[EventFile]) -> _Points:
-    points = _Points()
+def _read_points(files: list[EventFile]) -> Points:
+    points = Points()
     mains = [file for file in files if file.rank == 0]
     for file in sorted(mains, key=lambda file: file.attempt):
         for record in read_events(file.path):
@@ -133,7 +138,7 @@ def _read_points(files: list[EventFile]) -> _Points:
     return points
 
 
-def _take(points: _Points, record: EventRecord, attempt: int) -> None:
+def _take(points: Points, record: EventRecord, attempt: int) -> None:
     step = record.data.get("step")
     if record.kind == "start":
         resumed_from = record.data.get("resumed_from")
@@ -152,7 +157,7 @@ def _take(points: _Points, record: EventRecord, attempt: int) -> None:
             points.append("val_bpb", step, parsed, record.t, attempt)
 
 
-def _read_parquet(path: Path, files: list[EventFile]) -> _Points | None:
+def _read_parquet(path: Path, files: list[EventFile]) -> Points | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -163,7 +168,7 @@ def _read_parquet(path: Path, files: list[EventFile]) -> _Points | None:
     if (table.schema.metadata or {}).get(_SIZES_KEY) != json.dumps(sizes(files)).encode():
         return None
     columns: dict[str, Any] = table.to_pydict()
-    return _Points(
+    return Points(
         keys=columns["key"],
         steps=columns["step"],
         values=columns["value"],
@@ -173,7 +178,7 @@ def _read_parquet(path: Path, files: list[EventFile]) -> _Points | None:
     )
 
 
-def _table(points: _Points) -> MetricTable:
+def _table(points: Points) -> MetricTable:
     import numpy as np
 
     steps = np.asarray(points.steps, dtype=np.int64)

@@ -23,6 +23,7 @@ from runs.importers.source import (
     row_time,
 )
 
+_LONG = frozenset({"metric", "value"})
 _NOT_METRICS = frozenset({*STEP_NAMES, *TIME_NAMES, "attempt"})
 
 
@@ -36,7 +37,7 @@ def read_csv(path: Path) -> list[ForeignRun]:
         ]
     except csv.Error as error:
         raise Corrupt(f"{path} is not a readable CSV file: {error}") from None
-    return [_table(path, "csv", rows, [])]
+    return _tables(path, "csv", rows, [])
 
 
 def read_jsonl(path: Path) -> list[ForeignRun]:
@@ -54,7 +55,7 @@ def read_jsonl(path: Path) -> list[ForeignRun]:
         else:
             num_bad += 1
     problems = [f"{num_bad} lines are no JSON objects and are left out"] if num_bad else []
-    return [_table(path, "jsonl", rows, problems)]
+    return _tables(path, "jsonl", rows, problems)
 
 
 def read_nanochat(path: Path) -> list[ForeignRun]:
@@ -70,21 +71,33 @@ def read_nanochat(path: Path) -> list[ForeignRun]:
     return [ForeignRun(format="nanochat", paths=(path,), key="", name=path.stem, points=points)]
 
 
-def _table(
+def _tables(
     path: Path, form: Format, rows: Sequence[Mapping[str, Any]], problems: list[str]
+) -> list[ForeignRun]:
+    long = [row for row in rows if _LONG <= set(row)]
+    if not long:
+        return [_table(path, form, "", path.stem, list(_wide(rows)), problems)]
+    # What `runs export` wrote may hold several runs, and each of those several stages.
+    by_run: dict[str, list[Mapping[str, Any]]] = {}
+    for row in long:
+        by_run.setdefault(str(row.get("run_id", "")), []).append(row)
+    return [
+        _table(path, form, key, str(own[0].get("run", path.stem)), list(_long(own)), problems)
+        for key, own in by_run.items()
+    ]
+
+
+def _table(
+    path: Path, form: Format, key: str, name: str, points: list[Point], problems: list[str]
 ) -> ForeignRun:
-    if rows and {"metric", "value"} <= set(rows[0]):
-        points = list(_long(rows))
-    else:
-        points = list(_wide(rows))
     if not points:
         raise Corrupt(f"{path} holds no row with numbers; give it a header and a column 'step'")
     times = [point.t for point in points if point.t is not None]
     return ForeignRun(
         format=form,
         paths=(path,),
-        key="",
-        name=path.stem,
+        key=key,
+        name=name,
         points=points,
         started_s=min(times, default=None),
         ended_s=max(times, default=None),
@@ -101,12 +114,14 @@ def _wide(rows: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
             yield Point(t=row_time(row), event=event)
 
 
-def _long(rows: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
+def _long(rows: Sequence[Mapping[str, Any]]) -> Iterator[Point]:
+    has_stages = len({row.get("stage") for row in rows}) > 1
     for row in rows:
         step, found = row_step(row), dict(row_numbers({"value": row.get("value")}))
         is_old = row.get("is_superseded") in (True, "true", "True", 1.0)
         if step is not None and found and not is_old:
-            metrics = {str(row["metric"]): found["value"]}
+            name = str(row["metric"])
+            metrics = {f"{row.get('stage')}.{name}" if has_stages else name: found["value"]}
             yield Point(t=row_time(row), event=Step(step=step, metrics=metrics))
 
 

@@ -13,8 +13,8 @@ from tests.cli.conftest import Labcli
 
 RUNS_COMMANDS = [
     "list", "show", "compare", "diff", "why", "tail", "logs", "stop", "resume", "adopt", "reap",
-    "lineage", "alerts", "notify", "gc", "tag", "note", "rename", "rm", "restore", "import",
-    "reindex",
+    "lineage", "alerts", "notify", "gc", "tag", "note", "rename", "rm", "restore", "export",
+    "import", "reindex",
 ]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "rename": Entry("labcli.commands.runs.rename:app", "Give a run another name."),
     "rm": Entry("labcli.commands.runs.rm:app", "Delete runs: to the trash, or for good."),
     "restore": Entry("labcli.commands.runs.restore:app", "Bring deleted runs back."),
+    "export": Entry("labcli.commands.runs.export:app", "Write runs as CSV, JSON, Parquet, md."),
     "import": Entry("labcli.commands.runs.import_:app", "Take over runs of other tools."),
     "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
 }
