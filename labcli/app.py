@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 
 from labcli.output import OutputClosedError, emit
 from labcli.root import MIN_TERMINAL_COLUMNS, help_text
+from labcli.shells import SHELL_VARIABLE
 
 ROOT_HELP: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 
@@ -20,6 +22,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run_command(argv: Sequence[str]) -> int:
     """Return the exit code of one command line; every error becomes one line on stderr."""
+    if SHELL_VARIABLE in os.environ:
+        from labcli import complete
+
+        return complete.main(os.environ)
     columns = shutil.get_terminal_size().columns
     if list(argv) in ROOT_HELP and columns >= MIN_TERMINAL_COLUMNS:
         return _show_help(columns)

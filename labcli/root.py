@@ -43,6 +43,7 @@ COMMANDS = {
     "scaling": Entry("labcli.commands.scaling:app", "Fit scaling laws, and project runs."),
     "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
+    "completion": Entry("labcli.commands.completion:app", "Complete commands and runs with Tab."),
 }
 EPILOG = (
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 busy, 5 corrupt, 130 interrupted. "

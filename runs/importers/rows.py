@@ -74,7 +74,7 @@ def read_nanochat(path: Path) -> list[ForeignRun]:
 def _tables(
     path: Path, form: Format, rows: Sequence[Mapping[str, Any]], problems: list[str]
 ) -> list[ForeignRun]:
-    long = [row for row in rows if _LONG <= set(row)]
+    long = [row for row in rows if set(row) >= _LONG]
     if not long:
         return [_table(path, form, "", path.stem, list(_wide(rows)), problems)]
     # What `runs export` wrote may hold several runs, and each of those several stages.
