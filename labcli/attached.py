@@ -6,9 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from labcli import diagnostics
-from labcli.output import emit
+from labcli.output import emit, emit_json
 from labcli.tables import seconds
 from labcli.views import skills_table, stage_table, total_time_s
 from labcli.watch import Watch, Watched
@@ -20,10 +21,13 @@ from runs.record import EXPERIMENTS
 AFTER_TRAINING = ('labcli chat -p "What is 27 * 14?"', "labcli tui dashboard")
 
 
-def go_on(run_dir: Path, start: Callable[[Path], object], *, detach: bool) -> ExitCode:
+def go_on(
+    run_dir: Path, start: Callable[[Path], object], *, detach: bool, json: bool = False
+) -> ExitCode:
     """Start a supervisor for a run that has none, watch it, and return the exit code.
 
-    The name of the run goes to stdout; with `detach` at once, and nothing is watched.
+    The name of the run goes to stdout, or with `json` a document; with `detach` at once, and
+    nothing is watched.
     """
     watch = Watch(run_dir, skip_past=True)
     start(run_dir)
@@ -34,8 +38,13 @@ def go_on(run_dir: Path, start: Callable[[Path], object], *, detach: bool) -> Ex
             diagnostics.say(line)
     else:
         code = watch_to_end(watch)
-    emit(slug)
+    emit_json(state_object(load_run(run_dir))) if json else emit(slug)
     return code
+
+
+def state_object(view: RunView) -> dict[str, Any]:
+    """Return the document of `runs stop`, `runs resume` and `runs adopt` with --json."""
+    return {"run_id": view.run_id, "slug": view.slug, "state": view.state}
 
 
 def watch_to_end(watch: Watch, *, next_steps: Sequence[str] | None = None) -> ExitCode:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labcli.options import HomeOption, NumLines, RunArgument, home_of
-from labcli.output import emit
+from labcli.output import emit, emit_json_line
 from labcli.tailing import follow_log, log_file
 from runs.query import load_run
 from runs.refs import resolve_run
@@ -30,10 +30,12 @@ def logs(
     stage: StageOption = None,
     follow: Follow = False,
     num_lines: NumLines = 100,
+    json: Annotated[bool, typer.Option("--json", help="Write each line as a JSON object.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Print what a stage's process wrote; --stage supervisor for the supervisor's."""
     run_dir = resolve_run(home_of(ctx, home), run)
-    path = log_file(load_run(run_dir), stage)
+    view = load_run(run_dir)
+    path = log_file(view, stage)
     for line in follow_log(run_dir, path, num_past=num_lines, should_follow=follow):
-        emit(line)
+        emit_json_line({"stage": stage or view.stage, "line": line}) if json else emit(line)

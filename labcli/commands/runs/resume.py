@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labcli.attached import go_on
-from labcli.options import HomeOption, RunArgument, home_of
+from labcli.options import HomeOption, JsonOption, RunArgument, home_of
 from runs.refs import resolve_run
 from runs.requests import resume as resume_run
 
@@ -20,8 +20,12 @@ Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the bac
 
 @app.command(context_settings=HELP_NAMES)
 def resume(
-    ctx: typer.Context, run: RunArgument, detach: Detach = False, home: HomeOption = None
+    ctx: typer.Context,
+    run: RunArgument,
+    detach: Detach = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
 ) -> None:
     """Continue a run from its newest checkpoint, and watch it."""
     run_dir = resolve_run(home_of(ctx, home), run)
-    raise typer.Exit(go_on(run_dir, resume_run, detach=detach))
+    raise typer.Exit(go_on(run_dir, resume_run, detach=detach, json=json))

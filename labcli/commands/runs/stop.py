@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, RunArgument, home_of
+from labcli.attached import state_object
+from labcli.options import HomeOption, JsonOption, RunArgument, home_of
+from labcli.output import emit_json
 from labcli.watch import wait_for_end
 from runs.query import load_run
 from runs.refs import resolve_run
@@ -24,6 +26,7 @@ def stop(
     run: RunArgument,
     now: Annotated[bool, typer.Option("--now", help="Kill it instead of waiting.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Return when it has stopped.")] = False,
+    json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """Stop a run after it has written a checkpoint."""
@@ -33,3 +36,5 @@ def stop(
     diagnostics.say(f"{slug} is stopping; to go on: labcli runs resume {slug}")
     if wait:
         diagnostics.say(f"{slug} {wait_for_end(run_dir).state}")
+    if json:
+        emit_json(state_object(load_run(run_dir)))
