@@ -13,10 +13,13 @@ from runs.query import RunView
 from runs.record import RunRecord
 
 
-def card(view: RunView, record: RunRecord) -> str:
-    """Return the page of one run: what it is, its stages, its skills, how to make it again."""
+def card(view: RunView, record: RunRecord, logged: Mapping[str, Any]) -> str:
+    """Return the page of one run: what it is, its stages, its skills, how to make it again.
+
+    logged: the config that a tracked script gave to wandb.
+    """
     blocks = [f"## {_plain(describe(view))}", _facts(view, record), _stages(view)]
-    blocks += [block for block in (_skills(view), _settings(record)) if block]
+    blocks += [block for block in (_skills(view), _settings(record, logged)) if block]
     if view.notes:
         blocks.append("\n".join(f"> {_plain(note)}" for note in view.notes))
     if record.argv:
@@ -83,12 +86,13 @@ def _skills(view: RunView) -> str:
     return _table(("skill", *results, "chance"), rows) if rows else ""
 
 
-def _settings(record: RunRecord) -> str:
+def _settings(record: RunRecord, logged: Mapping[str, Any]) -> str:
     lines = [
         f"| {entry.stage}.{_plain(str(key))} | `{_plain(str(value))}` |"
         for entry in record.stages
         for key, value in entry.config.items()
     ]
+    lines += [f"| {_plain(key)} | `{_plain(str(value))}` |" for key, value in logged.items()]
     if not lines:
         return ""
     head = f"<details><summary>{len(lines)} settings</summary>\n\n| setting | value |\n|---|---|\n"

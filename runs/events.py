@@ -19,6 +19,7 @@ VERSION = 1
 MAX_LINE_BYTES = 4096
 # What is left of a line for the metrics of a step, beside its other fields.
 _METRICS_BYTES = MAX_LINE_BYTES - 256
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 EndReason = Literal["finished", "stopped", "failed", "budget"]
 Severity = Literal["info", "warning", "error"]
 
@@ -239,10 +240,13 @@ def split_metrics(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
     A single metric whose name alone is too long gets a line of its own, which is then shortened.
     """
+    # A number takes at most 25 bytes, and a name at most six per character, escaped.
+    if metrics and sum(map(len, metrics)) * 6 + len(metrics) * 32 <= _METRICS_BYTES:
+        yield dict(metrics)
+        return
     part: dict[str, Any] = {}
     room = _METRICS_BYTES
     for key, value in metrics.items():
-        # A number takes at most 25 bytes, and a name at most six per character, escaped.
         need = len(json.dumps(key).encode()) + 32
         if part and need > room:
             yield part
@@ -376,7 +380,11 @@ def read_events(path: Path) -> Iterator[EventRecord]:
 
 def plain(value: Any) -> Any:
     """Return `value` as strict JSON can hold it: non-finite numbers as text, no numpy scalars."""
-    if isinstance(value, bool | int | str) or value is None:
+    kind = type(value)
+    if kind is float:
+        # The usual case first: the checks below take microseconds, and a step has many numbers.
+        return value if math.isfinite(value) else _in_words(value)
+    if kind is bool or value is None or isinstance(value, int | str):
         return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -385,8 +393,10 @@ def plain(value: Any) -> Any:
     if not isinstance(value, SupportsFloat):
         return str(value)
     real = float(value)
-    if math.isfinite(real):
-        return real
+    return real if math.isfinite(real) else _in_words(real)
+
+
+def _in_words(real: float) -> str:
     return "NaN" if math.isnan(real) else ("Infinity" if real > 0 else "-Infinity")
 
 
@@ -401,5 +411,4 @@ def _shorten(value: Any, limit: int) -> Any:
 
 
 def _dump(body: Mapping[str, Any]) -> bytes:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", errors="replace") + b"\n"
+    return _ENCODER.encode(body).encode("utf-8", errors="replace") + b"\n"

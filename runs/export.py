@@ -19,9 +19,11 @@ from runs.errors import LabError
 from runs.events import plain
 from runs.facts import event_files
 from runs.files import write_synced
+from runs.paths import RunPaths
 from runs.query import RunView, StageView, load_run
 from runs.record import load_record
 from runs.series import read_points
+from runs.track.contract import logged_config
 
 Form = Literal["csv", "json", "jsonl", "parquet", "md"]
 TableName = Literal["metrics", "stages"]
@@ -61,6 +63,7 @@ def run_document(run_dir: Path) -> dict[str, Any]:
         "packages": record.packages,
         "host": record.host,
         "plan": {key: value for key, value in record.plan.items() if key != "stages"},
+        "logged_config": logged_config(RunPaths(run_dir)),
         "stages": {
             seen.stage: {**_stage_document(seen), "config": planned.config}
             for seen, planned in zip(view.stages, record.stages, strict=True)

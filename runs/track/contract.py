@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from runs.errors import Corrupt
+from runs.files import read_json
 from runs.paths import RunPaths
 
 STAGE = "track"
@@ -22,6 +25,15 @@ SHIM_DIR = Path(__file__).parent / "shim"
 def said_path(paths: RunPaths) -> Path:
     """Return the file in which the script's `wandb` keeps config, summary, name and tags."""
     return paths.artifacts_dir(STAGE) / "wandb.json"
+
+
+def logged_config(paths: RunPaths) -> dict[str, Any]:
+    """Return the config that a tracked script told wandb; empty where there is none."""
+    try:
+        config = read_json(said_path(paths)).get("config")
+    except (OSError, Corrupt):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def script_env(

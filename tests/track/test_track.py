@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from runs.export import run_document
 from runs.paths import LabHome, RunPaths
 from runs.process import find_family
 from runs.query import RunView, load_run, run_dirs
@@ -100,6 +101,10 @@ def test_name_tags_and_config_that_wandb_was_told_are_those_of_the_run(failed: T
     assert (failed.view.name, failed.view.tags) == ("from wandb", ("good",))
     said = json.loads((failed.paths.artifacts_dir("track") / "wandb.json").read_text())
     assert said["config"] == {"lr": 0.1}
+
+
+def test_exported_run_has_the_config_that_wandb_was_told(failed: Tracked) -> None:
+    assert run_document(failed.paths.run_dir)["logged_config"] == {"lr": 0.1}
 
 
 def test_run_records_the_command_and_where_it_ran(failed: Tracked) -> None:

@@ -196,6 +196,11 @@ wandb.finish()
     assert scripted.done.stderr.startswith("labcli: not all that wandb is told is kept")
 
 
+def test_logging_nothing_writes_nothing(tmp_path: Path) -> None:
+    scripted = Scripted(tmp_path, "import wandb\nwandb.log({})\nwandb.log({'text': 'x'})")
+    assert scripted.done.returncode == 0 and scripted.steps == []
+
+
 def test_other_ranks_write_logs_of_their_own(tmp_path: Path) -> None:
     scripted = Scripted(tmp_path, "import wandb\nwandb.log({'a': 1})", RANK="2")
     assert not scripted.events_path.exists()

@@ -23,9 +23,11 @@ from runs.export import (
     parquet_bytes,
     write_chunks,
 )
+from runs.paths import RunPaths
 from runs.query import load_run
 from runs.record import load_record
 from runs.refs import resolve_run
+from runs.track.contract import logged_config
 
 app = lone_command()
 
@@ -91,7 +93,10 @@ def _texts(run_dirs: Sequence[Path], form: Form, table: TableName) -> Iterator[s
     elif form == "jsonl":
         yield from jsonl_text(run_dirs)
     elif form == "md":
-        pages = [card(load_run(run_dir), load_record(run_dir)) for run_dir in run_dirs]
+        pages = [
+            card(load_run(path), load_record(path), logged_config(RunPaths(path)))
+            for path in run_dirs
+        ]
         yield "\n".join(pages)
     else:
         yield from csv_text(run_dirs, table)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._nothing import Nothing
 from ._sink import SINK
 from ._values import jsonable, numbers, take_step
+
+_SUMMARY_EVERY_S = 1.0
 
 
 class Settings(dict[str, Any]):
@@ -60,8 +63,9 @@ class Run:
         self._next_step = 0
         self._pending: tuple[int, dict[str, float]] | None = None
         self._is_saying = False
+        self._said_s = 0.0
         self.config = Settings(self._changed)
-        self.summary = Settings(self._changed)
+        self.summary = Settings(self._summary_changed)
         self.id = os.environ.get("LABCLI_RUN", "untracked").lower()
         self.name = str(said.get("name") or self.id)
         self.project = str(said.get("project") or "uncategorized")
@@ -138,10 +142,16 @@ class Run:
     def watch(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: gradients are not logged by themselves."""
 
+    def _summary_changed(self) -> None:
+        # A script may set it in every step; the end writes what is left out here.
+        if time.monotonic() - self._said_s >= _SUMMARY_EVERY_S:
+            self._changed()
+
     def _changed(self) -> None:
         if self._is_saying:
             return
         self._is_saying = True
+        self._said_s = time.monotonic()
         try:
             body = {
                 **{key: jsonable(value) for key, value in self._said.items()},

@@ -47,6 +47,10 @@ def jsonable(value: Any, depth: int = 0) -> Any:
 def _flat(data: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[tuple[str, float]]:
     for key, value in data.items():
         name = f"{prefix}{key}"
+        if type(value) is float or type(value) is int:
+            # The usual case first: a script logs in its loop.
+            yield name, float(value)
+            continue
         if isinstance(value, Mapping):
             if depth < _MAX_DEPTH:
                 yield from _flat(value, f"{name}.", depth + 1)
