@@ -1,4 +1,4 @@
-"""`labcli track -- CMD…`: run any script as a tracked run."""
+"""`labcli track -- CMD...`: run any script as a tracked run."""
 
 from __future__ import annotations
 
