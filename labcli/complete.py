@@ -138,7 +138,9 @@ def _offers(
 def _values(param: Mapping[str, Any], request: Request, part: str) -> Iterator[Candidate]:
     kind = param.get("kind")
     if kind == "run":
-        yield from _runs(request, part)
+        yield from _runs(_home(request), part)
+    elif kind == "trashed":
+        yield from _runs(LabHome(_home(request).trash_dir), part, has_last=False)
     elif kind == "ref":
         yield from _refs(request, part)
     elif kind == "file":
@@ -148,10 +150,10 @@ def _values(param: Mapping[str, Any], request: Request, part: str) -> Iterator[C
             yield Candidate(text=text, about=about)
 
 
-def _runs(request: Request, part: str) -> Iterator[Candidate]:
-    if "last".startswith(part):
+def _runs(home: LabHome, part: str, *, has_last: bool = True) -> Iterator[Candidate]:
+    if has_last and "last".startswith(part):
         yield Candidate(text="last", about="the newest run")
-    for index, path in enumerate(_run_dirs(_home(request))):
+    for index, path in enumerate(_run_dirs(home)):
         run_id, slug = path.name[:26], path.name[27:]
         if slug.startswith(part):
             yield Candidate(text=slug, about=run_id)
@@ -170,7 +172,7 @@ def _refs(request: Request, part: str) -> Iterator[Candidate]:
         return
     run, colon, rest = part.partition(":")
     if not colon:
-        yield from _runs(request, part)
+        yield from _runs(_home(request), part)
         return
     run_dir = next(
         (p for p in _run_dirs(_home(request)) if run in ("last", p.name[27:], _name(p))), None

@@ -42,6 +42,11 @@ class LabHome:
         return self.root / "runs"
 
     @property
+    def trash_dir(self) -> Path:
+        """The deleted runs, laid out as a lab home of their own."""
+        return self.root / "trash"
+
+    @property
     def generations_dir(self) -> Path:
         """Interactive answers that a person saved or voted on."""
         return self.root / "generations"

@@ -40,7 +40,7 @@ class Trashed:
 
 def trash_home(home: LabHome) -> LabHome:
     """Return the lab home that holds the deleted runs of `home`."""
-    return LabHome(home.root / "trash")
+    return LabHome(home.trash_dir)
 
 
 def trash(run_dir: Path) -> Path:

@@ -82,6 +82,15 @@ def test_renamed_run_is_offered_by_its_new_name(
     assert offered(index, "runs show o", home) == []
 
 
+def test_restore_offers_what_lies_in_the_trash(
+    index: Mapping[str, object], home: LabHome, labcli: Labcli
+) -> None:
+    run = build_finished_run(home)
+    assert offered(index, "runs restore ", home) == []
+    labcli("runs", "rm", "last")
+    assert offered(index, "runs restore ", home) == [run.slug]
+
+
 def test_runs_of_the_home_that_is_named_on_the_line_are_offered(
     index: Mapping[str, object], home: LabHome, tmp_path: Path
 ) -> None:

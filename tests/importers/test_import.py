@@ -170,7 +170,7 @@ def test_wandb_file_cut_or_damaged_anywhere_gives_what_is_left_or_one_error(
 ) -> None:
     data, path = WANDB.read_bytes(), tmp_path / "x.wandb"
     whole = len(read_wandb(WANDB)[0].points)
-    for at in range(0, len(data), 7):
+    for at in range(0, len(data), 17):
         for broken in (data[:at], data[:at] + b"\xff\x00\xfe" + data[at + 3 :]):
             path.write_bytes(broken)
             try:
@@ -186,7 +186,7 @@ def test_event_file_cut_or_damaged_anywhere_gives_what_is_left_or_one_error(
 ) -> None:
     data, path = EVENTS.read_bytes(), tmp_path / EVENTS.name
     whole = len(read_tensorboard([EVENTS], "x")[0].points)
-    for at in range(0, len(data), 7):
+    for at in range(0, len(data), 17):
         for broken in (data[:at], data[:at] + b"\xff\x00\xfe" + data[at + 3 :]):
             path.write_bytes(broken)
             try:

@@ -18,7 +18,7 @@ from runs.trash import restore as restore_run
 app = lone_command()
 
 Runs = Annotated[
-    list[str] | None, typer.Argument(metavar="RUN", help="Name deleted runs; none: list them.")
+    list[str] | None, typer.Argument(metavar="DELETED", help="Name deleted runs; none: list them.")
 ]
 
 
