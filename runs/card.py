@@ -18,6 +18,8 @@ from runs.record import RunRecord, load_record
 from runs.refs import resolve_run
 from runs.series import MetricTable, read_metrics, summarize
 from runs.states import ENDED
+from runs.track.contract import STAGE as TRACKED_STAGE
+from runs.track.contract import logged_config
 
 if TYPE_CHECKING:
     from runs.series import Curve
@@ -85,6 +87,8 @@ class RunCard:
         flat: dict[str, Any] = {}
         for entry in self.record.stages:
             _flatten(entry.stage, entry.config, flat)
+            if entry.stage == TRACKED_STAGE:
+                _flatten(entry.stage, logged_config(RunPaths(self.view.path)), flat)
         plan = self.record.plan
         model = plan.get("model")
         _flatten("model", model if isinstance(model, dict) else {}, flat)

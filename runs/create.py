@@ -104,6 +104,8 @@ def _slug_stem(recipe: str) -> str:
 
 
 def _taken_slugs(home: LabHome) -> frozenset[str]:
-    if not home.runs_dir.is_dir():
-        return frozenset()
-    return frozenset(path.name[27:] for path in home.runs_dir.iterdir())
+    # Those of deleted runs too: one that is brought back still has a name of its own.
+    places = (home.runs_dir, LabHome(home.trash_dir).runs_dir)
+    return frozenset(
+        path.name[27:] for place in places if place.is_dir() for path in place.iterdir()
+    )

@@ -56,6 +56,13 @@ def test_run_that_nobody_launched_can_be_deleted(labcli: Labcli, home: LabHome) 
     assert run_dirs(home) == []
 
 
+def test_new_run_never_takes_the_slug_of_a_deleted_one(labcli: Labcli, home: LabHome) -> None:
+    deleted = build_run(home).slug
+    labcli("runs", "rm", "last")
+    # The same entropy draws the same words.
+    assert build_run(home, created_s=START_S + 60).slug != deleted
+
+
 def test_purge_without_a_terminal_needs_yes(labcli: Labcli, home: LabHome) -> None:
     build_finished_run(home)
     result = labcli("runs", "rm", "--purge", "last")

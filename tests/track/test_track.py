@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from runs.card import load_cards
 from runs.export import run_document
 from runs.paths import LabHome, RunPaths
 from runs.process import find_family
@@ -105,6 +106,11 @@ def test_name_tags_and_config_that_wandb_was_told_are_those_of_the_run(failed: T
 
 def test_exported_run_has_the_config_that_wandb_was_told(failed: Tracked) -> None:
     assert run_document(failed.paths.run_dir)["logged_config"] == {"lr": 0.1}
+
+
+def test_filters_find_the_config_that_wandb_was_told(failed: Tracked) -> None:
+    (card,) = load_cards(failed.paths.home)
+    assert card.settings["track.lr"] == 0.1
 
 
 def test_run_records_the_command_and_where_it_ran(failed: Tracked) -> None:
