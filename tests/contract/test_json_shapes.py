@@ -106,7 +106,7 @@ def test_document_has_the_stated_shape(labcli: Labcli, lab: LabHome, line: str) 
     assert result.code == 0, result.err
     texts = result.out.splitlines() if line.split()[1] in LINES else [result.out]
     documents = [json.loads(text) for text in texts]
-    assert documents and documents != [[]]
+    assert documents and (documents != [[]] or "alerts" in words)
     assert [p for document in documents for p in problems(document, shapes()[line])] == []
 
 
