@@ -20,4 +20,6 @@ def test_layers_point_down() -> None:
 def test_package_init_files_are_empty() -> None:
     packages = ("labcli", "tui", "core", "runs")
     files = [path for name in packages for path in (ROOT / name).rglob("__init__.py")]
-    assert [str(path) for path in files if path.read_text().strip()] == []
+    # What stands in for another package has its names where a script looks for them.
+    ours = [path for path in files if path.parent.parent.name != "shim"]
+    assert [str(path) for path in ours if path.read_text().strip()] == []
