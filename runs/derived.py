@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from runs.compact import compact_stage
 from runs.errors import Corrupt, LabError
 from runs.facts import event_files, sizes
 from runs.files import read_json
 from runs.paths import RunPaths
 from runs.query import load_run
-from runs.series import compact_stage
 from runs.states import ACTIVE
 from runs.summary import write_summary
 

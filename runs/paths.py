@@ -22,6 +22,16 @@ class LabHome:
         return registry_dir(self.root, os.environ) / "registry.duckdb"
 
     @property
+    def sketches(self) -> Path:
+        """The curves of all runs in few buckets; derived like the registry."""
+        return self.root / "sketches.duckdb"
+
+    @property
+    def run_views(self) -> Path:
+        """How the runs that have ended look, kept to list many of them quickly; derived."""
+        return self.root / "views.json"
+
+    @property
     def registry_lock(self) -> Path:
         """Locked by whoever publishes the registry; readers take no lock."""
         return registry_dir(self.root, os.environ) / "registry.lock"
@@ -142,3 +152,7 @@ class RunPaths:
     def metrics(self, stage: str) -> Path:
         """Return the compacted metrics of a stage; derived from its events."""
         return self.run_dir / "metrics" / f"{stage}.parquet"
+
+    def sketch(self, stage: str) -> Path:
+        """Return the sketches of a stage's metrics; derived with them."""
+        return self.run_dir / "metrics" / f"{stage}.sketch.arrow"

@@ -1,63 +1,53 @@
-"""Metrics over steps: the curves of a stage as numpy arrays, and their compacted form.
+"""Metrics over steps, tokens, time or FLOPs: the curves of a stage as numpy arrays.
 
-The curve follows the lineage of attempts: where one resumed from step N, what older attempts
-did beyond N is kept as a ghost and is no data. numpy and pyarrow are imported in functions.
+Read from the compacted metrics where they are up to date, else from the event logs. What an
+attempt did beyond the step that the next one resumed from is a ghost and no data.
+numpy is imported in functions.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from runs.events import EventRecord, number, read_events
-from runs.facts import EventFile, event_files, sizes
-from runs.files import sync_dir
-from runs.paths import RunPaths
+from runs.buckets import reduce_curve
+from runs.compact import read_compacted
+from runs.directions import direction
+from runs.facts import event_files
+from runs.points import Points, read_points
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from runs.buckets import Buckets
+
     Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
-_SIZES_KEY = b"labcli.sizes"
+Axis = Literal["step", "tokens", "time", "flops"]
 
 
-@dataclass(slots=True)
-class Points:
-    """Points in the order in which they were written: parallel lists; times are Unix seconds."""
-
-    keys: list[str] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    attempts: list[int] = field(default_factory=list)
-    is_ghost: list[bool] = field(default_factory=list)
-
-    def append(self, key: str, step: int, value: float, t: float, attempt: int) -> None:
-        self.keys.append(key)
-        self.steps.append(step)
-        self.values.append(value)
-        self.times.append(t)
-        self.attempts.append(attempt)
-        self.is_ghost.append(False)
-
-    def ghost_beyond(self, step: int) -> None:
-        """Turn every point beyond `step` into a ghost."""
-        for i, at in enumerate(self.steps):
-            if at > step:
-                self.is_ghost[i] = True
+_LOGGED_AS: Mapping[Axis, str] = {"tokens": "tokens", "time": "train_s", "flops": "flops"}
 
 
 class MetricTable(Mapping[str, "Curve"]):
-    """The curves of a stage by metric: (steps, values); `ghosts` holds what was superseded."""
+    """The curves of a stage by metric: (steps, values); `ghosts` holds what was superseded.
 
-    def __init__(self, data: Mapping[str, Curve], ghosts: Mapping[str, Curve]) -> None:
+    `is_compacted` says whether they come from the metrics file, not from the event logs.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Curve],
+        ghosts: Mapping[str, Curve],
+        *,
+        is_compacted: bool = False,
+    ) -> None:
         self.data = data
         self.ghosts = ghosts
+        self.is_compacted = is_compacted
 
     def __getitem__(self, key: str) -> Curve:
         return self.data[key]
@@ -69,56 +59,63 @@ class MetricTable(Mapping[str, "Curve"]):
         return len(self.data)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneCurve:
+    """Which curve to draw: a metric of a stage of a run."""
+
+    run_dir: Path
+    stage: str
+    key: str
+
+
 def read_metrics(run_dir: Path, stage: str) -> MetricTable:
-    """Return the curves of a stage, from its compacted metrics when they are up to date."""
+    """Return all curves of a stage at full resolution."""
     files = event_files(run_dir).get(stage, [])
-    path = RunPaths(run_dir).metrics(stage)
-    points = _read_parquet(path, files) if path.is_file() else None
-    return _table(points or _read_points(files))
+    compacted = read_compacted(run_dir, stage, files)
+    points = read_points(files) if compacted is None else compacted
+    data, ghosts = {}, {}
+    for key, curve in points.items():
+        kept, dropped = ~curve.is_ghost, curve.is_ghost
+        if kept.any():
+            data[key] = (curve.step[kept], curve.value[kept])
+        if dropped.any():
+            ghosts[key] = (curve.step[dropped], curve.value[dropped])
+    return MetricTable(data, ghosts, is_compacted=compacted is not None)
 
 
-def read_points(run_dir: Path, stage: str) -> Points:
-    """Return every point of every attempt of a stage, those that were superseded too."""
-    return _read_points(event_files(run_dir).get(stage, []))
+def read_curve(curve: OneCurve, *, x: Axis = "step", num_buckets: int = 400) -> Buckets | None:
+    """Return one curve over the given axis in at most `num_buckets` buckets; None without one.
 
-
-def compact_stage(run_dir: Path, stage: str) -> Path | None:
-    """Write the metrics of a stage as one Parquet file and return it; None without metrics."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    files = event_files(run_dir).get(stage, [])
-    points = _read_points(files)
-    if not points.keys:
+    Over "time" it is seconds of training, or since its first point where those were not logged.
+    """
+    files = event_files(curve.run_dir).get(curve.stage, [])
+    axes = [_LOGGED_AS[x]] if x in _LOGGED_AS else []
+    found = read_compacted(curve.run_dir, curve.stage, files, [curve.key], axes)
+    points = (read_points(files) if found is None else found).get(curve.key)
+    if points is None or points.is_ghost.all():
         return None
-    table = pa.table(
-        {
-            "key": pa.array(points.keys, pa.string()),
-            "step": pa.array(points.steps, pa.int64()),
-            "t": pa.array(points.times, pa.float64()),
-            "attempt": pa.array(points.attempts, pa.int32()),
-            "value": pa.array(points.values, pa.float64()),
-            "is_ghost": pa.array(points.is_ghost, pa.bool_()),
-        }
-    )
-    table = table.sort_by([("key", "ascending"), ("attempt", "ascending"), ("step", "ascending")])
-    metadata = {_SIZES_KEY: json.dumps(sizes(files)).encode()}
-    path = RunPaths(run_dir).metrics(stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table.replace_schema_metadata(metadata), aside, compression="zstd")
-    aside.replace(path)
-    sync_dir(path.parent)
-    return path
+    kept = ~points.is_ghost
+    return reduce_curve(_along(points, x)[kept], points.value[kept], num_buckets)
+
+
+def read_overlay(
+    curves: Sequence[OneCurve], *, x: Axis = "step", num_buckets: int = 400
+) -> list[Buckets | None]:
+    """Return several curves over the same axis, in the order in which they were asked for."""
+    return [read_curve(curve, x=x, num_buckets=num_buckets) for curve in curves]
 
 
 def summarize(table: MetricTable) -> dict[str, dict[str, float]]:
-    """Return last, min, max, n and last_step of every curve; min and max skip non-numbers."""
+    """Return last, min, max, n and last_step of every curve; min and max skip non-numbers.
+
+    `best` and `best_step` are there for metrics whose name tells which way is better.
+    """
     import numpy as np
 
     figures = {}
     for key, (steps, values) in table.items():
-        finite = values[np.isfinite(values)]
+        is_finite = np.isfinite(values)
+        finite = values[is_finite]
         figures[key] = {
             "last": float(values[-1]),
             "min": float(finite.min()) if finite.size else float("nan"),
@@ -126,73 +123,21 @@ def summarize(table: MetricTable) -> dict[str, dict[str, float]]:
             "n": int(values.size),
             "last_step": int(steps[-1]),
         }
+        better = direction(key)
+        if better is not None and finite.size:
+            at = int(finite.argmin() if better == "down" else finite.argmax())
+            figures[key] |= {"best": float(finite[at]), "best_step": int(steps[is_finite][at])}
     return figures
 
 
-def _read_points(files: list[EventFile]) -> Points:
-    points = Points()
-    mains = [file for file in files if file.rank == 0]
-    for file in sorted(mains, key=lambda file: file.attempt):
-        for record in read_events(file.path):
-            _take(points, record, file.attempt)
-    return points
-
-
-def _take(points: Points, record: EventRecord, attempt: int) -> None:
-    step = record.data.get("step")
-    if record.kind == "start":
-        resumed_from = record.data.get("resumed_from")
-        points.ghost_beyond(resumed_from if isinstance(resumed_from, int) else -1)
-    if not isinstance(step, int):
-        return
-    if record.kind == "step":
-        metrics = record.data.get("metrics")
-        for key, value in metrics.items() if isinstance(metrics, dict) else ():
-            parsed = number(value)
-            if parsed is not None:
-                points.append(key, step, parsed, record.t, attempt)
-    elif record.kind == "eval":
-        parsed = number(record.data.get("val_bpb"))
-        if parsed is not None:
-            points.append("val_bpb", step, parsed, record.t, attempt)
-
-
-def _read_parquet(path: Path, files: list[EventFile]) -> Points | None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException):
-        return None
-    if (table.schema.metadata or {}).get(_SIZES_KEY) != json.dumps(sizes(files)).encode():
-        return None
-    columns: dict[str, Any] = table.to_pydict()
-    return Points(
-        keys=columns["key"],
-        steps=columns["step"],
-        values=columns["value"],
-        times=columns["t"],
-        attempts=columns["attempt"],
-        is_ghost=columns["is_ghost"],
-    )
-
-
-def _table(points: Points) -> MetricTable:
+def _along(points: Points, axis: Axis) -> NDArray[Any]:
     import numpy as np
 
-    steps = np.asarray(points.steps, dtype=np.int64)
-    values = np.asarray(points.values, dtype=np.float64)
-    is_ghost = np.asarray(points.is_ghost, dtype=np.bool_)
-    rows: dict[str, list[int]] = {}
-    for i, key in enumerate(points.keys):
-        rows.setdefault(key, []).append(i)
-    data, ghosts = {}, {}
-    for key, indexes in rows.items():
-        index = np.asarray(indexes)
-        kept, dropped = index[~is_ghost[index]], index[is_ghost[index]]
-        if kept.size:
-            data[key] = (steps[kept], values[kept])
-        if dropped.size:
-            ghosts[key] = (steps[dropped], values[dropped])
-    return MetricTable(data, ghosts)
+    if axis == "step":
+        return points.step
+    known = points.axes.get(_LOGGED_AS[axis])
+    if known is not None and not np.isnan(known).all():
+        return known
+    if axis == "time":
+        return np.asarray(points.t - points.t[0])
+    return np.full(len(points), np.nan)

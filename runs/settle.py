@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from runs import store
+from runs.compact import compact_stage
 from runs.errors import LabError
 from runs.paths import RunPaths
-from runs.series import compact_stage
 from runs.summary import write_summary
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runs import labels
+from runs.compact import compact_stage
 from runs.events import (
     Alert,
     Artifact,
@@ -26,7 +27,7 @@ from runs.log import append_record
 from runs.paths import LabHome, RunPaths
 from runs.process import ProcessIdentity, boot_key, identify
 from runs.query import list_runs, load_run
-from runs.series import compact_stage, read_metrics, summarize
+from runs.series import read_metrics, summarize
 from runs.summary import build_summary, write_summary
 from tests.runs.builders import make_run, write_events
 
@@ -126,7 +127,9 @@ def test_stage_without_metrics_has_an_empty_table(paths: RunPaths) -> None:
 def test_figures_skip_numbers_that_are_not_finite(paths: RunPaths) -> None:
     write_events(paths, "base", 1, started(), step(1, 5.0), step(2, float("nan")), step(3, 4.0))
     figures = summarize(read_metrics(paths.run_dir, "base"))["loss"]
-    assert figures == {"last": 4.0, "min": 4.0, "max": 5.0, "n": 3, "last_step": 3}
+    assert figures == {
+        "last": 4.0, "min": 4.0, "max": 5.0, "n": 3, "last_step": 3, "best": 4.0, "best_step": 3,
+    }  # fmt: skip
 
 
 def test_summary_gives_the_same_view_as_the_events(paths: RunPaths) -> None:
