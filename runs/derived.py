@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
-from runs.compact import compact_stage
+from runs.compact import FORMAT, compact_stage
 from runs.errors import Corrupt, LabError
-from runs.facts import event_files, sizes
+from runs.facts import EventFile, event_files, sizes
 from runs.files import read_json
 from runs.paths import RunPaths
 from runs.query import load_run
@@ -45,6 +46,11 @@ def is_current(run_dir: Path) -> bool:
     if not isinstance(stages, dict):
         return False
     return all(
-        isinstance(stages.get(stage), dict) and stages[stage].get("files") == sizes(files)
-        for stage, files in event_files(run_dir).items()
+        _is_current(stages.get(stage), files) for stage, files in event_files(run_dir).items()
     )
+
+
+def _is_current(summary: Any, files: list[EventFile]) -> bool:
+    if not isinstance(summary, dict) or summary.get("files") != sizes(files):
+        return False
+    return not summary.get("metrics") or summary.get("metrics_format") == FORMAT

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runs.compact import FORMAT
 from runs.errors import Corrupt, LabError
 from runs.events import number
 from runs.files import read_json
@@ -36,7 +37,14 @@ class RunRows:
 def fingerprint(run_dir: Path) -> str:
     """Return a text that changes whenever a file changes that the rows are made from."""
     paths = RunPaths(run_dir)
-    watched = (paths.run_json, paths.control, paths.annotations, paths.summary, paths.events_dir)
+    watched = (
+        paths.run_json,
+        paths.control,
+        paths.requests,
+        paths.annotations,
+        paths.summary,
+        paths.events_dir,
+    )
     return " ".join(_mark(path) for path in watched)
 
 
@@ -55,7 +63,7 @@ def run_rows(run_dir: Path) -> RunRows:
         mark += " active"
     return RunRows(
         runs=[_run_row(view, record, mark)],
-        stages=_stage_rows(view, record),
+        stages=_stage_rows(view, record, summaries),
         summaries=[
             {"run_id": view.run_id, "stage": stage, **figures}
             for stage, summary in summaries.items()
@@ -98,7 +106,7 @@ def _run_row(view: RunView, record: RunRecord | None, mark: str) -> Row:
     }
 
 
-def _stage_rows(view: RunView, record: RunRecord) -> list[Row]:
+def _stage_rows(view: RunView, record: RunRecord, summaries: Mapping[str, Any]) -> list[Row]:
     return [
         {
             "run_id": view.run_id,
@@ -117,9 +125,18 @@ def _stage_rows(view: RunView, record: RunRecord) -> list[Row]:
             "num_alerts": seen.num_alerts,
             "config": json.dumps(entry.config),
             "config_hash": entry.config_hash,
+            "metrics_path": _metrics_path(view.path, seen.stage, summaries),
         }
         for position, (seen, entry) in enumerate(zip(view.stages, record.stages, strict=True))
     ]
+
+
+def _metrics_path(run_dir: Path, stage: str, summaries: Mapping[str, Any]) -> str | None:
+    # The summary knows the format, which saves opening every file.
+    summary = summaries.get(stage)
+    path = RunPaths(run_dir).metrics(stage)
+    is_there = isinstance(summary, dict) and summary.get("metrics_format") == FORMAT
+    return str(path) if is_there and path.is_file() else None
 
 
 def _summary_stages(run_dir: Path) -> Mapping[str, Any]:
@@ -139,6 +156,8 @@ def _figures(summary: Mapping[str, Any]) -> list[Row]:
                 "last": number(figures.get("last")),
                 "min": number(figures.get("min")),
                 "max": number(figures.get("max")),
+                "best": number(figures.get("best")),
+                "best_step": figures.get("best_step"),
                 "n": figures.get("n"),
                 "last_step": figures.get("last_step"),
             }
@@ -147,6 +166,6 @@ def _figures(summary: Mapping[str, Any]) -> list[Row]:
         for name, value in figures.items():
             value = number(value)
             key = f"results.{task}.{name}"
-            one = {"key": key, "last": value, "min": value, "max": value}
-            rows.append({**one, "n": 1, "last_step": None})
+            one = {"key": key, "last": value, "min": value, "max": value, "best": None}
+            rows.append({**one, "best_step": None, "n": 1, "last_step": None})
     return rows

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from runs.compact import FORMAT
 from runs.events import plain
 from runs.facts import event_files, sizes, stage_facts
 from runs.files import write_json
@@ -71,6 +72,7 @@ def _stage_summary(run_dir: Path, entry: StagePlan, seen: StageView) -> Mapping[
     # Sizes first: a log that grows while it is read makes the summary stale, never wrong.
     files = sizes(event_files(run_dir).get(entry.stage, []))
     facts = stage_facts(run_dir, entry.stage)
+    metrics = read_metrics(run_dir, entry.stage)
     return {
         "state": seen.state,
         "attempt": seen.attempt,
@@ -84,7 +86,8 @@ def _stage_summary(run_dir: Path, entry: StagePlan, seen: StageView) -> Mapping[
         "error": seen.error,
         "config": entry.config,
         "config_hash": entry.config_hash,
-        "metrics": summarize(read_metrics(run_dir, entry.stage)),
+        "metrics": summarize(metrics),
+        "metrics_format": FORMAT if metrics.is_compacted else None,
         "artifacts": facts.artifacts,
         "checkpoints": facts.checkpoints,
         "samples": facts.samples,
