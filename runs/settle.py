@@ -15,6 +15,7 @@ from runs import store
 from runs.compact import compact_stage
 from runs.errors import LabError
 from runs.paths import RunPaths
+from runs.sketch_store import publish_sketches
 from runs.summary import write_summary
 
 
@@ -23,7 +24,9 @@ def main(argv: list[str]) -> int:
     run_dir, stages = Path(argv[0]), argv[1:]
     works = [_try(f"compact {stage}", partial(compact_stage, run_dir, stage)) for stage in stages]
     works.append(_try("summary", partial(write_summary, run_dir)))
-    works.append(_try("registry", partial(store.publish, RunPaths(run_dir).home)))
+    home = RunPaths(run_dir).home
+    works.append(_try("registry", partial(store.publish, home)))
+    works.append(_try("sketches", partial(publish_sketches, home)))
     return 0 if all(works) else 1
 
 
