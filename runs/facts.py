@@ -17,10 +17,14 @@ from runs.events import EventTail, number
 from runs.files import read_json
 from runs.fold import AttemptFold, StageFacts, fold_stage
 from runs.host_alerts import HostAlertTail, RunAlert
+from runs.kept_views import KeptViews
 from runs.log import LogTail
 from runs.paths import RunPaths
 
 _EVENTS_NAME = re.compile(r"(?P<stage>.+)\.a(?P<attempt>\d+)\.r(?P<rank>\d+)\.jsonl")
+
+
+_FACTS = frozenset(spec.name for spec in fields(StageFacts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class FoldCache:
     events: dict[Path, _Cached] = field(default_factory=dict)
     controls: dict[Path, _CachedControl] = field(default_factory=dict)
     hosts: dict[Path, HostAlertTail] = field(default_factory=dict)
+    kept: KeptViews[Any] | None = None
 
     def fold(self, file: EventFile) -> AttemptFold:
         """Return the fold of an event log, brought up to date."""
@@ -137,7 +142,7 @@ def _summaries(run_dir: Path) -> Mapping[str, Any]:
 
 def _from_summary(summary: Mapping[str, Any]) -> StageFacts | None:
     facts = summary.get("facts")
-    if not isinstance(facts, dict) or set(facts) != {spec.name for spec in fields(StageFacts)}:
+    if not isinstance(facts, dict) or facts.keys() != _FACTS:
         return None
     # JSON holds non-finite numbers as text.
     metrics = {key: number(value) for key, value in facts["metrics"].items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from runs.control import Control, StageControl
 from runs.errors import LabError
@@ -13,6 +14,7 @@ from runs.facts import FoldCache, load_facts
 from runs.fold import StageFacts
 from runs.host_alerts import RunAlert
 from runs.ids import is_ulid, ulid_time_s
+from runs.kept_views import Form, KeptViews
 from runs.labels import Labels, fold_annotations
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
@@ -107,7 +109,13 @@ def run_dirs(home: LabHome) -> list[Path]:
 
 def list_runs(home: LabHome, cache: FoldCache | None = None) -> list[RunView]:
     """Return the view of every run, newest first; a poller hands in the same cache each time."""
-    return [load_run(path, cache) for path in run_dirs(home)]
+    cache = cache or FoldCache()
+    if cache.kept is None:
+        cache.kept = KeptViews(home.run_views, _KEPT_FORM)
+    kept: KeptViews[RunView] = cache.kept
+    views = [kept.view(path, lambda run_dir: load_run(run_dir, cache)) for path in run_dirs(home)]
+    kept.save()
+    return views
 
 
 def load_run(run_dir: Path, cache: FoldCache | None = None) -> RunView:
@@ -321,3 +329,43 @@ def _unreadable(run_dir: Path, problem: str) -> RunView:
         path=run_dir,
         problem=problem,
     )
+
+
+def _freeze(view: RunView) -> dict[str, Any]:
+    whole = {spec.name: getattr(view, spec.name) for spec in fields(view)}
+    return {
+        **whole,
+        "stages": [_unlike_new(stage) for stage in view.stages],
+        "path": str(view.path),
+    }
+
+
+def _unlike_new(stage: StageView) -> dict[str, Any]:
+    # What a stage has from the start need not be read a thousand times.
+    return {
+        spec.name: value
+        for spec in fields(stage)
+        if (value := getattr(stage, spec.name)) != spec.default and value != {}
+    }
+
+
+def _thaw(kept: Mapping[str, Any]) -> RunView:
+    # JSON knows no tuples and no paths.
+    return RunView(
+        **{
+            **kept,
+            "stages": tuple(StageView(**stage) for stage in kept["stages"]),
+            "tags": tuple(kept["tags"]),
+            "notes": tuple(kept["notes"]),
+            "path": Path(kept["path"]),
+            "alerts": tuple(RunAlert(**alert) for alert in kept["alerts"]),
+        }
+    )
+
+
+_KEPT_FORM = Form(
+    fields=tuple(spec.name for cls in (RunView, StageView, RunAlert) for spec in fields(cls)),
+    state=lambda view: view.state,
+    freeze=_freeze,
+    thaw=_thaw,
+)

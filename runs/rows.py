@@ -12,6 +12,7 @@ from runs.compact import FORMAT
 from runs.errors import Corrupt, LabError
 from runs.events import number
 from runs.files import read_json
+from runs.fingerprint import fingerprint
 from runs.paths import RunPaths
 from runs.query import RunView, load_run
 from runs.record import RunRecord, load_record
@@ -32,20 +33,6 @@ class RunRows:
     def table(self, name: str) -> list[Row]:
         """Return the rows for one of TABLES."""
         return {"runs": self.runs, "stages": self.stages, "summaries": self.summaries}[name]
-
-
-def fingerprint(run_dir: Path) -> str:
-    """Return a text that changes whenever a file changes that the rows are made from."""
-    paths = RunPaths(run_dir)
-    watched = (
-        paths.run_json,
-        paths.control,
-        paths.requests,
-        paths.annotations,
-        paths.summary,
-        paths.events_dir,
-    )
-    return " ".join(_mark(path) for path in watched)
 
 
 def run_rows(run_dir: Path) -> RunRows:
@@ -70,14 +57,6 @@ def run_rows(run_dir: Path) -> RunRows:
             for figures in _figures(summary)
         ],
     )
-
-
-def _mark(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:
-        return "-"
-    return f"{status.st_mtime_ns:x}.{status.st_size:x}"
 
 
 def _run_row(view: RunView, record: RunRecord | None, mark: str) -> Row:

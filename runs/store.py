@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runs import published
 from runs.derived import refresh
 from runs.errors import Busy, UsageError
+from runs.fingerprint import fingerprint
 from runs.paths import LabHome
 from runs.published import Published
 from runs.query import run_dirs
-from runs.rows import TABLES, RunRows, fingerprint, run_rows
+from runs.rows import TABLES, RunRows, run_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,6 +79,7 @@ def reindex(home: LabHome, *, wait_s: float = REINDEX_WAIT_S) -> int:
         Busy: another process holds the lock; its PID is named.
     """
     with published.publishing(registry_of(home), wait_s=wait_s):
+        home.run_views.unlink(missing_ok=True)
         for path in run_dirs(home):
             refresh(path)
         return _rebuild(home)
