@@ -69,11 +69,14 @@ def publish_sketches(home: LabHome, *, wait_s: float = 0.0) -> int | None:
 
     None means that somebody else is at it right now; the next publisher will catch up.
     """
+    database = sketches_of(home)
+    if _is_current(home, database):
+        return 0
     try:
-        with published.publishing(sketches_of(home), wait_s=wait_s):
-            num_changed = published.update(sketches_of(home), lambda con: _change(home, con))
+        with published.publishing(database, wait_s=wait_s):
+            num_changed = published.update(database, lambda con: _change(home, con))
             if num_changed is None:
-                num_changed = published.build(sketches_of(home), lambda con: _change(home, con))
+                num_changed = published.build(database, lambda con: _change(home, con))
             return num_changed
     except Busy:
         return None
@@ -143,7 +146,22 @@ def _sketch_files(home: LabHome) -> Iterator[SketchFile]:
                 )
 
 
-def _change(home: LabHome, connection: duckdb.DuckDBPyConnection) -> int:
+def _is_current(home: LabHome, database: Published) -> bool:
+    # Without a copy of the file, which is large.
+    import duckdb
+
+    try:
+        with published.open_reader(database) as connection:
+            changed, stale = _difference(home, connection)
+    except (duckdb.Error, Busy, published.Unusable):
+        return False
+    return not changed and not stale
+
+
+def _difference(
+    home: LabHome, connection: duckdb.DuckDBPyConnection
+) -> tuple[list[SketchFile], list[tuple[str, str]]]:
+    """Return the files to read, and the (run_id, stage) whose rows have to go."""
     present = {(file.run_id, file.stage): file for file in _sketch_files(home)}
     seen = connection.execute("SELECT run_id, stage, path, mark FROM marks").fetchall()
     known = {(run_id, stage): (path, mark) for run_id, stage, path, mark in seen}
@@ -153,13 +171,18 @@ def _change(home: LabHome, connection: duckdb.DuckDBPyConnection) -> int:
         if known.get(place) != (str(file.path), file.mark)
     }
     stale = [place for place in known if place in changed or place not in present]
+    return list(changed.values()), stale
+
+
+def _change(home: LabHome, connection: duckdb.DuckDBPyConnection) -> int:
+    changed, stale = _difference(home, connection)
     for run_id, stage in stale:
         for table in ("sketches", "marks"):
             connection.execute(
                 f"DELETE FROM {table} WHERE run_id = ? AND stage = ?", [run_id, stage]
             )
-    _insert(connection, list(changed.values()))
-    return len({*stale, *changed})
+    _insert(connection, changed)
+    return len({*stale, *((file.run_id, file.stage) for file in changed)})
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, files: Sequence[SketchFile]) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "restore": Entry("labcli.commands.runs.restore:app", "Bring deleted runs back."),
     "export": Entry("labcli.commands.runs.export:app", "Write runs as CSV, JSON, Parquet, md."),
     "import": Entry("labcli.commands.runs.import_:app", "Take over runs of other tools."),
+    "sql": Entry("labcli.commands.runs.sql:app", "Ask the registry and all metrics in SQL."),
     "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
 }
 
