@@ -16,7 +16,7 @@ from labcli.bench.tools import OURS, Task, describe_left_out, pick_tools
 from labcli.lazy import Group
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of, optional
 from labcli.output import emit, emit_json_line
-from runs.errors import ExitCode, UsageError
+from runs.errors import ExitCode, UsageError, nearest
 
 SIZE = re.compile(r"(\d+)\s*(kb|mb|gb)", re.IGNORECASE)
 UNIT_BYTES = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -115,6 +115,17 @@ DeviceOption = Annotated[
     str | None,
     optional("--device", "NAME", "Run on cpu, cuda or cuda:N."),
 ]
+
+
+OnlyOption = Annotated[
+    list[str] | None,
+    optional(
+        "--only",
+        "TASK",
+        "Measure emit, ingest, kill, list, history, tail or launch; may be repeated; default: all.",
+    ),
+]
+SoakOption = Annotated[bool, typer.Option("--soak", help="Measure at full size.")]
 
 
 @app.callback()
@@ -262,6 +273,31 @@ def serve(
         emit(render_row(row))
     if row["num_lost"]:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(context_settings=HELP_NAMES)
+def registry(
+    only: OnlyOption = None,
+    soak: SoakOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure event logs, the registry and history.
+
+    Each figure stands beside its target; logging also beside installed trackers (wandb offline,
+    trackio), which take turns with labcli in processes of their own. Takes two minutes; with
+    --soak, over 100 million points, ten.
+    """
+    from labcli.bench.registry.figures import LONG, SHORT, TASKS, measure_all, render_figures
+
+    for name in only or []:
+        if name not in TASKS:
+            raise UsageError(f"no task {name!r} to measure{nearest(name, list(TASKS))}")
+    tasks = only or list(TASKS)
+    figures = list(measure_all(LONG if soak else SHORT, tasks, diagnostics.say))
+    if json:
+        emit_json_line([figure.row() for figure in figures])
+    else:
+        emit(render_figures(figures))
 
 
 def parse_batches(text: str) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,13 @@ MODEL_STAGES = ("base", "mid", "sft")
 METRICS = (
     "loss", "tokens", "train_s", "flops", "tok_per_sec", "mfu", "lrm", "grad_norm", "lr", "dt",
 )  # fmt: skip
+NUM_DIFFERENT = 10
 START_S = 1_763_690_000.0
+
+
+def seeded(seed: int) -> random.Random:
+    """Return a source of the noise in made-up metrics."""
+    return random.Random(seed)
 
 
 def make_runs(
@@ -37,25 +44,47 @@ def make_runs(
 ) -> list[Path]:
     """Create `num` finished runs of nine stages and return their directories.
 
-    Every model stage has ten metrics at `num_steps` steps; the supervisor's log has a heartbeat
-    per minute. Without `is_compacted` all that is derived is left to be made.
+    Every model stage has ten metrics at `num_steps` steps; the supervisor's log has heartbeats.
+    Without `is_compacted` all that is derived is left to be made. Every tenth run is new, the
+    others are copies of those under names of their own.
     """
     rng = random.Random(1)
     template = _template(home)
-    made = []
+    made: list[RunPaths] = []
     for index in range(num):
         paths = _copy_run(template, index, rng)
-        for stage in STAGES:
-            path = paths.events(stage, 1)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(_lines(_events(stage, num_steps, rng)))
-        paths.control.write_bytes(b"".join(_control_lines()))
-        if is_compacted:
-            for stage in MODEL_STAGES:
-                compact_stage(paths.run_dir, stage)
-            write_summary(paths.run_dir)
-        made.append(paths.run_dir)
-    return made
+        if index < NUM_DIFFERENT:
+            _fill(paths, num_steps, rng, is_compacted=is_compacted)
+        else:
+            _fill_like(paths, made[index % NUM_DIFFERENT])
+        made.append(paths)
+    return [paths.run_dir for paths in made]
+
+
+def _fill(paths: RunPaths, num_steps: int, rng: random.Random, *, is_compacted: bool) -> None:
+    paths.events_dir.mkdir()
+    for stage in STAGES:
+        paths.events(stage, 1).write_bytes(_lines(_events(stage, num_steps, rng)))
+    paths.control.write_bytes(b"".join(_control_lines()))
+    if is_compacted:
+        for stage in MODEL_STAGES:
+            compact_stage(paths.run_dir, stage)
+        write_summary(paths.run_dir)
+
+
+def _fill_like(paths: RunPaths, other: RunPaths) -> None:
+    for path in other.run_dir.rglob("*"):
+        target = paths.run_dir / path.relative_to(other.run_dir)
+        if path.is_dir():
+            target.mkdir()
+        elif path == other.summary:
+            old_id, _, old_slug = other.run_dir.name.partition("-")
+            new_id, _, new_slug = paths.run_dir.name.partition("-")
+            text = path.read_text(encoding="utf-8")
+            text = text.replace(old_id, new_id).replace(f'"{old_slug}"', f'"{new_slug}"')
+            target.write_text(text, encoding="utf-8")
+        elif path != other.run_json:
+            shutil.copyfile(path, target)
 
 
 def make_curves(
