@@ -57,14 +57,19 @@ class Control:
 def fold_control(records: Iterable[LogRecord], before: Control | None = None) -> Control:
     """Return what the records say, continuing from an earlier fold."""
     control = before or Control()
+    first_s, last_s = control.first_s, control.last_s
     for record in records:
-        control = _apply(control, record)
-    return control
+        first_s = record.t if first_s is None else first_s
+        last_s = record.t
+        # Most of a log is signs of life, which say nothing but when.
+        if record.kind != "heartbeat":
+            control = _apply(control, record)
+    if (first_s, last_s) == (control.first_s, control.last_s):
+        return control
+    return replace(control, first_s=first_s, last_s=last_s)
 
 
 def _apply(control: Control, record: LogRecord) -> Control:
-    first_s = record.t if control.first_s is None else control.first_s
-    control = replace(control, first_s=first_s, last_s=record.t)
     if record.kind == "supervisor":
         return replace(
             control,

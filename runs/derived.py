@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runs.compact import FORMAT, compact_stage
-from runs.errors import Corrupt, LabError
-from runs.facts import EventFile, event_files, sizes
-from runs.files import read_json
-from runs.paths import RunPaths
+from runs.errors import LabError
+from runs.facts import EventFile, OneReading, event_files, read_once, sizes
 from runs.query import load_run
 from runs.states import ACTIVE
 from runs.summary import write_summary
@@ -22,7 +20,7 @@ def refresh(run_dir: Path) -> bool:
     A run that cannot be read is left as it is: the registry shows it with its problem. So is one
     that this user may only read.
     """
-    if load_run(run_dir).state in ACTIVE or is_current(run_dir):
+    if is_current(read_once(run_dir)) or load_run(run_dir).state in ACTIVE:
         return False
     try:
         for stage in event_files(run_dir):
@@ -37,17 +35,11 @@ def refresh(run_dir: Path) -> bool:
     return True
 
 
-def is_current(run_dir: Path) -> bool:
+def is_current(once: OneReading) -> bool:
     """Return whether the summary was made from the event logs as they are now."""
-    try:
-        stages = read_json(RunPaths(run_dir).summary).get("stages")
-    except (OSError, Corrupt):
+    if not once.summaries:
         return False
-    if not isinstance(stages, dict):
-        return False
-    return all(
-        _is_current(stages.get(stage), files) for stage, files in event_files(run_dir).items()
-    )
+    return all(_is_current(once.summaries.get(stage), files) for stage, files in once.files.items())
 
 
 def _is_current(summary: Any, files: list[EventFile]) -> bool:

@@ -5,6 +5,7 @@ A summary speaks for a stage only while the sizes of its event logs are those it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -50,6 +51,14 @@ class _CachedControl:
     control: Control
 
 
+@dataclass(slots=True, kw_only=True)
+class OneReading:
+    """What was read of one run that is looked at several times in a row, never later."""
+
+    summaries: Mapping[str, Any]
+    files: dict[str, list[EventFile]]
+
+
 @dataclass(slots=True)
 class FoldCache:
     """What was already read, so that a poll reads only what was added since the last one."""
@@ -58,6 +67,7 @@ class FoldCache:
     controls: dict[Path, _CachedControl] = field(default_factory=dict)
     hosts: dict[Path, HostAlertTail] = field(default_factory=dict)
     kept: KeptViews[Any] | None = None
+    once: OneReading | None = None
 
     def fold(self, file: EventFile) -> AttemptFold:
         """Return the fold of an event log, brought up to date."""
@@ -89,19 +99,21 @@ class FoldCache:
 def event_files(run_dir: Path) -> dict[str, list[EventFile]]:
     """Return the event logs of a run by stage; foreign names are left out."""
     by_stage: dict[str, list[EventFile]] = {}
-    directory = RunPaths(run_dir).events_dir
-    if not directory.is_dir():
+    try:
+        with os.scandir(RunPaths(run_dir).events_dir) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
         return by_stage
-    for path in sorted(directory.iterdir()):
-        match = _EVENTS_NAME.fullmatch(path.name)
+    for entry in entries:
+        match = _EVENTS_NAME.fullmatch(entry.name)
         if match is None:
             continue
         file = EventFile(
-            path=path,
+            path=Path(entry.path),
             stage=match["stage"],
             attempt=int(match["attempt"]),
             rank=int(match["rank"]),
-            size=path.stat().st_size,
+            size=entry.stat().st_size,
         )
         by_stage.setdefault(file.stage, []).append(file)
     return by_stage
@@ -114,10 +126,11 @@ def sizes(files: list[EventFile]) -> dict[str, int]:
 
 def load_facts(run_dir: Path, cache: FoldCache | None = None) -> dict[str, StageFacts]:
     """Return the facts of every stage that has an event log."""
-    summaries = _summaries(run_dir)
     cache = cache or FoldCache()
+    once = cache.once or read_once(run_dir)
+    summaries = once.summaries
     facts = {}
-    for stage, files in event_files(run_dir).items():
+    for stage, files in once.files.items():
         summary = summaries.get(stage, {})
         known = None
         if summary.get("files") == sizes(files) and files[0].path not in cache.events:
@@ -130,6 +143,11 @@ def stage_facts(run_dir: Path, stage: str) -> StageFacts:
     """Return the facts of one stage, read from its event logs."""
     cache = FoldCache()
     return fold_stage([cache.fold(file) for file in event_files(run_dir).get(stage, [])])
+
+
+def read_once(run_dir: Path) -> OneReading:
+    """Return the summaries of a run's stages as they were written, and its event logs."""
+    return OneReading(summaries=_summaries(run_dir), files=event_files(run_dir))
 
 
 def _summaries(run_dir: Path) -> Mapping[str, Any]:

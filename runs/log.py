@@ -66,7 +66,7 @@ def append_record(
     return is_whole
 
 
-def decode_record(line: bytes) -> LogRecord | None:
+def decode_record(line: bytes | str) -> LogRecord | None:
     """Return the record in a line, or None when it is torn, foreign or malformed."""
     try:
         body = json.loads(line)
@@ -77,8 +77,8 @@ def decode_record(line: bytes) -> LogRecord | None:
     t, kind = body.get("t"), body.get("kind")
     if isinstance(t, bool) or not isinstance(t, int | float) or not isinstance(kind, str):
         return None
-    rest = {key: value for key, value in body.items() if key not in ("v", "t", "kind")}
-    return LogRecord(t=float(t), kind=kind, data=rest)
+    del body["v"], body["t"], body["kind"]
+    return LogRecord(t=float(t), kind=kind, data=body)
 
 
 class LogTail:
@@ -100,7 +100,8 @@ class LogTail:
             return []
         end = chunk.rfind(b"\n") + 1
         self.offset += end
-        decoded = (decode_record(line) for line in chunk[:end].split(b"\n"))
+        lines = chunk[:end].decode("utf-8", errors="replace").split("\n")
+        decoded = (decode_record(line) for line in lines if line)
         return [record for record in decoded if record is not None]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from runs.compact import FORMAT
-from runs.errors import Corrupt, LabError
+from runs.errors import LabError
 from runs.events import number
-from runs.files import read_json
+from runs.facts import FoldCache, read_once
 from runs.fingerprint import fingerprint
 from runs.paths import RunPaths
 from runs.query import RunView, load_run
@@ -39,12 +39,13 @@ def run_rows(run_dir: Path) -> RunRows:
     """Return the rows of a run; an unreadable one has its line in `runs` too."""
     # The mark first: a file that changes while it is read is read again by the next publisher.
     mark = fingerprint(run_dir)
-    view = load_run(run_dir)
+    once = read_once(run_dir)
+    view = load_run(run_dir, FoldCache(once=once))
     try:
         record = load_record(run_dir)
     except LabError:
         return RunRows(runs=[_run_row(view, None, mark)])
-    summaries = _summary_stages(run_dir)
+    summaries = once.summaries
     if view.state in ACTIVE:
         # Its state can change without a write to any file, by the death of a process.
         mark += " active"
@@ -116,14 +117,6 @@ def _metrics_path(run_dir: Path, stage: str, summaries: Mapping[str, Any]) -> st
     path = RunPaths(run_dir).metrics(stage)
     is_there = isinstance(summary, dict) and summary.get("metrics_format") == FORMAT
     return str(path) if is_there and path.is_file() else None
-
-
-def _summary_stages(run_dir: Path) -> Mapping[str, Any]:
-    try:
-        stages = read_json(RunPaths(run_dir).summary).get("stages")
-    except (OSError, Corrupt):
-        return {}
-    return stages if isinstance(stages, dict) else {}
 
 
 def _figures(summary: Mapping[str, Any]) -> list[Row]:

@@ -121,6 +121,8 @@ def _logger(tool: str, directory: Path) -> Callable[[int, dict[str, float]], obj
         os.environ["TRACKIO_DIR"] = str(directory)
         trackio.init(project="bench", name="emit")
         return lambda step, metrics: trackio.log(metrics, step=step)
+    if tool != "wandb":
+        raise ValueError(tool)
     import wandb
 
     run = wandb.init(mode="offline", dir=str(directory), project="bench")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from labcli.bench.registry.lab import make_points
@@ -46,7 +47,7 @@ def process_s(home: LabHome, words: Sequence[str], *, rounds: int) -> list[float
 def curve_s(runs: Sequence[Path], *, rounds: int) -> list[float]:
     """Return how long one curve of one run takes, of other runs each time."""
     chosen = random.Random(1).choices(runs, k=rounds)
-    return [_timed(lambda run=run: read_curve(_loss(run))) for run in chosen]
+    return [_timed(partial(read_curve, _loss(run))) for run in chosen]
 
 
 def overlay_s(runs: Sequence[Path], *, rounds: int) -> list[float]:
@@ -55,7 +56,7 @@ def overlay_s(runs: Sequence[Path], *, rounds: int) -> list[float]:
     times = []
     for _ in range(rounds):
         curves = [_loss(run) for run in rng.choices(runs, k=NUM_OVERLAID)]
-        times.append(_timed(lambda curves=curves: read_overlay(curves, x="tokens")))
+        times.append(_timed(partial(read_overlay, curves, x="tokens")))
     return times
 
 
