@@ -8,31 +8,32 @@ from typing import Any
 
 from runs.compact import FORMAT, compact_stage
 from runs.errors import LabError
-from runs.facts import EventFile, OneReading, event_files, read_once, sizes
+from runs.facts import EventFile, OneReading, read_once, sizes
 from runs.query import load_run
 from runs.states import ACTIVE
 from runs.summary import write_summary
 
 
-def refresh(run_dir: Path) -> bool:
-    """Bring metrics and summary of a run that has ended up to date; return whether it had to.
+def refresh(run_dir: Path) -> OneReading:
+    """Bring metrics and summary of a run that has ended up to date; return them as they are now.
 
     A run that cannot be read is left as it is: the registry shows it with its problem. So is one
     that this user may only read.
     """
-    if is_current(read_once(run_dir)) or load_run(run_dir).state in ACTIVE:
-        return False
+    once = read_once(run_dir)
+    if is_current(once) or load_run(run_dir).state in ACTIVE:
+        return once
     try:
-        for stage in event_files(run_dir):
+        for stage in once.files:
             compact_stage(run_dir, stage)
         write_summary(run_dir)
     except LabError:
-        return False
+        return once
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        return False
-    return True
+        return once
+    return read_once(run_dir)
 
 
 def is_current(once: OneReading) -> bool:

@@ -72,6 +72,23 @@ def decode_record(line: bytes | str) -> LogRecord | None:
         body = json.loads(line)
     except (ValueError, RecursionError):
         return None
+    return _record(body)
+
+
+def _decode_lines(lines: list[str]) -> list[LogRecord]:
+    # At once, which takes half as long; one by one where the lines are not all whole.
+    try:
+        bodies = json.loads(f"[{','.join(lines)}]")
+    except (ValueError, RecursionError):
+        bodies = []
+    if len(bodies) == len(lines):
+        decoded = map(_record, bodies)
+    else:
+        decoded = map(decode_record, lines)
+    return [record for record in decoded if record is not None]
+
+
+def _record(body: Any) -> LogRecord | None:
     if not isinstance(body, dict) or body.get("v") != VERSION:
         return None
     t, kind = body.get("t"), body.get("kind")
@@ -101,8 +118,7 @@ class LogTail:
         end = chunk.rfind(b"\n") + 1
         self.offset += end
         lines = chunk[:end].decode("utf-8", errors="replace").split("\n")
-        decoded = (decode_record(line) for line in lines if line)
-        return [record for record in decoded if record is not None]
+        return _decode_lines([line for line in lines if line])
 
 
 def read_log(path: Path) -> list[LogRecord]:

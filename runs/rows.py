@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from runs.compact import FORMAT
 from runs.errors import LabError
 from runs.events import number
-from runs.facts import FoldCache, read_once
+from runs.facts import FoldCache, OneReading, read_once
 from runs.fingerprint import fingerprint
 from runs.paths import RunPaths
 from runs.query import RunView, load_run
@@ -35,11 +35,16 @@ class RunRows:
         return {"runs": self.runs, "stages": self.stages, "summaries": self.summaries}[name]
 
 
-def run_rows(run_dir: Path) -> RunRows:
-    """Return the rows of a run; an unreadable one has its line in `runs` too."""
+def run_rows(run_dir: Path, read: Callable[[Path], OneReading] = read_once) -> RunRows:
+    """Return the rows of a run; an unreadable one has its line in `runs` too.
+
+    `read` may make again what is derived of the run before it is read.
+    """
     # The mark first: a file that changes while it is read is read again by the next publisher.
     mark = fingerprint(run_dir)
-    once = read_once(run_dir)
+    once = read(run_dir)
+    if (after := fingerprint(run_dir)) != mark:
+        mark, once = after, read_once(run_dir)
     view = load_run(run_dir, FoldCache(once=once))
     try:
         record = load_record(run_dir)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runs import published
 from runs.derived import refresh
 from runs.errors import Busy, UsageError
+from runs.facts import OneReading, read_once
 from runs.fingerprint import fingerprint
 from runs.paths import LabHome
 from runs.published import Published
@@ -80,9 +81,7 @@ def reindex(home: LabHome, *, wait_s: float = REINDEX_WAIT_S) -> int:
     """
     with published.publishing(registry_of(home), wait_s=wait_s):
         home.run_views.unlink(missing_ok=True)
-        for path in run_dirs(home):
-            refresh(path)
-        return _rebuild(home)
+        return _rebuild(home, refresh)
 
 
 def query(home: LabHome, sql: str, parameters: Sequence[Any] = ()) -> Table:
@@ -163,11 +162,11 @@ def _update(home: LabHome) -> int:
     return _rebuild(home) if num_changed is None else num_changed
 
 
-def _rebuild(home: LabHome) -> int:
+def _rebuild(home: LabHome, read_run: Callable[[Path], OneReading] = read_once) -> int:
     directories = run_dirs(home)
 
     def fill(connection: duckdb.DuckDBPyConnection) -> int:
-        _insert(connection, [run_rows(path) for path in directories])
+        _insert(connection, [run_rows(path, read_run) for path in directories])
         return len(directories)
 
     return published.build(registry_of(home), fill)
