@@ -24,12 +24,12 @@ class LabHome:
     @property
     def sketches(self) -> Path:
         """The curves of all runs in few buckets; derived like the registry."""
-        return self.root / "sketches.duckdb"
+        return registry_dir(self.root, os.environ) / "sketches.duckdb"
 
     @property
     def run_views(self) -> Path:
         """How the runs that have ended look, kept to list many of them quickly; derived."""
-        return self.root / "views.json"
+        return registry_dir(self.root, os.environ) / "views.json"
 
     @property
     def registry_lock(self) -> Path:

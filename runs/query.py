@@ -337,6 +337,7 @@ def _freeze(view: RunView) -> dict[str, Any]:
         **whole,
         "stages": [_unlike_new(stage) for stage in view.stages],
         "path": str(view.path),
+        "alerts": [asdict(alert) for alert in view.alerts],
     }
 
 

@@ -57,7 +57,7 @@ def sketches_of(home: LabHome) -> Published:
     """Return where the sketches of a lab home lie, and what they look like."""
     return Published(
         path=home.sketches,
-        lock=home.root / "sketches.lock",
+        lock=home.sketches.with_name("sketches.lock"),
         what="the sketches",
         schema=SCHEMA,
         version=SCHEMA_VERSION,
