@@ -14,7 +14,7 @@ from tests.cli.conftest import Labcli
 RUNS_COMMANDS = [
     "list", "show", "compare", "diff", "why", "tail", "logs", "stop", "resume", "adopt", "reap",
     "lineage", "alerts", "notify", "gc", "tag", "note", "rename", "rm", "restore", "export",
-    "import", "reindex",
+    "import", "sql", "reindex",
 ]  # fmt: skip
 
 

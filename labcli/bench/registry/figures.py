@@ -116,7 +116,8 @@ def _list(extent: Extent, directory: Path) -> Iterator[Figure]:
     )
     for task, words in (
         ("list", ("runs", "list")),
-        ("filter", ("runs", "sql", reading.FILTER)),
+        ("filter", ("runs", "list", reading.FILTER)),
+        ("sql", ("runs", "sql", reading.SQL)),
     ):
         seconds = reading.process_s(home, words, rounds=extent.rounds)
         value = reading.median_ms(seconds)

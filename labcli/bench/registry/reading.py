@@ -22,7 +22,8 @@ from runs.series import OneCurve, read_curve, read_overlay
 from runs.sketch_store import read_sketches, rebuild_sketches
 
 NUM_OVERLAID = 20
-FILTER = "SELECT name, val_bpb FROM runs WHERE val_bpb < 1.5 AND plan->>'$.model.depth' = '4'"
+FILTER = "base.depth=12 and val_bpb<1.5"
+SQL = "SELECT name, val_bpb FROM runs WHERE val_bpb < 1.5 ORDER BY val_bpb"
 
 
 def process_s(home: LabHome, words: Sequence[str], *, rounds: int) -> list[float]:
