@@ -33,14 +33,8 @@ def test_every_figure_is_one_row_on_one_line(labcli: Labcli, tiny: None) -> None
     rows = json.loads(result.out)
     assert len(result.out.splitlines()) == 1
     assert all(set(row) == FIELDS for row in rows)
-    assert {row["task"] for row in rows} == {
-        "emit",
-        "ingest",
-        "reindex",
-        "list",
-        "filter",
-        "history",
-    }
+    tasks = {"emit", "ingest", "reindex", "list", "filter", "sql", "history"}
+    assert {row["task"] for row in rows} == tasks
     assert {row["tool"] for row in rows if row["task"] == "emit"} == {"labcli", "json+write"}
     assert all(row["value"] > 0 for row in rows)
 
