@@ -20,9 +20,9 @@ from runs.events import plain
 from runs.facts import event_files
 from runs.files import write_synced
 from runs.paths import RunPaths
+from runs.points import read_points
 from runs.query import RunView, StageView, load_run
 from runs.record import load_record
-from runs.series import read_points
 from runs.track.contract import logged_config
 
 Form = Literal["csv", "json", "jsonl", "parquet", "md"]
@@ -77,11 +77,16 @@ def metric_rows(run_dir: Path) -> Iterator[dict[str, Any]]:
     """Yield every point of a run, in the order in which it was written, as METRIC_COLUMNS."""
     run_id, slug = run_dir.name[:26], run_dir.name[27:]
     for stage in stage_names(run_dir):
-        points = read_points(run_dir, stage)
-        for key, step, value, t, attempt, is_ghost in zip(
-            points.keys, points.steps, points.values, points.times, points.attempts,
-            points.is_ghost, strict=True,
-        ):  # fmt: skip
+        curves = read_points(event_files(run_dir).get(stage, []))
+        points = [
+            (attempt, t, key, step, value, is_ghost)
+            for key, curve in curves.items()
+            for attempt, t, step, value, is_ghost in zip(
+                curve.attempt.tolist(), curve.t.tolist(), curve.step.tolist(),
+                curve.value.tolist(), curve.is_ghost.tolist(), strict=True,
+            )
+        ]  # fmt: skip
+        for attempt, t, key, step, value, is_ghost in sorted(points, key=lambda point: point[:2]):
             yield {
                 "run_id": run_id,
                 "run": slug,
