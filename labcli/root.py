@@ -34,6 +34,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "run": Entry("labcli.commands.run:app", "Train: run a recipe, or one stage of it."),
     "runs": Entry("labcli.commands.runs.app:app", "List, inspect, follow, stop and resume runs."),
+    "sweep": Entry("labcli.commands.sweep.app:app", "Run many variants, a few at a time."),
     "track": Entry("labcli.commands.track:app", "Run any script as a tracked run."),
     "tok": Entry("labcli.commands.tok.app:app", "Train, compare and look inside tokenizers."),
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),

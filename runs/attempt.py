@@ -14,6 +14,7 @@ from runs.command import STOP_GRACE_S, error_file, num_processes, worker_argv, w
 from runs.control import Exit, StageControl, fold_control
 from runs.facts import event_files, stage_facts
 from runs.held import Adopted, Held, Returned, Spawned
+from runs.leases import inherited_fds
 from runs.log import read_log
 from runs.paths import RunPaths
 from runs.process import find_family, is_alive, send_signal
@@ -77,6 +78,7 @@ def _start(paths: RunPaths, record: RunRecord, stage: StagePlan, number: int, sa
             env=worker_env(record, stage, paths.run_dir, number, os.environ),
             cwd=paths.run_dir,
             log=paths.worker_log(stage.stage, number),
+            fds=inherited_fds(os.environ),
         )
     except OSError as error:
         say("note", stage=stage.stage, message=f"cannot start {stage.stage}: {error}")

@@ -36,6 +36,10 @@ def create_run(
     policy: Policy | None = None,
     git: environment.GitState | None = None,
     host: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    sweep: Mapping[str, Any] | None = None,
+    source: Mapping[str, Any] | None = None,
+    budget: Mapping[str, Any] | None = None,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> RunPaths:
@@ -44,11 +48,11 @@ def create_run(
     The run is named after its slug when `name` is None. `inputs` holds what the plan takes
     from other runs: input name -> {"path", "sha256", "from"}. `files` are put into the run
     directory: path in it -> content. `git` and `host` take the place of our own source and of
-    this machine where a run is not of their making.
+    this machine where a run is not of their making; `run_id` is one that was announced before.
     """
     if name is not None:
         check_name(name)
-    run_id = new_ulid(clock=clock, entropy=entropy)
+    run_id = run_id or new_ulid(clock=clock, entropy=entropy)
     slug = new_slug(_slug_stem(recipe), _taken_slugs(home), random.Random(entropy(8)))
     git = git or environment.capture_git(environment.source_dir())
     record = RunRecord(
@@ -70,6 +74,9 @@ def create_run(
         nproc=nproc,
         worker=tuple(worker),
         policy=policy or Policy(),
+        sweep=dict(sweep or {}),
+        source=dict(source or {}),
+        budget=dict(budget or {}),
     )
     given = dict(files or {})
     if git.diff:

@@ -50,7 +50,15 @@ class Held(Protocol):
 class Spawned:
     """A child of this process, in a session of its own, with its output in a file."""
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path):
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        fds: Sequence[int] = (),
+    ):
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as stream:
             self._child = subprocess.Popen(
@@ -61,6 +69,7 @@ class Spawned:
                 cwd=cwd,
                 env=env,
                 start_new_session=True,
+                pass_fds=fds,
             )
         self.identity = identify(self._child.pid)
 

@@ -61,6 +61,31 @@ class LabHome:
         """Interactive answers that a person saved or voted on."""
         return self.root / "generations"
 
+    @property
+    def queue_dir(self) -> Path:
+        """One file per run that waits for its turn."""
+        return self.root / "queue"
+
+    @property
+    def leases_dir(self) -> Path:
+        """One file per GPU or place, locked by the processes of the run that has it."""
+        return self.root / "leases"
+
+    @property
+    def sweeps_dir(self) -> Path:
+        """One directory per sweep."""
+        return self.root / "sweeps"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Source trees that queued runs start from, by content hash."""
+        return self.root / "snapshots"
+
+    @property
+    def settings(self) -> Path:
+        """What a person has set for the whole lab home; TOML, often absent."""
+        return self.root / "settings.toml"
+
 
 def lab_home(override: Path | None, env: Mapping[str, str]) -> LabHome:
     """Return the lab home: `--home`, else `$LABCLI_HOME`, else `~/.labcli`."""

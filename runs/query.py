@@ -19,6 +19,7 @@ from runs.labels import Labels, fold_annotations
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
 from runs.process import Liveness, identity_from, liveness
+from runs.queue import position, why_waiting
 from runs.record import RunRecord, StagePlan, load_record
 from runs.states import (
     ACTIVE,
@@ -63,7 +64,10 @@ class StageView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run as it stands now; `problem` says in one line what a person should know or do."""
+    """One run as it stands now; `problem` says in one line what a person should know or do.
+
+    `position` is the place in the queue of a run that waits there, from 1.
+    """
 
     run_id: str
     slug: str
@@ -83,6 +87,7 @@ class RunView:
     path: Path
     problem: str | None = None
     alerts: tuple[RunAlert, ...] = ()
+    position: int | None = None
 
     @property
     def num_alerts(self) -> int:
@@ -97,6 +102,7 @@ class Presence:
 
     supervisor: Liveness | None
     launch: Liveness | None
+    is_withdrawn: bool = False
 
 
 def run_dirs(home: LabHome) -> list[Path]:
@@ -128,14 +134,17 @@ def load_run(run_dir: Path, cache: FoldCache | None = None) -> RunView:
 
 def presence(run_dir: Path, control: Control) -> Presence:
     """Return whether the supervisor of a run lives, and whether a new one is on its way."""
-    launches = [r for r in read_log(RunPaths(run_dir).requests) if r.kind == "spawned"]
+    requests = read_log(RunPaths(run_dir).requests)
+    launches = [record for record in requests if record.kind == "spawned"]
     launch = None
     if launches and launches[-1].t >= (control.supervisor_s or 0.0):
         identity = identity_from(launches[-1].data)
         if identity is not None and identity != control.supervisor:
             launch = liveness(identity)
     supervisor = None if control.supervisor is None else liveness(control.supervisor)
-    return Presence(supervisor=supervisor, launch=launch)
+    said = [record.kind for record in requests if record.kind in ("launch", "enqueue", "stop")]
+    is_withdrawn = "launch" not in said and said[-1:] == ["stop"]
+    return Presence(supervisor=supervisor, launch=launch, is_withdrawn=is_withdrawn)
 
 
 def _load(run_dir: Path, cache: FoldCache) -> RunView:
@@ -144,6 +153,7 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
     control = cache.control(paths.control)
     facts = load_facts(run_dir, cache)
     here = presence(run_dir, control)
+    place = position(paths.home, record.run_id)
     now = time.time()
     alerts = cache.alerts(paths.host)
     stages = tuple(
@@ -160,16 +170,26 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
             launch=here.launch,
             word=control.state,
             control_age_s=None if control.last_s is None else now - control.last_s,
+            is_waiting=place is not None,
+            is_withdrawn=here.is_withdrawn,
         )
     )
     labels = fold_annotations(read_log(paths.annotations), name=record.name, tags=record.tags)
     view = _run_view(run_dir, record, labels, control, here, stages, state)
-    return replace(view, alerts=alerts)
+    view = replace(view, alerts=alerts)
+    if place is None or state != "queued":
+        return view
+    return replace(view, position=place, problem=_wait(paths.home, place))
 
 
 def _with_alerts(view: StageView, alerts: tuple[RunAlert, ...]) -> StageView:
     own = sum(alert.is_trouble for alert in alerts if alert.stage == view.stage)
     return replace(view, num_alerts=view.num_alerts + own) if own else view
+
+
+def _wait(home: LabHome, place: int) -> str:
+    reason = why_waiting(home) if place == 1 else None
+    return f"waits: {reason}" if reason else f"waits at position {place} of the queue"
 
 
 def _run_view(

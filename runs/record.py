@@ -54,6 +54,10 @@ class RunRecord:
     nproc: int
     worker: tuple[str, ...]
     policy: Policy = field(default_factory=Policy)
+    # Empty where there is none: {"id", "index"}, what the code is, and the limits on its cost.
+    sweep: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    budget: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stages(self) -> tuple[StagePlan, ...]:
@@ -129,6 +133,9 @@ def _parse(body: Mapping[str, Any]) -> RunRecord:
         nproc=int(body.get("nproc", 1)),
         worker=tuple(map(str, body.get("worker", DEFAULT_WORKER))),
         policy=policy_from(body.get("policy", {})),
+        sweep=dict(body.get("sweep", {})),
+        source=dict(body.get("source", {})),
+        budget=dict(body.get("budget", {})),
     )
 
 

@@ -18,6 +18,7 @@ from runs.log import LogRecord, append_record, read_log
 from runs.paths import RunPaths
 from runs.process import ProcessIdentity, find_family, is_alive, liveness, send_signal
 from runs.query import RunView, load_run
+from runs.queue import withdraw
 from runs.record import load_record
 from runs.states import ACTIVE, ENDED, HEARTBEAT_LIMIT_S
 
@@ -48,7 +49,8 @@ def wants_retry(records: Sequence[LogRecord]) -> bool:
 def request_stop(run_dir: Path, *, now: bool = False) -> None:
     """Ask a run to stop after a checkpoint; `now` kills its processes instead of waiting.
 
-    Without a supervisor the processes that are left are told directly.
+    Without a supervisor the processes that are left are told directly. A run that waits in the
+    queue leaves it.
 
     Raises:
         UsageError: the run is not active.
@@ -56,6 +58,8 @@ def request_stop(run_dir: Path, *, now: bool = False) -> None:
     view = load_run(run_dir)
     if view.state not in ACTIVE:
         raise UsageError(f"run {view.slug} is not running: it is {view.state}")
+    if withdraw(RunPaths(run_dir)):
+        return
     if not append_record(RunPaths(run_dir).requests, "stop", {"now": now}, sync=True):
         raise LabError(f"cannot write {RunPaths(run_dir).requests}; check the disk")
     if _supervisor(run_dir) is None:

@@ -125,13 +125,18 @@ _WORDS: Mapping[str, RunState] = {"stopping": "stopping", "waiting": "queued"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSigns:
-    """What is known about a run; `launch` is the newest start that no supervisor confirmed."""
+    """What is known about a run; `launch` is the newest start that no supervisor confirmed.
+
+    is_waiting: it stands in the queue. is_withdrawn: it was stopped before it was ever started.
+    """
 
     stages: Sequence[StageState]
     supervisor: Liveness | None = None
     launch: Liveness | None = None
     word: str | None = None
     control_age_s: float | None = None
+    is_waiting: bool = False
+    is_withdrawn: bool = False
 
 
 def current_stage(stages: Sequence[StageState]) -> int | None:
@@ -149,7 +154,7 @@ def run_state(signs: RunSigns) -> RunState:
         return current
     # A launch beside a supervisor at work finds the lock taken and leaves: that is no news.
     is_at_work = signs.supervisor == "alive" and signs.word not in ENDED
-    if signs.launch == "alive" and not is_at_work:
+    if (signs.launch == "alive" or signs.is_waiting) and not is_at_work:
         return "queued"
     if signs.supervisor is None:
         return _never_supervised(signs, current)
@@ -166,6 +171,8 @@ def run_state(signs: RunSigns) -> RunState:
 def _never_supervised(signs: RunSigns, current: StageState) -> RunState:
     if current in ENDED:
         return current
+    if signs.is_withdrawn:
+        return "stopped"
     return "crashed" if signs.launch == "dead" else "queued"
 
 

@@ -9,7 +9,7 @@ import typer
 
 from labcli import diagnostics
 from labcli.attached import detached_hints, open_dashboard, watch_to_end
-from labcli.launching import PlanRequest, make_plan, start_run
+from labcli.launching import PlanRequest, Terms, find_finished, make_plan, start_run
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.plans import plan_text
@@ -18,6 +18,7 @@ from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome, RunPaths
 from runs.policy import OnStall, Policy
 from runs.query import load_run
+from runs.queue import check_priority
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -66,6 +67,13 @@ StallChoice = Annotated[
     OnStall,
     typer.Option("--on-stall", help="What to do with a stage that hangs, after its autopsy."),
 ]
+Needed = Annotated[
+    bool, typer.Option("--needed", help="Start nothing that a finished run has done already.")
+]
+Queue = Annotated[bool, typer.Option("--queue", help="Wait for a free place, in the background.")]
+Priority = Annotated[
+    int, typer.Option("--priority", metavar="P", help="Leave the queue before lower ones.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")]
 
 
@@ -85,6 +93,9 @@ def run(
     nproc: NumProcesses = None,
     retries: Retries = 0,
     on_stall: StallChoice = "wait",
+    needed: Needed = False,
+    queue: Queue = False,
+    priority: Priority = 0,
     dry_run: DryRun = False,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -108,14 +119,22 @@ def run(
         body = plan.to_json()
         emit_json(body) if json else emit(plan_text(body, plan.headline()))
         return
+    if queue and tui:
+        raise UsageError("a queued run waits in the background; leave out --tui")
     if tui and not sys.stdout.isatty():
         raise UsageError("--tui needs a terminal; use --detach, then labcli tui dashboard")
     lab = home_of(ctx, home)
+    same = find_finished(lab, plan, from_ref) if needed else None
+    if same is not None:
+        diagnostics.say(f"done already by {same.slug}, which has finished; nothing was started")
+        _name(RunPaths(same.path), json=json)
+        return
+    terms = Terms(policy=policy, priority=check_priority(priority) if queue else None)
     paths = start_run(
-        lab, request, plan, from_ref=from_ref, name=name, tags=tags or (), policy=policy
+        lab, request, plan, from_ref=from_ref, name=name, tags=tags or (), terms=terms
     )
     diagnostics.say(plan.headline())
-    raise typer.Exit(_attend(lab, paths, detach=detach, tui=tui, json=json))
+    raise typer.Exit(_attend(lab, paths, detach=detach or queue, tui=tui, json=json))
 
 
 def _attend(lab: LabHome, paths: RunPaths, *, detach: bool, tui: bool, json: bool) -> int:
@@ -126,12 +145,19 @@ def _attend(lab: LabHome, paths: RunPaths, *, detach: bool, tui: bool, json: boo
     if tui:
         code = open_dashboard(lab, view.run_id)
     elif detach:
+        if view.position is not None:
+            diagnostics.say(f"{view.slug} {view.problem}")
         for line in detached_hints(view.slug):
             diagnostics.say(line)
     else:
         code = watch_to_end(Watch(paths.run_dir))
-    if json:
-        emit_json({"run_id": view.run_id, "slug": view.slug, "path": str(paths.run_dir)})
-    else:
-        emit(view.slug)
+    _name(paths, json=json)
     return code
+
+
+def _name(paths: RunPaths, *, json: bool) -> None:
+    run_id, slug = paths.run_dir.name[:26], paths.run_dir.name[27:]
+    if json:
+        emit_json({"run_id": run_id, "slug": slug, "path": str(paths.run_dir)})
+    else:
+        emit(slug)

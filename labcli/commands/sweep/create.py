@@ -1,0 +1,141 @@
+"""`labcli sweep create`: plan every combination of values, make the runs, and queue them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labcli import diagnostics
+from labcli.commands.run import (
+    DryRun,
+    From,
+    Name,
+    Needed,
+    Only,
+    Preset,
+    Priority,
+    Retries,
+    Set,
+    Tag,
+    Until,
+    What,
+)
+from labcli.launching import PlanRequest, given_inputs
+from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
+from labcli.output import emit, emit_json
+from labcli.sweep.axes import Axes, expand, parse_grid, parse_list, parse_range
+from labcli.sweep.creating import NewSweep, create_sweep, with_finished
+from labcli.sweep.planning import plan_variants, sweep_hardware, totals
+from labcli.sweep.show import plan_object, plan_text
+from runs.errors import UsageError
+from runs.lineage import missing_inputs
+from runs.policy import Policy
+from runs.queue import check_priority
+from runs.queue_settings import load_queue_settings
+from runs.sweep import sweep_dir
+
+app = lone_command()
+
+Grid = Annotated[
+    list[str] | None,
+    optional("--grid", "KEY=A,B", "Vary a setting over these values; may be repeated."),
+]
+Random = Annotated[int, optional("--random", "N", "Draw N points from the ranges.", min=0)]
+Ranges = Annotated[
+    list[str] | None,
+    optional("--range", "KEY=log:A..B", "Draw a setting: log:, lin:, int: A..B, or a|b|c."),
+]
+DrawSeed = Annotated[int, typer.Option("--draw-seed", metavar="N", help="Seed of the draws.")]
+ListFile = Annotated[
+    Path | None, optional("--list", "FILE.csv", "Read the values: settings on top, runs below.")
+]
+Seeds = Annotated[int, optional("--seeds", "N", "Repeat every variant with N seeds.", min=0)]
+NumProcesses = Annotated[
+    int | None, optional("--nproc", "N", "Train each run on N GPUs or ranks; default: 1.", min=1)
+]
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    what: What,
+    grid: Grid = None,
+    random: Random = 0,
+    ranges: Ranges = None,
+    draw_seed: DrawSeed = 0,
+    list_file: ListFile = None,
+    seeds: Seeds = 0,
+    from_ref: From = None,
+    needed: Needed = False,
+    preset: Preset = "auto",
+    overrides: Set = None,
+    name: Name = None,
+    tags: Tag = None,
+    until: Until = None,
+    only: Only = None,
+    nproc: NumProcesses = None,
+    priority: Priority = 0,
+    retries: Retries = 0,
+    dry_run: DryRun = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Run every combination of values: each is a run of its own, and they wait in one queue.
+
+    Nothing starts before every variant has been planned.
+    """
+    axes = Axes(
+        grid=parse_grid(grid or ()),
+        ranges=tuple(map(parse_range, ranges or ())),
+        num_draws=random,
+        draw_seed=draw_seed,
+        rows=() if list_file is None else parse_list(_read(list_file), source=str(list_file)),
+        num_seeds=seeds,
+    )
+    variants = expand(axes)
+    if variants == [{}]:
+        raise UsageError("nothing varies; add --grid, --random with --range, --list or --seeds")
+    lab = home_of(ctx, home)
+    hardware = sweep_hardware(nproc)
+    request = PlanRequest(
+        what=what,
+        preset=preset,
+        overrides=tuple(overrides or ()),
+        only=only,
+        until=until,
+        nproc=nproc or 1,
+    )
+    planned = plan_variants(request, variants, hardware)
+    new = NewSweep(
+        request=request,
+        from_ref=from_ref,
+        name=name,
+        tags=tuple(tags or ()),
+        priority=check_priority(priority),
+        policy=Policy(retries=retries),
+    )
+    if from_ref is not None or not missing_inputs(planned[0].body) or not dry_run:
+        inputs, _ = given_inputs(lab, planned[0].body, from_ref)
+        planned = with_finished(lab, planned, inputs) if needed else planned
+    sums = totals(planned, load_queue_settings(lab).max_runs)
+    text = plan_text(planned, sums, code="as it is when a run starts")
+    if dry_run:
+        emit_json(plan_object(planned, sums)) if json else emit(text)
+        return
+    diagnostics.say(text)
+    sweep = create_sweep(lab, new, planned)
+    diagnostics.say(f"\nqueued; see: labcli sweep status {sweep.slug}")
+    if json:
+        path = str(sweep_dir(lab, sweep))
+        emit_json({"sweep_id": sweep.sweep_id, "slug": sweep.slug, "path": path})
+    else:
+        emit(sweep.slug)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None

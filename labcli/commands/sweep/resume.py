@@ -1,0 +1,40 @@
+"""`labcli sweep resume`: queue again what ended early, and make what was never made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labcli import diagnostics
+from labcli.options import HomeOption, home_of, lone_command
+from labcli.output import emit
+from labcli.sweep.options import SweepArgument
+from runs.errors import UsageError
+from runs.queue_runner import ensure_runner
+from runs.sweep import resolve_sweep
+from runs.sweeping import resume as resume_sweep
+
+app = lone_command()
+
+
+@app.command()
+def resume(
+    ctx: typer.Context,
+    sweep: SweepArgument,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Try runs that failed with an error again, too.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Go on with a sweep after a stop, a crash or a reboot; each run from its checkpoint."""
+    lab = home_of(ctx, home)
+    found = resolve_sweep(lab, sweep)
+    done = resume_sweep(lab, found, with_failed=failed)
+    is_started = ensure_runner(lab) is not None
+    if done.num_failed:
+        diagnostics.say(f"{done.num_failed} failed; to try them again: --failed")
+    if not (done.num_created or done.num_queued or is_started):
+        raise UsageError(f"{found.name} has nothing to resume; see: labcli sweep status")
+    diagnostics.say(f"{found.name}: {done.num_queued} queued again, {done.num_created} made")
+    emit(found.slug)
