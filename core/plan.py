@@ -83,6 +83,7 @@ class Plan:
     disk_bytes: int
     time_s: float
     usd: float | None
+    usd_per_hour: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as `--dry-run --json` prints it and run.json stores it."""
@@ -106,6 +107,7 @@ class Plan:
             "disk_bytes": self.disk_bytes,
             "time_s": self.time_s,
             "usd": self.usd,
+            "usd_per_hour": self.usd_per_hour,
         }
 
     def headline(self) -> str:
@@ -273,6 +275,7 @@ def _costed(
         disk_bytes=kept * checkpoint_bytes(model) + CORPUS_BYTES,
         time_s=round(time_s, 1),
         usd=None if rate is None else round(rate * time_s / 3600, 2),
+        usd_per_hour=rate,
     )
 
 

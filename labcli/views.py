@@ -8,6 +8,7 @@ from typing import Any
 
 from labcli.alert_view import alert_line, alert_object
 from labcli.tables import ABSENT, figure, percent, render, seconds, when
+from runs.budget import dollars
 from runs.query import RunView, StageView
 from runs.record import RunRecord
 
@@ -36,6 +37,9 @@ def list_row(view: RunView) -> dict[str, Any]:
         "val_sha256": view.val_sha256,
         "tags": list(view.tags),
         "num_alerts": view.num_alerts,
+        "position": view.position,
+        "worked_s": view.worked_s,
+        "usd": view.usd,
         "stages": [{"stage": stage.stage, "state": stage.state} for stage in view.stages],
     }
 
@@ -69,7 +73,7 @@ def list_table(views: Sequence[RunView]) -> str:
     rows = [
         [
             view.slug if view.name == view.slug else f"{view.slug} ({view.name})",
-            view.state + (f" !{view.num_alerts}" if view.num_alerts else ""),
+            _state(view),
             view.stage or ABSENT,
             figure(view.val_bpb) + mark,
             view.preset or ABSENT,
@@ -86,6 +90,11 @@ def list_table(views: Sequence[RunView]) -> str:
     return "\n".join([table, *notes])
 
 
+def _state(view: RunView) -> str:
+    place = "" if view.position is None else f" {view.position}"
+    return view.state + place + (f" !{view.num_alerts}" if view.num_alerts else "")
+
+
 def show_text(view: RunView) -> str:
     """Return the readable form of `runs show`."""
     lines = [
@@ -99,6 +108,9 @@ def show_text(view: RunView) -> str:
     if view.tags:
         lines.append(f"tags     {' '.join(view.tags)}")
     lines += [f"note     {note}" for note in view.notes]
+    if view.worked_s is not None:
+        cost = "" if view.usd is None else f", {dollars(view.usd)}"
+        lines.append(f"worked   {seconds(view.worked_s)}{cost}")
     if view.problem:
         lines.append(f"problem  {view.problem}")
     if left := max(0, len(view.alerts) - MAX_ALERTS):

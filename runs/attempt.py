@@ -95,6 +95,7 @@ def record_exit(
     returned: Returned | None,
     *,
     was_stopping: bool,
+    is_over_budget: bool,
     say: Say,
 ) -> Exit:
     """Write down how the process of an attempt ended, and return it."""
@@ -111,6 +112,7 @@ def record_exit(
         code=returned.code,
         signal=killer,
         was_stopping=was_stopping,
+        is_over_budget=is_over_budget,
         t=time.time(),
         why=None
         if has_told
@@ -122,6 +124,7 @@ def record_exit(
         "code": ended.code,
         "signal": ended.signal,
         "was_stopping": ended.was_stopping,
+        "is_over_budget": ended.is_over_budget,
         "why": ended.why,
     }
     say("exit", body, stage=stage, attempt=number)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from runs.cost import Worked, add_record
 from runs.log import LogRecord
 from runs.process import ProcessIdentity, identity_from
 
@@ -22,6 +23,7 @@ class Exit:
     was_stopping: bool
     t: float
     why: str | None = None
+    is_over_budget: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +53,26 @@ class Control:
     last_s: float | None = None
     state: str | None = None
     state_s: float | None = None
+    over_budget: str | None = None
+    worked: Worked = field(default_factory=Worked)
     stages: Mapping[str, StageControl] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def fold_control(records: Iterable[LogRecord], before: Control | None = None) -> Control:
     """Return what the records say, continuing from an earlier fold."""
     control = before or Control()
-    first_s, last_s = control.first_s, control.last_s
+    first_s, last_s, worked = control.first_s, control.last_s, control.worked
     for record in records:
-        first_s = record.t if first_s is None else first_s
-        last_s = record.t
         # Most of a log is signs of life, which say nothing but when.
         if record.kind != "heartbeat":
+            worked = add_record(replace(worked, heard_s=last_s), record)
             control = _apply(control, record)
+        first_s = record.t if first_s is None else first_s
+        last_s = record.t
     if (first_s, last_s) == (control.first_s, control.last_s):
         return control
-    return replace(control, first_s=first_s, last_s=last_s)
+    worked = replace(worked, heard_s=last_s)
+    return replace(control, first_s=first_s, last_s=last_s, worked=worked)
 
 
 def _apply(control: Control, record: LogRecord) -> Control:
@@ -77,7 +83,10 @@ def _apply(control: Control, record: LogRecord) -> Control:
             supervisor_s=record.t,
             state=None,
             state_s=None,
+            over_budget=None,
         )
+    if record.kind == "budget":
+        return replace(control, over_budget=record.text("message"))
     if record.kind == "state":
         return replace(control, state=record.text("state"), state_s=record.t)
     stage = record.text("stage")
@@ -110,6 +119,7 @@ def _apply_stage(
             was_stopping=record.data.get("was_stopping") is True,
             t=record.t,
             why=record.text("why"),
+            is_over_budget=record.data.get("is_over_budget") is True,
         )
         return replace(entry, exit=ended, advice=None)
     if record.kind == "done":

@@ -10,6 +10,7 @@ from typing import Any
 
 from runs.control import Control, StageControl
 from runs.errors import LabError
+from runs.events import number
 from runs.facts import FoldCache, load_facts
 from runs.fold import StageFacts
 from runs.host_alerts import RunAlert
@@ -66,7 +67,8 @@ class StageView:
 class RunView:
     """One run as it stands now; `problem` says in one line what a person should know or do.
 
-    `position` is the place in the queue of a run that waits there, from 1.
+    `position` is the place in the queue of a run that waits there, from 1. `worked_s` is how long
+    its stages were at work, over all attempts, and `usd` what that costs where a price is known.
     """
 
     run_id: str
@@ -88,6 +90,8 @@ class RunView:
     problem: str | None = None
     alerts: tuple[RunAlert, ...] = ()
     position: int | None = None
+    worked_s: float | None = None
+    usd: float | None = None
 
     @property
     def num_alerts(self) -> int:
@@ -98,11 +102,15 @@ class RunView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """Who is there: the supervisor, and a launch that no supervisor has confirmed yet."""
+    """Who is there: the supervisor, and a launch that no supervisor has confirmed yet.
+
+    `usd_per_hour` is the price that somebody has set since the run was made.
+    """
 
     supervisor: Liveness | None
     launch: Liveness | None
     is_withdrawn: bool = False
+    usd_per_hour: float | None = None
 
 
 def run_dirs(home: LabHome) -> list[Path]:
@@ -144,7 +152,13 @@ def presence(run_dir: Path, control: Control) -> Presence:
     supervisor = None if control.supervisor is None else liveness(control.supervisor)
     said = [record.kind for record in requests if record.kind in ("launch", "enqueue", "stop")]
     is_withdrawn = "launch" not in said and said[-1:] == ["stop"]
-    return Presence(supervisor=supervisor, launch=launch, is_withdrawn=is_withdrawn)
+    prices = [record.data.get("usd_per_hour") for record in requests if record.kind == "budget"]
+    return Presence(
+        supervisor=supervisor,
+        launch=launch,
+        is_withdrawn=is_withdrawn,
+        usd_per_hour=number(prices[-1]) if prices else None,
+    )
 
 
 def _load(run_dir: Path, cache: FoldCache) -> RunView:
@@ -177,6 +191,7 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
     labels = fold_annotations(read_log(paths.annotations), name=record.name, tags=record.tags)
     view = _run_view(run_dir, record, labels, control, here, stages, state)
     view = replace(view, alerts=alerts)
+    view = _with_cost(view, record, control, here, now)
     if place is None or state != "queued":
         return view
     return replace(view, position=place, problem=_wait(paths.home, place))
@@ -185,6 +200,18 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
 def _with_alerts(view: StageView, alerts: tuple[RunAlert, ...]) -> StageView:
     own = sum(alert.is_trouble for alert in alerts if alert.stage == view.stage)
     return replace(view, num_alerts=view.num_alerts + own) if own else view
+
+
+def _with_cost(
+    view: RunView, record: RunRecord, control: Control, here: Presence, now: float
+) -> RunView:
+    if control.first_s is None:
+        return view
+    price = here.usd_per_hour or number(record.budget.get("usd_per_hour"))
+    price = price or number(record.plan.get("usd_per_hour"))
+    worked_s = control.worked.until(now if view.state in ACTIVE else None)
+    usd = None if price is None else price * worked_s / 3600
+    return replace(view, worked_s=worked_s, usd=usd)
 
 
 def _wait(home: LabHome, place: int) -> str:
@@ -323,6 +350,9 @@ def _problem(
         why = launched.exit.why if launched and launched.exit else None
         last = f" (its log ends: {why})" if why else ""
         return f"{current.stage} is gone without a word{last}: {resume}"
+    if state == "budget":
+        why = control.over_budget or "the budget is used up"
+        return f"{why}; go on with: {resume} --max-usd or --max-hours"
     if state == "lost":
         return f"last seen on another machine or before a reboot: {resume}"
     return None

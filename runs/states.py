@@ -75,6 +75,8 @@ def stage_state(signs: StageSigns) -> StageState:
         case "stopped" if signs.num_silent and _came_unasked(signs.exit):
             # A rank that vanished makes torchrun stop the others.
             return "crashed"
+        case "stopped" if signs.exit is not None and signs.exit.is_over_budget:
+            return "budget"
         case "finished" | "stopped" | "failed" | "budget" as ended:
             return ended
     if signs.exit is not None:
@@ -98,7 +100,7 @@ def _exited(ended: Exit, has_error: bool) -> StageState:
         return "failed"
     if ended.signal == signal.SIGTERM and ended.was_stopping:
         # Told to stop before it could even listen: nothing had begun, nothing is lost.
-        return "stopped"
+        return "budget" if ended.is_over_budget else "stopped"
     return "crashed" if ended.signal is None else "killed"
 
 

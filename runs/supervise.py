@@ -26,6 +26,7 @@ from runs.attempt import (
     record_exit,
     stage_control,
 )
+from runs.budget import BudgetWatch
 from runs.command import STOP_GRACE_S, num_processes
 from runs.errors import LabError
 from runs.facts import event_files, stage_facts
@@ -78,7 +79,9 @@ class Supervisor:
         self._attempt: Attempt | None = None
         self._watch: StallWatch | None = None
         self._was_hanging = False
+        self._budget = BudgetWatch(run_dir, record)
         self._is_stopping = False
+        self._is_over_budget = False
         self._has_ended = False
         self.was_signalled = False
 
@@ -91,7 +94,7 @@ class Supervisor:
                 continue
             self._tick()
             if self._is_stopping:
-                return self._end("stopped")
+                return self._end("budget" if self._is_over_budget else "stopped")
             state = self._run_stage(stage)
             if state != "finished":
                 return self._end(state)
@@ -147,7 +150,7 @@ class Supervisor:
         self._attempt = self._watch = None
         ended = record_exit(
             self._paths, self._record, attempt, returned,
-            was_stopping=self._is_stopping, say=self._say,
+            was_stopping=self._is_stopping, is_over_budget=self._is_over_budget, say=self._say,
         )  # fmt: skip
         has_ranks = num_processes(self._record, stage) > 1
         grace_s = STOP_GRACE_S if has_ranks else LEFTOVER_GRACE_S
@@ -240,6 +243,7 @@ class Supervisor:
         now = self._clock()
         if not self._has_ended:
             self._heed_requests(now)
+            self._heed_budget()
         if now >= self._beat_due:
             self._beat_due = now + HEARTBEAT_S
             self._say("heartbeat")
@@ -255,6 +259,13 @@ class Supervisor:
         if is_forced or (self._kill_due is not None and now > self._kill_due):
             for member in find_family(self._record.run_id):
                 send_signal(member, signal.SIGKILL)
+
+    def _heed_budget(self) -> None:
+        reached = None if self._is_stopping else self._budget.look()
+        if reached is not None:
+            self._is_over_budget = True
+            self._say("budget", message=reached)
+            self._stop()
 
     def _settle(self, *stages: str) -> None:
         # In a process of its own: whatever DuckDB or Arrow do there, the run goes on.

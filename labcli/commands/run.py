@@ -9,7 +9,9 @@ import typer
 
 from labcli import diagnostics
 from labcli.attached import detached_hints, open_dashboard, watch_to_end
+from labcli.budget_options import BudgetOptions
 from labcli.launching import PlanRequest, Terms, find_finished, make_plan, start_run
+from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.plans import plan_text
@@ -72,12 +74,13 @@ Needed = Annotated[
 ]
 Queue = Annotated[bool, typer.Option("--queue", help="Wait for a free place, in the background.")]
 Priority = Annotated[
-    int, typer.Option("--priority", metavar="P", help="Leave the queue before lower ones.")
+    int, typer.Option("--priority", metavar="P", help="Start before runs of a lower one.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")]
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@with_groups
 def run(
     ctx: typer.Context,
     what: What,
@@ -99,6 +102,8 @@ def run(
     dry_run: DryRun = False,
     json: JsonOption = False,
     home: HomeOption = None,
+    *,
+    limits: BudgetOptions,
 ) -> None:
     """Train: run a recipe, or one stage of it as a run of its own.
 
@@ -115,6 +120,7 @@ def run(
     )
     policy = Policy(retries=retries, on_stall=on_stall)
     plan = make_plan(request)
+    budget = limits.budget(plan.usd_per_hour)
     if dry_run:
         body = plan.to_json()
         emit_json(body) if json else emit(plan_text(body, plan.headline()))
@@ -129,7 +135,11 @@ def run(
         diagnostics.say(f"done already by {same.slug}, which has finished; nothing was started")
         _name(RunPaths(same.path), json=json)
         return
-    terms = Terms(policy=policy, priority=check_priority(priority) if queue else None)
+    terms = Terms(
+        policy=policy,
+        budget=budget.to_json(),
+        priority=check_priority(priority) if queue else None,
+    )
     paths = start_run(
         lab, request, plan, from_ref=from_ref, name=name, tags=tags or (), terms=terms
     )

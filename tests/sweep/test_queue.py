@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -33,7 +35,7 @@ SLOW = {"base": {"steps": 400, "step_s": 0.05}}
 SHORT = {"base": {"steps": 2}}
 
 
-def queued(home: LabHome, stages: dict[str, dict[str, float]], priority: int = 0) -> RunPaths:
+def queued(home: LabHome, stages: Mapping[str, Mapping[str, Any]], priority: int = 0) -> RunPaths:
     paths = make_run(home, stages)
     enqueue(paths, num_gpus=0, priority=priority)
     return paths

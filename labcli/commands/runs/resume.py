@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from labcli.attached import go_on
+from labcli.budget_options import BudgetOptions
+from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, RunArgument, home_of
+from runs.budget import raise_budget, run_budget
+from runs.cost import worked_s
+from runs.paths import RunPaths
+from runs.record import load_record
 from runs.refs import resolve_run
 from runs.requests import resume as resume_run
 
@@ -19,13 +25,21 @@ Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the bac
 
 
 @app.command(context_settings=HELP_NAMES)
+@with_groups
 def resume(
     ctx: typer.Context,
     run: RunArgument,
     detach: Detach = False,
     json: JsonOption = False,
     home: HomeOption = None,
+    *,
+    limits: BudgetOptions,
 ) -> None:
     """Continue a run from its newest checkpoint, and watch it."""
     run_dir = resolve_run(home_of(ctx, home), run)
+    if limits.is_given:
+        record = load_record(run_dir)
+        now = run_budget(run_dir, record)
+        new = limits.budget(now.usd_per_hour or record.plan.get("usd_per_hour"))
+        raise_budget(RunPaths(run_dir).requests, now, new, worked_s(run_dir))
     raise typer.Exit(go_on(run_dir, resume_run, detach=detach, json=json))

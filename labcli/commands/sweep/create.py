@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
+from labcli.budget_options import BudgetOptions
 from labcli.commands.run import (
     DryRun,
     From,
@@ -23,6 +24,7 @@ from labcli.commands.run import (
     What,
 )
 from labcli.launching import PlanRequest, given_inputs
+from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
 from labcli.sweep.axes import Axes, expand, parse_grid, parse_list, parse_range
@@ -58,6 +60,7 @@ NumProcesses = Annotated[
 
 
 @app.command()
+@with_groups
 def create(
     ctx: typer.Context,
     what: What,
@@ -81,6 +84,8 @@ def create(
     dry_run: DryRun = False,
     json: JsonOption = False,
     home: HomeOption = None,
+    *,
+    limits: BudgetOptions,
 ) -> None:
     """Run every combination of values: each is a run of its own, and they wait in one queue.
 
@@ -115,6 +120,7 @@ def create(
         tags=tuple(tags or ()),
         priority=check_priority(priority),
         policy=Policy(retries=retries),
+        budget=limits.budget(planned[0].plan.usd_per_hour).to_json(),
     )
     if from_ref is not None or not missing_inputs(planned[0].body) or not dry_run:
         inputs, _ = given_inputs(lab, planned[0].body, from_ref)

@@ -7,18 +7,22 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
+from labcli.budget_options import BudgetOptions
+from labcli.option_group import with_groups
 from labcli.options import HomeOption, home_of, lone_command
 from labcli.output import emit
 from labcli.sweep.options import SweepArgument
+from runs.budget import REQUESTS, raise_budget, sweep_budget, sweep_worked_s
 from runs.errors import UsageError
 from runs.queue_runner import ensure_runner
-from runs.sweep import resolve_sweep
+from runs.sweep import resolve_sweep, sweep_dir
 from runs.sweeping import resume as resume_sweep
 
 app = lone_command()
 
 
 @app.command()
+@with_groups
 def resume(
     ctx: typer.Context,
     sweep: SweepArgument,
@@ -26,10 +30,18 @@ def resume(
         bool, typer.Option("--failed", help="Try runs that failed with an error again, too.")
     ] = False,
     home: HomeOption = None,
+    *,
+    limits: BudgetOptions,
 ) -> None:
     """Go on with a sweep after a stop, a crash or a reboot; each run from its checkpoint."""
     lab = home_of(ctx, home)
     found = resolve_sweep(lab, sweep)
+    if limits.is_given:
+        new = limits.budget(sweep_budget(lab, found).usd_per_hour)
+        raise_budget(
+            sweep_dir(lab, found) / REQUESTS, sweep_budget(lab, found), new,
+            sweep_worked_s(lab, found),
+        )  # fmt: skip
     done = resume_sweep(lab, found, with_failed=failed)
     is_started = ensure_runner(lab) is not None
     if done.num_failed:
