@@ -11,6 +11,7 @@ from labcli.tables import ABSENT, figure, percent, render, seconds, when
 from runs.budget import dollars
 from runs.query import RunView, StageView
 from runs.record import RunRecord
+from runs.snapshot import describe
 
 LIST_COLUMNS = (
     "run_id", "slug", "name", "recipe", "preset", "state", "stage", "created_s", "val_bpb",
@@ -108,6 +109,8 @@ def show_text(view: RunView) -> str:
     if view.tags:
         lines.append(f"tags     {' '.join(view.tags)}")
     lines += [f"note     {note}" for note in view.notes]
+    if view.source:
+        lines.append(f"code     {describe(view.source)}")
     if view.worked_s is not None:
         cost = "" if view.usd is None else f", {dollars(view.usd)}"
         lines.append(f"worked   {seconds(view.worked_s)}{cost}")

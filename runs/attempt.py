@@ -19,6 +19,7 @@ from runs.log import read_log
 from runs.paths import RunPaths
 from runs.process import find_family, is_alive, send_signal
 from runs.record import RunRecord, StagePlan
+from runs.snapshot import snapshot_dir
 from runs.states import StageSigns, StageState, stage_state
 from runs.system import last_words, rank_signal
 
@@ -72,7 +73,11 @@ def begin(
 def _start(paths: RunPaths, record: RunRecord, stage: StagePlan, number: int, say: Say) -> Attempt:
     argv = worker_argv(record, stage, paths.run_dir, number)
     say("launch", stage=stage.stage, attempt=number)
+    snapshot = snapshot_dir(paths, record.source)
     try:
+        if snapshot is not None and not snapshot.is_dir():
+            # Whatever is installed now is not what the run was queued with.
+            raise FileNotFoundError(f"the source snapshot {snapshot} is gone")
         held = Spawned(
             argv,
             env=worker_env(record, stage, paths.run_dir, number, os.environ),
@@ -81,7 +86,10 @@ def _start(paths: RunPaths, record: RunRecord, stage: StagePlan, number: int, sa
             fds=inherited_fds(os.environ),
         )
     except OSError as error:
-        say("note", stage=stage.stage, message=f"cannot start {stage.stage}: {error}")
+        message = f"cannot start {stage.stage}: {error}"
+        say("note", stage=stage.stage, message=message)
+        paths.log_dir(stage.stage).mkdir(parents=True, exist_ok=True)
+        paths.worker_log(stage.stage, number).write_text(message + "\n", encoding="utf-8")
         return Attempt(stage=stage, number=number, held=None)
     identity = held.identity.as_record() if held.identity else {"pid": held.pid}
     say("stage", identity, stage=stage.stage, attempt=number, argv=argv)

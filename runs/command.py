@@ -10,6 +10,7 @@ from pathlib import Path
 from runs.paths import RunPaths
 from runs.process import HOME_TAG, RUN_TAG
 from runs.record import RunRecord, StagePlan
+from runs.snapshot import snapshot_dir
 
 PARALLEL_STAGES = frozenset({"base", "mid", "sft"})
 STOP_GRACE_S = 120
@@ -61,6 +62,11 @@ def worker_env(
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    # `-P` leaves out the current directory and nothing else; this comes before what is installed.
+    snapshot = snapshot_dir(RunPaths(run_dir), record.source)
+    if snapshot is not None:
+        others = env.get("PYTHONPATH")
+        env["PYTHONPATH"] = os.pathsep.join([str(snapshot), *([others] if others else [])])
     # Threads that spin while they wait cost 6 % less on an idle machine, and several times the
     # whole step on one where anything else wants the cores.
     env.setdefault("OMP_WAIT_POLICY", "passive")

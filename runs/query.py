@@ -92,6 +92,7 @@ class RunView:
     position: int | None = None
     worked_s: float | None = None
     usd: float | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_alerts(self) -> int:
@@ -250,6 +251,7 @@ def _run_view(
         stages=stages,
         path=run_dir,
         problem=_problem(record, control, here, current, state),
+        source=record.source,
     )
 
 

@@ -21,6 +21,7 @@ from runs.paths import LabHome, RunPaths
 from runs.policy import OnStall, Policy
 from runs.query import load_run
 from runs.queue import check_priority
+from runs.snapshot import describe, read_source, store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -123,7 +124,11 @@ def run(
     budget = limits.budget(plan.usd_per_hour)
     if dry_run:
         body = plan.to_json()
-        emit_json(body) if json else emit(plan_text(body, plan.headline()))
+        source = read_source(home_of(ctx, home)).to_json() if queue else {}
+        code = f"\ncode       {describe(source)}" if queue else ""
+        emit_json({**body, "source": source}) if json else emit(
+            plan_text(body, plan.headline() + code)
+        )
         return
     if queue and tui:
         raise UsageError("a queued run waits in the background; leave out --tui")
@@ -138,6 +143,7 @@ def run(
     terms = Terms(
         policy=policy,
         budget=budget.to_json(),
+        source=store(lab, read_source(lab)) if queue else {},
         priority=check_priority(priority) if queue else None,
     )
     paths = start_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ from runs.lineage import missing_inputs
 from runs.policy import Policy
 from runs.queue import check_priority
 from runs.queue_settings import load_queue_settings
+from runs.snapshot import describe, read_source, store
 from runs.sweep import sweep_dir
 
 app = lone_command()
@@ -126,12 +128,13 @@ def create(
         inputs, _ = given_inputs(lab, planned[0].body, from_ref)
         planned = with_finished(lab, planned, inputs) if needed else planned
     sums = totals(planned, load_queue_settings(lab).max_runs)
-    text = plan_text(planned, sums, code="as it is when a run starts")
+    source = read_source(lab)
+    text = plan_text(planned, sums, code=describe(source.to_json()))
     if dry_run:
         emit_json(plan_object(planned, sums)) if json else emit(text)
         return
     diagnostics.say(text)
-    sweep = create_sweep(lab, new, planned)
+    sweep = create_sweep(lab, replace(new, source=store(lab, source)), planned)
     diagnostics.say(f"\nqueued; see: labcli sweep status {sweep.slug}")
     if json:
         path = str(sweep_dir(lab, sweep))
