@@ -93,6 +93,8 @@ def create_variant(home: LabHome, sweep: Sweep, variant: Variant) -> RunPaths:
         run_id=variant.run_id,
         sweep={"id": sweep.sweep_id, "name": sweep.name, "index": variant.index},
         source=sweep.source,
+        # The price alone: the limits are those of the sweep, shared by its runs.
+        budget={key: sweep.budget[key] for key in ("usd_per_hour",) if key in sweep.budget},
     )
 
 

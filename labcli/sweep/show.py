@@ -11,6 +11,7 @@ from labcli.sweep.axes import SEED
 from labcli.sweep.planning import Planned, Totals
 from labcli.tables import ABSENT, figure, render, seconds, size, when
 from labcli.views import stage_time_s
+from runs.budget import Budget, dollars
 from runs.query import RunView
 from runs.states import ENDED
 from runs.sweep import Sweep
@@ -121,6 +122,8 @@ def status_object(sweep: Sweep, views: Sequence[VariantView], metric: Metric) ->
                 "slug": view.run.slug if view.run else None,
                 "is_reused": view.variant.same_as is not None,
                 "value": metric.of(view.run),
+                "worked_s": view.run.worked_s if view.run else None,
+                "usd": view.run.usd if view.run else None,
                 "problem": view.run.problem if view.run else None,
             }
             for view in views
@@ -128,7 +131,7 @@ def status_object(sweep: Sweep, views: Sequence[VariantView], metric: Metric) ->
     }
 
 
-def status_text(sweep: Sweep, views: Sequence[VariantView], metric: Metric) -> str:
+def status_text(sweep: Sweep, views: Sequence[VariantView], metric: Metric, budget: Budget) -> str:
     """Return the readable form of `sweep status`."""
     keys = sweep.keys
     best = metric.best(views)
@@ -136,7 +139,7 @@ def status_text(sweep: Sweep, views: Sequence[VariantView], metric: Metric) -> s
     rows = [_status_row(view, keys, metric, is_best=view is best) for view in views]
     counts = ", ".join(f"{count} {state}" for state, count in count_states(views).items())
     table = render([name.upper() for name in header], rows, right="r" * (len(keys) + 1) + "lrr")
-    lines = [f"{sweep.name}  {sweep_state(views)}: {counts}", "", table]
+    lines = [f"{sweep.name}  {sweep_state(views)}: {counts}", *_spent(views, budget), "", table]
     if best is not None:
         lines.append(f"* the {'highest' if metric.is_highest else 'lowest'} {metric.name}")
     if any(view.variant.same_as for view in views):
@@ -146,6 +149,18 @@ def status_text(sweep: Sweep, views: Sequence[VariantView], metric: Metric) -> s
     lines += _problems(views)
     waits = [view.run.problem for view in views if view.run and view.run.position == 1]
     return "\n".join([*lines, *[f"the next run {why}" for why in waits if why]])
+
+
+def _spent(views: Sequence[VariantView], budget: Budget) -> list[str]:
+    own = [view.run for view in views if view.run and not view.variant.same_as]
+    worked_s = sum(run.worked_s or 0.0 for run in own)
+    known = [run.usd for run in own if run.usd is not None]
+    if not worked_s and not budget.is_limited:
+        return []
+    hours = "" if budget.max_hours is None else f" of {seconds(budget.max_hours * 3600)}"
+    limit = "" if budget.max_usd is None else f" of {dollars(budget.max_usd)}"
+    usd = f", {dollars(sum(known))}{limit}" if known or limit else ""
+    return [f"at work for {seconds(worked_s)}{hours}{usd}"]
 
 
 def _status_row(

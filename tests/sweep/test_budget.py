@@ -13,8 +13,8 @@ from runs.query import load_run
 from runs.record import load_record
 from runs.requests import resume
 from runs.sweep import Sweep, Variant, write_sweep
+from tests.cli.conftest import Labcli
 from tests.runs.builders import make_run, start, wait_for, wait_for_state
-from tests.sweep.conftest import Labcli
 
 SLOW = {"base": {"steps": 400, "step_s": 0.05}}
 # About half a second at work.

@@ -10,6 +10,7 @@ from labcli.options import HomeOption, JsonOption, home_of, lone_command, option
 from labcli.output import emit, emit_json
 from labcli.sweep.options import SweepArgument, start_queue
 from labcli.sweep.show import VAL_BPB, Metric, status_object, status_text
+from runs.budget import sweep_budget
 from runs.sweep import resolve_sweep
 from runs.sweeping import variant_views
 
@@ -38,4 +39,4 @@ def status(
     if json:
         emit_json(status_object(found, views, chosen))
     else:
-        emit(status_text(found, views, chosen))
+        emit(status_text(found, views, chosen, sweep_budget(lab, found)))
