@@ -65,7 +65,7 @@ def fold_control(records: Iterable[LogRecord], before: Control | None = None) ->
     for record in records:
         # Most of a log is signs of life, which say nothing but when.
         if record.kind != "heartbeat":
-            worked = add_record(replace(worked, heard_s=last_s), record)
+            worked = add_record(replace(worked, heard_s=last_s or 0.0), record)
             control = _apply(control, record)
         first_s = record.t if first_s is None else first_s
         last_s = record.t

@@ -21,7 +21,9 @@ SweepArgument = Annotated[
 ]
 
 
-def start_queue(home: LabHome) -> None:
-    """Start the queue where runs wait and nothing starts them, and say so."""
-    if ensure_runner(home) is not None:
-        diagnostics.say(f"started the queue; {len(entries(home))} runs wait")
+def start_queue(home: LabHome) -> bool:
+    """Start the queue where runs wait and nothing starts them, say so, and return whether."""
+    is_started = ensure_runner(home) is not None
+    if is_started:
+        diagnostics.say(f"started the queue; runs that wait: {len(entries(home))}")
+    return is_started

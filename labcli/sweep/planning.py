@@ -79,11 +79,16 @@ def plan_variants(
     raise UsageError(f"{bad} of {len(variants)} variants cannot be planned; no run was started")
 
 
-def totals(planned: Sequence[Planned], num_at_once: int) -> Totals:
-    """Return what is left to do, without the variants that are done already."""
+def totals(
+    planned: Sequence[Planned], num_at_once: int, *, usd_per_hour: float | None = None
+) -> Totals:
+    """Return what is left to do, without the variants that are done already.
+
+    `usd_per_hour` is a price that a person gave instead of the usual one.
+    """
     todo = [item.plan for item in planned if item.same is None]
     times = [plan.time_s for plan in todo]
-    usd = [plan.usd for plan in todo]
+    usd = [plan.usd if usd_per_hour is None else usd_per_hour * plan.time_s / 3600 for plan in todo]
     known = [value for value in usd if value is not None]
     return Totals(
         num_runs=len(todo),

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from labcli import launching
-from labcli.commands.sweep import resume as resume_command
 from labcli.sweep import creating, options
 from runs import queue
 from runs.events import End, Eval
@@ -28,7 +27,7 @@ HERE = ("--preset", "cpu")
 @pytest.fixture(autouse=True)
 def is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing start: these tests are about what stands in the queue."""
-    for module in (creating, options, resume_command, launching):
+    for module in (creating, options, launching):
         monkeypatch.setattr(module, "ensure_runner", lambda home: None)
 
 

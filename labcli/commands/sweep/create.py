@@ -127,7 +127,8 @@ def create(
     if from_ref is not None or not missing_inputs(planned[0].body) or not dry_run:
         inputs, _ = given_inputs(lab, planned[0].body, from_ref)
         planned = with_finished(lab, planned, inputs) if needed else planned
-    sums = totals(planned, load_queue_settings(lab).max_runs)
+    num_at_once = load_queue_settings(lab).max_runs
+    sums = totals(planned, num_at_once, usd_per_hour=limits.usd_per_hour)
     source = read_source(lab)
     text = plan_text(planned, sums, code=describe(source.to_json()))
     if dry_run:

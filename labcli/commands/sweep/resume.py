@@ -11,10 +11,9 @@ from labcli.budget_options import BudgetOptions
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, home_of, lone_command
 from labcli.output import emit
-from labcli.sweep.options import SweepArgument
+from labcli.sweep.options import SweepArgument, start_queue
 from runs.budget import REQUESTS, raise_budget, sweep_budget, sweep_worked_s
 from runs.errors import UsageError
-from runs.queue_runner import ensure_runner
 from runs.sweep import resolve_sweep, sweep_dir
 from runs.sweeping import resume as resume_sweep
 
@@ -43,10 +42,11 @@ def resume(
             sweep_worked_s(lab, found),
         )  # fmt: skip
     done = resume_sweep(lab, found, with_failed=failed)
-    is_started = ensure_runner(lab) is not None
+    is_started = start_queue(lab)
     if done.num_failed:
         diagnostics.say(f"{done.num_failed} failed; to try them again: --failed")
     if not (done.num_created or done.num_queued or is_started):
         raise UsageError(f"{found.name} has nothing to resume; see: labcli sweep status")
-    diagnostics.say(f"{found.name}: {done.num_queued} queued again, {done.num_created} made")
+    if done.num_created or done.num_queued:
+        diagnostics.say(f"{found.name}: {done.num_queued} queued again, {done.num_created} made")
     emit(found.slug)
