@@ -81,11 +81,6 @@ class LabHome:
         """Source trees that queued runs start from, by content hash."""
         return self.root / "snapshots"
 
-    @property
-    def settings(self) -> Path:
-        """What a person has set for the whole lab home; TOML, often absent."""
-        return self.root / "settings.toml"
-
 
 def lab_home(override: Path | None, env: Mapping[str, str]) -> LabHome:
     """Return the lab home: `--home`, else `$LABCLI_HOME`, else `~/.labcli`."""

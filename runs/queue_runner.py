@@ -35,7 +35,7 @@ from runs.log import read_log
 from runs.paths import LabHome, RunPaths
 from runs.process import find_tagged
 from runs.queue import Entry
-from runs.queue_settings import load_queue_settings
+from runs.settings import load_settings
 from runs.system import hold_lock
 
 POLL_S = 0.5
@@ -126,7 +126,7 @@ def _was_started(paths: RunPaths, entry: Entry) -> bool:
 
 
 def _places(home: LabHome, num_gpus: int) -> Sequence[Place] | str:
-    settings = load_queue_settings(home)
+    settings = load_settings(home, os.environ).queue
     held: Mapping[str, str] = holders(home)
     if num_gpus:
         return choose(gpu_room(settings, held, look_at_gpus()), num_gpus)

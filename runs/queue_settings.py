@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
 from runs.errors import UsageError, nearest
-from runs.paths import LabHome
 
 _KEYS = ("max_runs", "gpus")
 
@@ -20,29 +18,22 @@ class QueueSettings:
     gpus: tuple[int, ...] | None = None
 
 
-def load_queue_settings(home: LabHome) -> QueueSettings:
-    """Return the settings of the queue; without a file they are the defaults.
+def queue_settings(table: object, source: str) -> QueueSettings:
+    """Return the settings in the `[queue]` table of the file that `source` names.
 
     Raises:
-        UsageError: the file is not TOML, or a value is of the wrong kind.
+        UsageError: a key is unknown, or a value is of the wrong kind.
     """
-    try:
-        body = tomllib.loads(home.settings.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return QueueSettings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read {home.settings}: {error}") from None
-    table = body.get("queue", {})
     if not isinstance(table, dict):
-        raise UsageError(f"{home.settings}: `queue` must be a table")
+        raise UsageError(f"{source}: `queue` must be a table")
     for key in table:
         if key not in _KEYS:
-            raise UsageError(f"{home.settings}: [queue] has no {key!r}{nearest(key, _KEYS)}")
+            raise UsageError(f"{source}: [queue] has no {key!r}{nearest(key, _KEYS)}")
     max_runs, gpus = table.get("max_runs", 1), table.get("gpus")
     if not _is_count(max_runs) or max_runs < 1:
-        raise UsageError(f"{home.settings}: queue.max_runs is a count of 1 or more")
+        raise UsageError(f"{source}: queue.max_runs is a count of 1 or more")
     if gpus is not None and not (isinstance(gpus, list) and all(map(_is_count, gpus))):
-        raise UsageError(f"{home.settings}: queue.gpus is a list of indices, such as [0, 1]")
+        raise UsageError(f"{source}: queue.gpus is a list of indices, such as [0, 1]")
     return QueueSettings(max_runs=max_runs, gpus=None if gpus is None else tuple(gpus))
 
 

@@ -1,4 +1,4 @@
-"""settings.toml of the lab home: where alerts are sent, and when something counts as one.
+"""settings.toml of the lab home: where alerts go, when something is one, how many runs at once.
 
 The environment wins over the file: LABCLI_NOTIFY_WEBHOOK, LABCLI_NOTIFY_NTFY, LABCLI_NOTIFY_BELL.
 """
@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args
 from runs.errors import Corrupt, UsageError, nearest
 from runs.events import Severity
 from runs.paths import LabHome
+from runs.queue_settings import QueueSettings, queue_settings
 
 FILE_NAME = "settings.toml"
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -88,6 +89,7 @@ class Settings:
 
     notify: NotifySettings = field(default_factory=NotifySettings)
     alerts: AlertRules = field(default_factory=AlertRules)
+    queue: QueueSettings = field(default_factory=QueueSettings)
 
 
 def load_settings(home: LabHome, env: Mapping[str, str]) -> Settings:
@@ -110,7 +112,8 @@ def load_settings(home: LabHome, env: Mapping[str, str]) -> Settings:
             raise UsageError(f"{path} has an unknown section {name!r}{nearest(name, sections)}")
     notify = _build(NotifySettings(), "notify", body.get("notify", {}))
     alerts = _build(AlertRules(), "alerts", body.get("alerts", {}))
-    return Settings(notify=_from_env(notify, env), alerts=alerts)
+    queue = queue_settings(body.get("queue", {}), FILE_NAME)
+    return Settings(notify=_from_env(notify, env), alerts=alerts, queue=queue)
 
 
 def _from_env(notify: NotifySettings, env: Mapping[str, str]) -> NotifySettings:

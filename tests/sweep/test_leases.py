@@ -6,11 +6,12 @@ import os
 
 import pytest
 
-from runs.errors import UsageError
+from runs.errors import LabError
 from runs.gpus import GpuReport, look_at_gpus
 from runs.leases import choose, cpu_room, gpu_room, holders, lease_env, release, try_lease
 from runs.paths import LabHome
-from runs.queue_settings import QueueSettings, load_queue_settings
+from runs.queue_settings import QueueSettings
+from runs.settings import load_settings
 
 TWO_GPUS = QueueSettings(gpus=(0, 1))
 IDLE = GpuReport(users={0: (), 1: ()})
@@ -84,17 +85,19 @@ def test_runs_by_hand_take_places_on_the_cpu_too() -> None:
         ("[queue]\nmax_runs = 0\n", "1 or more"),
         ("[queue]\nmax_runz = 2\n", "has no 'max_runz'"),
         ("[queue]\ngpus = 2\n", "list of indices"),
-        ("[queue\n", "cannot read"),
+        ("[queue\n", "cannot be read as TOML"),
     ],
 )
 def test_wrong_settings_are_refused_with_what_is_wrong(home: LabHome, text: str, said: str) -> None:
     home.root.mkdir()
-    home.settings.write_text(text)
-    with pytest.raises(UsageError, match=said):
-        load_queue_settings(home)
+    (home.root / "settings.toml").write_text(text)
+    with pytest.raises(LabError, match=said):
+        load_settings(home, {})
 
 
-def test_settings_of_others_are_left_alone(home: LabHome) -> None:
+def test_queue_has_its_own_table_beside_others(home: LabHome) -> None:
     home.root.mkdir()
-    home.settings.write_text("[notify]\nbell = true\n[queue]\nmax_runs = 3\ngpus = [0, 2]\n")
-    assert load_queue_settings(home) == QueueSettings(max_runs=3, gpus=(0, 2))
+    (home.root / "settings.toml").write_text(
+        "[notify]\nbell = true\n[queue]\nmax_runs = 3\ngpus = [0, 2]\n"
+    )
+    assert load_settings(home, {}).queue == QueueSettings(max_runs=3, gpus=(0, 2))

@@ -66,8 +66,8 @@ def test_all_that_is_wrong_is_said_before_anything_starts(labcli: Labcli, home: 
     words = ("--grid", "base.depth=2,x", "--grid", "base.matrix_lr=0.1,y")
     result = labcli("sweep", "create", "base", *HERE, *words)
     assert result.code == 2
-    assert "variant 2: base.matrix_lr takes a value of type float, not 'y'" in result.err
-    assert "variants 3, 4: base.depth takes a value of type int, not 'x'" in result.err
+    assert "variant 2: base.matrix_lr takes a number, not 'y'" in result.err
+    assert "variants 3, 4: base.depth takes a whole number, not 'x'" in result.err
     assert "3 of 4 variants cannot be planned; no run was started" in result.err
     assert not home.root.exists()
 

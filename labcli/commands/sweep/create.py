@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,7 @@ from runs.errors import UsageError
 from runs.lineage import missing_inputs
 from runs.policy import Policy
 from runs.queue import check_priority
-from runs.queue_settings import load_queue_settings
+from runs.settings import load_settings
 from runs.snapshot import describe, read_source, store
 from runs.sweep import sweep_dir
 
@@ -127,7 +128,7 @@ def create(
     if from_ref is not None or not missing_inputs(planned[0].body) or not dry_run:
         inputs, _ = given_inputs(lab, planned[0].body, from_ref)
         planned = with_finished(lab, planned, inputs) if needed else planned
-    num_at_once = load_queue_settings(lab).max_runs
+    num_at_once = load_settings(lab, os.environ).queue.max_runs
     sums = totals(planned, num_at_once, usd_per_hour=limits.usd_per_hour)
     source = read_source(lab)
     text = plan_text(planned, sums, code=describe(source.to_json()))
