@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from core.plan import Plan
 from labcli import diagnostics
 from labcli.attached import detached_hints, open_dashboard, watch_to_end
 from labcli.budget_options import BudgetOptions
@@ -80,6 +82,15 @@ Priority = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueOptions:
+    """Whether a run starts at all, and whether at once."""
+
+    needed: Needed = False
+    queue: Queue = False
+    priority: Priority = 0
+
+
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 @with_groups
 def run(
@@ -97,13 +108,11 @@ def run(
     nproc: NumProcesses = None,
     retries: Retries = 0,
     on_stall: StallChoice = "wait",
-    needed: Needed = False,
-    queue: Queue = False,
-    priority: Priority = 0,
     dry_run: DryRun = False,
     json: JsonOption = False,
     home: HomeOption = None,
     *,
+    waiting: QueueOptions,
     limits: BudgetOptions,
 ) -> None:
     """Train: run a recipe, or one stage of it as a run of its own.
@@ -122,35 +131,36 @@ def run(
     policy = Policy(retries=retries, on_stall=on_stall)
     plan = make_plan(request)
     budget = limits.budget(plan.usd_per_hour)
-    if dry_run:
-        body = plan.to_json()
-        source = read_source(home_of(ctx, home)).to_json() if queue else {}
-        code = f"\ncode       {describe(source)}" if queue else ""
-        emit_json({**body, "source": source}) if json else emit(
-            plan_text(body, plan.headline() + code)
-        )
-        return
-    if queue and tui:
-        raise UsageError("a queued run waits in the background; leave out --tui")
-    if tui and not sys.stdout.isatty():
-        raise UsageError("--tui needs a terminal; use --detach, then labcli tui dashboard")
+    if tui and (waiting.queue or not sys.stdout.isatty()):
+        raise UsageError("--tui needs a terminal, and no --queue; use --detach, then labcli tui")
     lab = home_of(ctx, home)
-    same = find_finished(lab, plan, from_ref) if needed else None
+    if dry_run:
+        return _show(lab, plan, is_queued=waiting.queue, json=json)
+    same = find_finished(lab, plan, from_ref) if waiting.needed else None
     if same is not None:
         diagnostics.say(f"done already by {same.slug}, which has finished; nothing was started")
-        _name(RunPaths(same.path), json=json)
-        return
+        return _name(RunPaths(same.path), json=json)
     terms = Terms(
         policy=policy,
         budget=budget.to_json(),
-        source=store(lab, read_source(lab)) if queue else {},
-        priority=check_priority(priority) if queue else None,
+        source=store(lab, read_source(lab)) if waiting.queue else {},
+        priority=check_priority(waiting.priority) if waiting.queue else None,
     )
     paths = start_run(
         lab, request, plan, from_ref=from_ref, name=name, tags=tags or (), terms=terms
     )
     diagnostics.say(plan.headline())
-    raise typer.Exit(_attend(lab, paths, detach=detach or queue, tui=tui, json=json))
+    raise typer.Exit(_attend(lab, paths, detach=detach or waiting.queue, tui=tui, json=json))
+
+
+def _show(home: LabHome, plan: Plan, *, is_queued: bool, json: bool) -> None:
+    """Write the plan, and the code that it would be queued with."""
+    source = read_source(home).to_json() if is_queued else {}
+    if json:
+        emit_json({**plan.to_json(), "source": source})
+    else:
+        code = f"\ncode       {describe(source)}" if is_queued else ""
+        emit(plan_text(plan.to_json(), plan.headline() + code))
 
 
 def _attend(lab: LabHome, paths: RunPaths, *, detach: bool, tui: bool, json: bool) -> int:

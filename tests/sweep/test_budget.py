@@ -7,14 +7,14 @@ import pytest
 from runs.budget import Budget, raise_budget, run_budget
 from runs.cost import Worked, add_records, worked_s
 from runs.errors import UsageError
-from runs.log import LogRecord, read_log
-from runs.paths import LabHome, RunPaths
+from runs.log import LogRecord
+from runs.paths import LabHome
 from runs.query import load_run
 from runs.record import load_record
 from runs.requests import resume
 from runs.sweep import Sweep, Variant, write_sweep
 from tests.cli.conftest import Labcli
-from tests.runs.builders import make_run, start, wait_for, wait_for_state
+from tests.runs.builders import make_run, start, wait_for_state
 
 SLOW = {"base": {"steps": 400, "step_s": 0.05}}
 # About half a second at work.
@@ -77,16 +77,7 @@ def test_run_over_budget_checkpoints_and_goes_on_with_a_higher_one(home: LabHome
     assert (done.worked_s or 0.0) > (view.worked_s or 0.0) > 0.5
 
 
-def test_exhausted_budget_starts_no_stage(home: LabHome) -> None:
-    paths = start(make_run(home, SLOW, budget=TINY))
-    wait_for_state(paths, "budget")
-    resume(paths.run_dir)
-    wait_for(lambda: len(budget_lines(paths)) == 2, "the second supervisor to stop")
-    wait_for_state(paths, "budget")
-    assert len([r for r in read_log(paths.control) if r.kind == "launch"]) == 1
-
-
-def test_runs_of_a_sweep_share_its_budget(home: LabHome) -> None:
+def test_runs_of_a_sweep_share_its_budget_and_start_nothing_beyond_it(home: LabHome) -> None:
     first = make_run(home, SLOW, sweep={"id": "0" * 26, "index": 1})
     second = make_run(home, SLOW, sweep={"id": "0" * 26, "index": 2})
     variants = tuple(
@@ -114,7 +105,3 @@ def test_max_usd_without_a_price_is_refused_before_anything_is_made(
         assert (result.code, result.out) == (2, "")
         assert "add --usd-per-hour" in result.err
     assert not home.root.exists()
-
-
-def budget_lines(paths: RunPaths) -> list[LogRecord]:
-    return [record for record in read_log(paths.control) if record.kind == "budget"]

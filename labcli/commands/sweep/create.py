@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,11 +28,10 @@ from labcli.launching import PlanRequest, given_inputs
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
-from labcli.sweep.axes import Axes, expand, parse_grid, parse_list, parse_range
+from labcli.sweep.axis_options import AxisOptions
 from labcli.sweep.creating import NewSweep, create_sweep, with_finished
 from labcli.sweep.planning import plan_variants, sweep_hardware, totals
 from labcli.sweep.show import plan_object, plan_text
-from runs.errors import UsageError
 from runs.lineage import missing_inputs
 from runs.policy import Policy
 from runs.queue import check_priority
@@ -43,20 +41,6 @@ from runs.sweep import sweep_dir
 
 app = lone_command()
 
-Grid = Annotated[
-    list[str] | None,
-    optional("--grid", "KEY=A,B", "Vary a setting over these values; may be repeated."),
-]
-Random = Annotated[int, optional("--random", "N", "Draw N points from the ranges.", min=0)]
-Ranges = Annotated[
-    list[str] | None,
-    optional("--range", "KEY=log:A..B", "Draw a setting: log:, lin:, int: A..B, or a|b|c."),
-]
-DrawSeed = Annotated[int, typer.Option("--draw-seed", metavar="N", help="Seed of the draws.")]
-ListFile = Annotated[
-    Path | None, optional("--list", "FILE.csv", "Read the values: settings on top, runs below.")
-]
-Seeds = Annotated[int, optional("--seeds", "N", "Repeat every variant with N seeds.", min=0)]
 NumProcesses = Annotated[
     int | None, optional("--nproc", "N", "Train each run on N GPUs or ranks; default: 1.", min=1)
 ]
@@ -67,12 +51,6 @@ NumProcesses = Annotated[
 def create(
     ctx: typer.Context,
     what: What,
-    grid: Grid = None,
-    random: Random = 0,
-    ranges: Ranges = None,
-    draw_seed: DrawSeed = 0,
-    list_file: ListFile = None,
-    seeds: Seeds = 0,
     from_ref: From = None,
     needed: Needed = False,
     preset: Preset = "auto",
@@ -88,23 +66,14 @@ def create(
     json: JsonOption = False,
     home: HomeOption = None,
     *,
+    varied: AxisOptions,
     limits: BudgetOptions,
 ) -> None:
     """Run every combination of values: each is a run of its own, and they wait in one queue.
 
     Nothing starts before every variant has been planned.
     """
-    axes = Axes(
-        grid=parse_grid(grid or ()),
-        ranges=tuple(map(parse_range, ranges or ())),
-        num_draws=random,
-        draw_seed=draw_seed,
-        rows=() if list_file is None else parse_list(_read(list_file), source=str(list_file)),
-        num_seeds=seeds,
-    )
-    variants = expand(axes)
-    if variants == [{}]:
-        raise UsageError("nothing varies; add --grid, --random with --range, --list or --seeds")
+    variants = varied.expand()
     lab = home_of(ctx, home)
     hardware = sweep_hardware(nproc)
     request = PlanRequest(
@@ -138,15 +107,6 @@ def create(
     diagnostics.say(text)
     sweep = create_sweep(lab, replace(new, source=store(lab, source)), planned)
     diagnostics.say(f"\nqueued; see: labcli sweep status {sweep.slug}")
-    if json:
-        path = str(sweep_dir(lab, sweep))
-        emit_json({"sweep_id": sweep.sweep_id, "slug": sweep.slug, "path": path})
-    else:
-        emit(sweep.slug)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
+    path = str(sweep_dir(lab, sweep))
+    body = {"sweep_id": sweep.sweep_id, "slug": sweep.slug, "path": path}
+    emit_json(body) if json else emit(sweep.slug)
