@@ -23,6 +23,7 @@ _REQUEST = "budget"
 # Other runs of a sweep are read again this often; control.jsonl has a line every 2 s.
 CHECK_S = 2.0
 _HOUR_S = 3600.0
+SHARED_BUDGET = "the budget of its sweep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ class BudgetWatch:
         found = _shared(RunPaths(run_dir).home, record)
         if found is not None:
             shared, siblings = found
-            self._limits.append((shared, WorkMeter(siblings), "the budget of its sweep"))
+            self._limits.append((shared, WorkMeter(siblings), SHARED_BUDGET))
 
     def look(self) -> str | None:
         """Return why the run has to stop now, in one line, or None."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from runs.budget import SHARED_BUDGET
 from runs.control import Control, StageControl
 from runs.errors import LabError
 from runs.events import number
@@ -354,7 +355,10 @@ def _problem(
         return f"{current.stage} is gone without a word{last}: {resume}"
     if state == "budget":
         why = control.over_budget or "the budget is used up"
-        return f"{why}; go on with: {resume} --max-usd or --max-hours"
+        # A limit that several runs share is raised for all of them.
+        is_shared = why.startswith(SHARED_BUDGET)
+        then = f"labcli sweep resume {record.sweep.get('name')}" if is_shared else resume
+        return f"{why}; go on with: {then} --max-usd or --max-hours"
     if state == "lost":
         return f"last seen on another machine or before a reboot: {resume}"
     return None

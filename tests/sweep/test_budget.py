@@ -79,7 +79,7 @@ def test_run_over_budget_checkpoints_and_goes_on_with_a_higher_one(home: LabHome
 
 def test_runs_of_a_sweep_share_its_budget_and_start_nothing_beyond_it(home: LabHome) -> None:
     first = make_run(home, SLOW, sweep={"id": "0" * 26, "index": 1})
-    second = make_run(home, SLOW, sweep={"id": "0" * 26, "index": 2})
+    second = make_run(home, SLOW, sweep={"id": "0" * 26, "name": "s", "index": 2})
     variants = tuple(
         Variant(index=index, run_id=paths.run_dir.name[:26], changed={}, plan={})
         for index, paths in enumerate((first, second), 1)
@@ -92,7 +92,9 @@ def test_runs_of_a_sweep_share_its_budget_and_start_nothing_beyond_it(home: LabH
     wait_for_state(start(first), "budget")
     wait_for_state(start(second), "budget")
     assert load_run(second.run_dir).stages[0].state == "pending"
-    assert "budget of its sweep" in (load_run(second.run_dir).problem or "")
+    problem = load_run(second.run_dir).problem or ""
+    assert problem.startswith("the budget of its sweep")
+    assert "labcli sweep resume s --max-usd" in problem
 
 
 def test_max_usd_without_a_price_is_refused_before_anything_is_made(

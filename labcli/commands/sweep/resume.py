@@ -45,7 +45,9 @@ def resume(
     is_started = start_queue(lab)
     if done.num_failed:
         diagnostics.say(f"{done.num_failed} failed; to try them again: --failed")
-    if not (done.num_created or done.num_queued or is_started):
+    if limits.is_given:
+        diagnostics.say("the new budget holds for every run that starts from now on")
+    if not (done.num_created or done.num_queued or is_started or limits.is_given):
         raise UsageError(f"{found.name} has nothing to resume; see: labcli sweep status")
     if done.num_created or done.num_queued:
         diagnostics.say(f"{found.name}: {done.num_queued} queued again, {done.num_created} made")
