@@ -74,14 +74,11 @@ def create_run(
         nproc=nproc,
         worker=tuple(worker),
         policy=policy or Policy(),
-        sweep=dict(sweep or {}),
-        source=dict(source or {}),
-        budget=dict(budget or {}),
+        sweep=sweep or {},
+        source=source or {},
+        budget=budget or {},
     )
-    given = dict(files or {})
-    if git.diff:
-        given["git.diff"] = git.diff
-    return _publish(home, record, given)
+    return _publish(home, record, {**(files or {}), **({"git.diff": git.diff} if git.diff else {})})
 
 
 def _publish(home: LabHome, record: RunRecord, files: Mapping[str, bytes]) -> RunPaths:
