@@ -71,7 +71,7 @@ def fold_control(records: Iterable[LogRecord], before: Control | None = None) ->
         last_s = record.t
     if (first_s, last_s) == (control.first_s, control.last_s):
         return control
-    worked = replace(worked, heard_s=last_s)
+    worked = replace(worked, heard_s=last_s or 0.0)
     return replace(control, first_s=first_s, last_s=last_s, worked=worked)
 
 
