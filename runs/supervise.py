@@ -93,7 +93,7 @@ class Supervisor:
             if self._is_finished(stage):
                 continue
             self._tick()
-            if self._is_stopping:
+            if self._is_stopping and not self._has_worker_to_adopt(stage):
                 return self._end("budget" if self._is_over_budget else "stopped")
             state = self._run_stage(stage)
             if state != "finished":
@@ -101,6 +101,11 @@ class Supervisor:
             if stage != self._record.stages[-1]:
                 self._settle(stage.stage)
         return self._end("finished")
+
+    def _has_worker_to_adopt(self, stage: StagePlan) -> bool:
+        """Return whether a worker is at this stage that would go on if nobody stopped it."""
+        control = stage_control(self._paths, stage.stage) if self._is_adopting else None
+        return control is not None and control.worker is not None and control.exit is None
 
     def _end(self, state: StageState) -> StageState:
         self._has_ended = True
@@ -146,6 +151,9 @@ class Supervisor:
         self._watch = StallWatch(
             self._paths.run_dir, stage.stage, attempt.number, self._record.policy
         )
+        if self._is_stopping and attempt.held is not None:
+            # Asked for before there was a worker to tell.
+            attempt.held.send(signal.SIGTERM)
         returned = self._wait(attempt)
         self._attempt = self._watch = None
         ended = record_exit(

@@ -13,7 +13,7 @@ import pytest
 
 from runs.errors import Busy, UsageError
 from runs.launch.local import launch
-from runs.log import read_log
+from runs.log import append_record, read_log
 from runs.orphans import end_orphans, find_orphans
 from runs.paths import LabHome, RunPaths
 from runs.process import HOME_TAG, RUN_TAG, find_family, identify
@@ -60,6 +60,17 @@ def test_adopted_run_stops_after_a_checkpoint(home: LabHome) -> None:
     wait_for(lambda: load_run(paths.run_dir).problem is None, "the new supervisor")
     request_stop(paths.run_dir)
     assert wait_for_state(paths, "stopped").stages[0].attempt == 1
+
+
+def test_stop_that_was_asked_before_the_adoption_reaches_the_worker(home: LabHome) -> None:
+    paths = orphaned(home, {"base": SLOW})
+    worker = worker_pid(paths, "base")
+    adopt(paths.run_dir)
+    # The new supervisor finds this when it looks for the first time.
+    assert append_record(paths.requests, "stop", {"now": False}, sync=True)
+    view = wait_for_state(paths, "stopped")
+    assert identify(worker) is None
+    assert view.stages[0].attempt == 1
 
 
 def test_death_of_an_adopted_worker_is_seen_within_five_seconds(home: LabHome) -> None:
