@@ -1,24 +1,37 @@
-"""The terminal app: themes, help, the command palette, and the screen it opens with."""
+"""The terminal app: views by name, themes, keys, help and the command palette."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.theme import Theme
+from textual.widget import Widget
 
-from runs.paths import LabHome
-from tui.environment import Environment, read_environment
-from tui.screens.dashboard import DashboardScreen
-from tui.screens.modal import HelpScreen, KeyHelp
-from tui.themes import LAB_DARK, LAB_LIGHT
+from tui import help as guide
+from tui.keymap import binding_ids, split_keymap
+from tui.palette import key_commands
+from tui.screens.jump import JumpScreen
+from tui.screens.modal import HelpScreen
+from tui.settings import (
+    FILE_NAME,
+    LoadedSettings,
+    Settings,
+    load_settings,
+    save_value,
+    settings_path,
+)
+from tui.themes import THEMES
+from tui.views import VIEWS, Opening, find_view
+
+NOTICE_S = 15.0
+TOUR_S = 30.0
 
 
 class LabApp(App[None]):
@@ -29,74 +42,138 @@ class LabApp(App[None]):
         Binding(
             "f1", "explain", "Help", id="app.help", tooltip="Explain the focused widget and keys."
         ),
+        *(
+            Binding(
+                view.key,
+                f"view('{name}')",
+                name.capitalize(),
+                show=False,
+                id=f"view.{name}",
+                tooltip=f"Go to the {name}: {view.summary[0].lower()}{view.summary[1:]}",
+            )
+            for name, view in VIEWS.items()
+        ),
+        Binding(
+            "ctrl+o",
+            "jump",
+            "Jump",
+            show=False,
+            id="app.jump",
+            tooltip="Jump to a pane by the letter that it then shows.",
+        ),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave; the runs go on."),
     ]
 
     def __init__(
         self,
+        opening: Opening,
         *,
-        home: LabHome,
-        environment: Environment,
-        focus: Path | None = None,
-        clock: Callable[[], float] = time.time,
+        view: str = "dashboard",
+        loaded: LoadedSettings | None = None,
+        settings_file: Path | None = None,
     ) -> None:
+        """Take what the views are given, and the settings.
+
+        loaded: none stands for the defaults, without the tour of a first start.
+        settings_file: where choices are kept; none keeps none.
+        """
         super().__init__()
-        self._home = home
-        self._environment = environment
-        self._focus = focus
-        self._clock = clock
+        self._opening = opening
+        self._glyphs = opening.environment.glyphs
+        self._view = view
+        self._loaded = loaded or LoadedSettings(settings=Settings(toured=True))
+        self._settings_file = settings_file
 
     def on_mount(self) -> None:
-        """Take the lab's colours and open the dashboard."""
+        """Take the lab's colours and open the first view."""
         # Every frame of an animation is traffic on an SSH link, and a key should act at once.
         self.animation_level = "none"
-        self.set_class(self._environment.glyphs.is_ascii, "-ascii")
-        self.register_theme(LAB_DARK)
-        self.register_theme(LAB_LIGHT)
-        self.theme = LAB_DARK.name
-        self.add_mode("dashboard", self._make_dashboard)
-        self.switch_mode("dashboard")
-
-    def _make_dashboard(self) -> Screen[None]:
-        return DashboardScreen(
-            home=self._home, environment=self._environment, focus=self._focus, clock=self._clock
-        )
+        self.set_class(self._glyphs.is_ascii, "-ascii")
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self._loaded.settings.theme
+        self.theme_changed_signal.subscribe(self, self.keep_theme)
+        for name, view in VIEWS.items():
+            self.add_mode(name, partial(view.open, self._opening))
+        self.switch_mode(self._view)
+        self._tell(self._take_keys())
+        if not self._loaded.settings.toured:
+            self.notify(guide.TOUR, title="Four things to know", timeout=TOUR_S, markup=False)
+            self.keep("toured", True)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield Textual's own commands, then every key of the present screen by name."""
         yield from super().get_system_commands(screen)
-        for active in screen.active_bindings.values():
-            node, binding = active.node, active.binding
-            if binding.id is None or not active.enabled or binding.action == "quit":
-                continue
-
-            async def run(action: str = binding.action, node: DOMNode = node) -> None:
-                await self.run_action(action, node)
-
-            what = binding.tooltip or binding.description
-            yield SystemCommand(what.rstrip("."), f"Key: {binding.key}", run)
+        yield from key_commands(self, screen)
 
     def get_key_display(self, binding: Binding) -> str:
         """Return how a key is written; in ASCII where nothing else is allowed."""
         shown = super().get_key_display(binding)
-        return binding.key if self._environment.glyphs.is_ascii and not shown.isascii() else shown
+        return binding.key if self._glyphs.is_ascii and not shown.isascii() else shown
+
+    def keep_theme(self, theme: Theme) -> None:
+        """Remember the theme that was chosen."""
+        if theme.name != self._loaded.settings.theme:
+            self.keep("theme", theme.name)
+
+    @work(thread=True, exit_on_error=False, group="settings")
+    def keep(self, key: str, value: str | bool) -> None:
+        """Write one setting; a lab home that cannot be written keeps nothing."""
+        if self._settings_file is None:
+            return
+        try:
+            save_value(self._settings_file, key, value)
+        except OSError as error:
+            self.call_from_thread(self._tell, f"cannot keep {key} in {error.filename}: {error}")
 
     def action_explain(self) -> None:
         """Explain the focused widget, and list the keys that work there."""
-        if isinstance(self.screen, HelpScreen):
-            return
-        widget = self.focused or self.screen
-        keys = [
-            KeyHelp(key=self.get_key_display(active.binding), what=active.tooltip)
-            for active in self.screen.active_bindings.values()
-            if active.tooltip
-        ]
-        title = widget.BINDING_GROUP_TITLE or self.screen.BINDING_GROUP_TITLE or "Help"
-        text = widget.HELP or self.screen.HELP or ""
-        self.push_screen(HelpScreen(title=title, text=text, keys=keys))
+        if not isinstance(self.screen, HelpScreen):
+            screen = guide.help_screen(self.screen, self.focused, self.get_key_display)
+            self.push_screen(screen)
+
+    def action_view(self, name: str) -> None:
+        """Show another view; what the present one does goes on behind it."""
+        if name != self.current_mode:
+            self.switch_mode(name)
+
+    def action_jump(self) -> None:
+        """Show the letters of the panes and focus the one that is typed."""
+        below = self.screen
+        panes = [widget for widget in below.focus_chain if widget.region]
+
+        def go(widget: Widget | None) -> None:
+            if widget is not None:
+                below.set_focus(widget)
+
+        self.push_screen(JumpScreen(panes), go)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keep the views and jumps away from what asks a question."""
+        return not (action in ("view", "jump") and self.screen.is_modal)
+
+    def _take_keys(self) -> str:
+        """Apply the keys of the settings; return what was wrong with the file."""
+        problems = [self._loaded.problem] if self._loaded.problem else []
+        if self._loaded.settings.keys:
+            for view in VIEWS.values():
+                view.load()
+            usable, unknown = split_keymap(self._loaded.settings.keys, binding_ids())
+            self.set_keymap(usable)
+            problems += [f"{FILE_NAME}: {sentence}" for sentence in unknown]
+        return "; ".join(problems)
+
+    def _tell(self, problem: str) -> None:
+        if problem:
+            self.notify(problem, severity="warning", timeout=NOTICE_S, markup=False)
 
 
-def open_dashboard(home: LabHome, focus: Path | None) -> None:
-    """Run the dashboard until the person leaves it."""
-    environment = read_environment(os.environ, sys.stdout.encoding or "ascii")
-    LabApp(home=home, environment=environment, focus=focus).run()
+def open_view(name: str, opening: Opening) -> None:
+    """Run the app until the person leaves it, beginning with one view.
+
+    Raises:
+        UsageError: there is no such view.
+    """
+    find_view(name)
+    path = settings_path(opening.home)
+    LabApp(opening, view=name, loaded=load_settings(path), settings_file=path).run()

@@ -19,6 +19,7 @@ from tui.app import LabApp
 from tui.environment import FRAMES_PER_S, Environment
 from tui.glyphs import UNICODE
 from tui.screens.dashboard import DashboardScreen
+from tui.views import Opening
 
 SIZES = ((80, 24), (200, 50))
 _LOAD_LIMIT_S = 60.0
@@ -29,7 +30,7 @@ async def picture(
 ) -> str:
     """Return the SVG of the dashboard at one terminal size, after pressing `keys`."""
     environment = Environment(glyphs=UNICODE, frames_per_s=FRAMES_PER_S)
-    app = LabApp(home=home, environment=environment, focus=focus)
+    app = LabApp(Opening(home=home, environment=environment, focus=focus))
     async with app.run_test(size=size) as pilot:
         deadline = time.monotonic() + _LOAD_LIMIT_S
         while not (isinstance(app.screen, DashboardScreen) and app.screen.is_settled):

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from labcli.lazy import Group
 from labcli.options import HomeOption, Session, home_of
 from runs.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+class ViewGroup(Group):
+    """The views; called bare, it opens the first one instead of showing help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options of the group."""
+        return TyperGroup.parse_args(self, ctx, args)
+
+
+app = typer.Typer(cls=ViewGroup, rich_markup_mode=None, add_completion=False)
 
 RunOption = Annotated[
     str | None,
@@ -28,7 +40,7 @@ RunOption = Annotated[
 def tui(ctx: typer.Context, home: HomeOption = None) -> None:
     """Open a full-screen view; the dashboard, when none is named."""
     if ctx.invoked_subcommand is None:
-        show(ctx, home, None)
+        show(ctx, home, "dashboard")
     elif home is not None:
         ctx.find_root().obj = Session(home=home)
 
@@ -36,16 +48,39 @@ def tui(ctx: typer.Context, home: HomeOption = None) -> None:
 @app.command()
 def dashboard(ctx: typer.Context, home: HomeOption = None, run: RunOption = None) -> None:
     """Watch every run live: states, curves, logs and samples."""
-    show(ctx, home, run)
+    show(ctx, home, "dashboard", run=run)
 
 
-def show(ctx: typer.Context, home: Path | None, run: str | None) -> None:
-    """Open the dashboard of a lab home, with one run in front if it is named."""
+def show(
+    ctx: typer.Context,
+    home: Path | None,
+    view: str,
+    *,
+    run: str | None = None,
+    **given: Any,
+) -> None:
+    """Open a view of a lab home; `given` are further fields of tui.views.Opening."""
     # Textual reads keys from stdin and draws on stderr.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise UsageError("the dashboard needs a terminal; for a pipe use: labcli runs list")
+        raise UsageError(f"the {view} needs a terminal; for a pipe use: labcli {FOR_PIPES[view]}")
+    from labcli.tok.catalogue import vocabularies
     from runs.refs import resolve_run
-    from tui.app import open_dashboard
+    from tui.app import open_view
+    from tui.environment import read_environment
+    from tui.views import Opening
 
     lab = home_of(ctx, home)
-    open_dashboard(lab, resolve_run(lab, run) if run else None)
+    opening = Opening(
+        home=lab,
+        environment=read_environment(os.environ, sys.stdout.encoding or "ascii"),
+        focus=resolve_run(lab, run) if run else None,
+        vocabularies=vocabularies(lab),
+        **given,
+    )
+    open_view(view, opening)
+
+
+# What shows the same without a full screen.
+FOR_PIPES = {
+    "dashboard": "runs list",
+}

@@ -15,6 +15,7 @@ from tui.app import LabApp
 from tui.environment import Environment
 from tui.glyphs import UNICODE, Glyphs
 from tui.screens.dashboard import DashboardScreen
+from tui.views import Opening
 
 DEADLINE_S = 15.0
 _CHAR_WIDTH = 12.2
@@ -27,7 +28,7 @@ _TEXT = re.compile(
 def lab_app(root: Path, *, focus: Path | None = None, glyphs: Glyphs = UNICODE) -> LabApp:
     """Return the app on a lab home, redrawing faster than people could see."""
     environment = Environment(glyphs=glyphs, frames_per_s=50.0)
-    return LabApp(home=LabHome(root), environment=environment, focus=focus)
+    return LabApp(Opening(home=LabHome(root), environment=environment, focus=focus))
 
 
 def frame(app: LabApp) -> list[str]:
