@@ -29,6 +29,10 @@ class Glyphs:
     absent: str
     arrow: str
     alert: str
+    # White space in the tokenizer playground.
+    space: str
+    line_feed: str
+    tab: str
     # From the lowest to the highest, for bars of one character.
     ramp: str
 
@@ -78,6 +82,9 @@ UNICODE = Glyphs(
     absent="–",
     arrow="→",
     alert="▲",
+    space="·",
+    line_feed="⏎",
+    tab="⇥",
     ramp="▁▂▃▄▅▆▇█",
 )
 
@@ -111,6 +118,9 @@ ASCII = Glyphs(
     absent="-",
     arrow="->",
     alert="!",
+    space=" ",
+    line_feed="\\n",
+    tab="\\t",
     ramp=".:-=+*#@",
 )
 

@@ -65,6 +65,12 @@ VIEWS: Mapping[str, View] = {
         summary="Watch every run live: states, curves, logs and samples.",
         needs=("home", "environment", "focus", "clock"),
     ),
+    "playground": View(
+        target="tui.screens.playground:PlaygroundScreen",
+        key="f3",
+        summary="See the tokens of a text as it is typed, by several tokenizers.",
+        needs=("home", "environment", "vocabularies", "tokenizers", "file"),
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from labcli.lazy import Group
 from labcli.options import HomeOption, Session, home_of
+from labcli.tok.given import FileOption, TokenizersOption
 from runs.errors import UsageError
 
 
@@ -51,6 +52,17 @@ def dashboard(ctx: typer.Context, home: HomeOption = None, run: RunOption = None
     show(ctx, home, "dashboard", run=run)
 
 
+@app.command()
+def playground(
+    ctx: typer.Context,
+    home: HomeOption = None,
+    tokenizer: TokenizersOption = None,
+    file: FileOption = None,
+) -> None:
+    """See the tokens of a text as it is typed, by several tokenizers."""
+    show(ctx, home, "playground", tokenizers=tuple(tokenizer or ()), file=file)
+
+
 def show(
     ctx: typer.Context,
     home: Path | None,
@@ -83,4 +95,5 @@ def show(
 # What shows the same without a full screen.
 FOR_PIPES = {
     "dashboard": "runs list",
+    "playground": "tok explain",
 }

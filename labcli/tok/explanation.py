@@ -20,8 +20,6 @@ from labcli.tok import objects
 from labcli.tok.given import columns, is_coloured
 from labcli.tok.refs import NamedTokenizer
 from labcli.tok.views import (
-    apart_text,
-    brief,
     conversation_table,
     counted,
     facts_text,
@@ -30,11 +28,11 @@ from labcli.tok.views import (
     steps_table,
     summary_line,
     token_table,
-    tree_lines,
 )
 from runs.errors import UsageError
 from tui.environment import read_environment
 from tui.glyphs import ASCII_TREE, UNICODE_TREE, TreeGlyphs
+from tui.token_words import apart_text, brief, tree_lines
 
 # A text of more tokens is told as arrays in JSON: trees for all of them would be no help.
 MAX_DETAILED_TOKENS = 256

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.inspection.apart import Reason, why_apart
+from core.inspection.apart import why_apart
 from core.inspection.conversation import ConversationToken
 from core.inspection.explained import Explained
-from core.inspection.merges import Node, Step, merge_steps, pieces_after
+from core.inspection.merges import Step, merge_steps, pieces_after
 from core.inspection.nearest import NearToken
-from core.inspection.visible import quoted, visible
+from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
-from labcli.cells import CUT, cut, grid, width
-from tui.glyphs import TreeGlyphs
+from labcli.cells import cut, grid, width
+from tui.token_words import apart_text, brief
 
-# A tree of more lines is cut: nobody reads it, and a hostile vocabulary has endless ones.
-MAX_TREE_LINES = 200
 MAX_TOKEN_CELLS = 24
-MAX_BRIEF_BYTES = 60
 # Of UTF-8.
 MAX_CHAR_BYTES = 4
 # The dark background colours that any 16-colour terminal shows beside white letters.
@@ -45,11 +42,6 @@ def summary_line(explained: Explained, name: str, vocab_size: int) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: 1 token, 1,234 tokens."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def brief(data: bytes) -> str:
-    """Return bytes in quotes, with a mark where long ones were cut."""
-    return quoted(data[:MAX_BRIEF_BYTES]) + (CUT if len(data) > MAX_BRIEF_BYTES else "")
 
 
 def ribbon(tokens: Sequence[bytes], *, columns: int, num_lines: int, is_coloured: bool) -> str:
@@ -87,51 +79,6 @@ def token_table(
     ]
     header = ("#", "id", "token", "bytes", "why it is apart from the next")
     return grid(header, rows, right="rr", max_width=max_width)
-
-
-def apart_text(reason: Reason) -> str:
-    """Return a reason in a few words."""
-    if reason.kind == "word border" and reason.joined_id is not None:
-        return f"word border, though {brief(reason.joined)} is token {reason.joined_id}"
-    if reason.kind != "no such token":
-        return reason.kind
-    text = f"no token {brief(reason.joined)}"
-    lost = reason.lost
-    if lost is None:
-        return text
-    name = f"{brief(lost.data)} ({lost.id})"
-    if lost.taken_by is None:
-        return f"{text}; {name} has no merges"
-    return f"{text}; {name} lost to {brief(lost.taker)} ({lost.taken_by.rank})"
-
-
-def tree_lines(root: Node, glyphs: TreeGlyphs) -> list[str]:
-    """Return a line per merge of a token, the whole first, each with its two parts."""
-    if root.left is None or root.right is None:
-        return [f"{brief(root.data)}  {root.id}  {_leaf_word(root)}"]
-    lines: list[str] = []
-    stack: list[tuple[Node, str, str]] = [(root, "", "")]
-    while stack and len(lines) < MAX_TREE_LINES:
-        node, head, below = stack.pop()
-        if node.left is None or node.right is None:
-            continue
-        parts = f"{brief(node.left.data)} + {brief(node.right.data)}"
-        lines.append(f"{head}{brief(node.data)}  {node.id} = {parts}")
-        merged = [child for child in (node.left, node.right) if child.left is not None]
-        joins = [(glyphs.fork, glyphs.trunk), (glyphs.last, glyphs.gap)][2 - len(merged) :]
-        for child, (mark, gap) in reversed(list(zip(merged, joins, strict=True))):
-            stack.append((child, below + mark, below + gap))
-    if stack:
-        lines.append("(cut here: the tree is too large to show)")
-    return lines
-
-
-def _leaf_word(node: Node) -> str:
-    if node.is_special:
-        return "a special token: no text makes it"
-    if not node.is_reachable:
-        return "out of reach of merges: only a whole word gives it"
-    return f"the byte {node.data.hex()}"
 
 
 def steps_table(tokenizer: Tokenizer, word: bytes, max_width: int | None) -> str:

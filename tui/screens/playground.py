@@ -1,0 +1,388 @@
+"""The tokenizer playground: a text and, as it is typed, its tokens by up to three tokenizers.
+
+Thread workers load, segment and explain, and post messages; the handlers own the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.screen import Screen
+from textual.widgets import Footer, Static, TextArea
+
+from runs.errors import LabError
+from runs.files import write_atomic
+from runs.paths import LabHome
+from tui.environment import Environment
+from tui.format import size
+from tui.playground_messages import (
+    BoardMade,
+    Copied,
+    Counted,
+    FileRead,
+    Looked,
+    Told,
+    Trouble,
+    VocabulariesLoaded,
+)
+from tui.screens.playground_dialogs import FileDialog, TokenizerPicker
+from tui.segmenting import LENSES, Column, Lens, Look, Vocabulary, language_board, look_at
+from tui.token_facts import token_lines
+from tui.vocabularies import CorpusCounts, Vocabularies
+from tui.widgets.language_table import LanguageTable
+from tui.widgets.playground_bars import PlaygroundTop, Remark
+from tui.widgets.text_editor import MAX_EDIT_CHARS, TextEditor
+from tui.widgets.token_column import TokenColumn
+from tui.widgets.token_detail import TokenDetail
+from tui.widgets.token_view import TokenView
+
+MAX_FILE_BYTES = 16 * 2**20
+IDS_FILE = "playground-ids.txt"
+SAMPLE = (
+    "Tokenizers cut text into pieces, unbelievably long words into more of them.\n"
+    "for i in range(10):\n\tprint(i * 27)  # tabs, numbers: 1234567\n"
+    "na\u00efve caf\u00e9, \u4f60\u597d, \u043f\u0440\u0438\u0432\u0435\u0442 \U0001f642\n"
+)
+
+
+class PlaygroundScreen(Screen[None]):
+    """Text above, tokens below, all about one token beside."""
+
+    CSS_PATH = "playground.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
+    BINDING_GROUP_TITLE = "Playground"
+    HELP = """\
+A text and its tokens by one to three tokenizers. Lenses: the plain text; the text as a conversation
+(lines that begin with user: or assistant:, or JSON messages) with what the model learns of it; and
+the tokens that each language needs.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+t", "pick", "Tokenizers", id="pg.pick", tooltip="Choose the tokenizers."),
+        Binding("ctrl+l", "lens", "Lens", id="pg.lens", tooltip="Change to the next lens."),
+        Binding("ctrl+r", "open", "Open", id="pg.open", tooltip="Open a text file."),
+        Binding("ctrl+n", "clear", "New", id="pg.clear", tooltip="Begin with an empty text."),
+        Binding("ctrl+s", "copy", "Copy ids", id="pg.copy", tooltip="Copy the ids of the tokens."),
+        Binding(
+            "escape",
+            "edit",
+            "Edit",
+            show=False,
+            id="pg.edit",
+            tooltip="Go back to the text.",
+        ),
+    ]
+
+    top = getters.query_one(PlaygroundTop)
+    editor = getters.query_one(TextEditor)
+    aside = getters.query_one("#aside", Static)
+    columns = getters.query_one("#columns", Horizontal)
+    problem = getters.query_one("#problem", Static)
+    languages = getters.query_one(LanguageTable)
+    detail = getters.query_one(TokenDetail)
+    remark = getters.query_one(Remark)
+
+    def __init__(
+        self,
+        *,
+        home: LabHome,
+        environment: Environment,
+        vocabularies: Vocabularies,
+        tokenizers: Sequence[str] = (),
+        file: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self._home = home
+        self._glyphs = environment.glyphs
+        self._source = vocabularies
+        self._wanted: tuple[str | None, ...] = tuple(tokenizers) or (None,)
+        self._file = file
+        self._shown: tuple[Vocabulary, ...] = ()
+        self._counts: dict[str, CorpusCounts | None] = {}
+        self._text = SAMPLE
+        self._lens: Lens = "text"
+        self._look: Look | None = None
+        self._is_busy = False
+        self._is_stale = False
+
+    def compose(self) -> ComposeResult:
+        """Return the panes."""
+        yield PlaygroundTop()
+        with Container(id="body"):
+            yield TextEditor(SAMPLE, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
+            yield Static(id="aside", markup=False)
+            yield Horizontal(id="columns")
+            yield Static("Loading the tokenizer ...", id="problem", markup=False)
+            yield LanguageTable()
+            yield TokenDetail()
+        yield Remark(glyphs=self._glyphs)
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Load the tokenizers, and the file if there is one."""
+        self.set_class(True, "-problem")
+        self.editor.focus()
+        self.load(self._wanted)
+        if self._file is not None:
+            self.read_text_file(self._file)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the tokens of the present text are shown."""
+        return bool(self._shown) and not self._is_busy and not self._is_stale
+
+    @property
+    def look(self) -> Look | None:
+        """What is shown."""
+        return self._look
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="load")
+    def load(self, refs: tuple[str | None, ...]) -> None:
+        """Load tokenizers; the first one of a lab home may have to be trained."""
+        have = {vocabulary.ref: vocabulary for vocabulary in self._shown}
+        found, problems = [], []
+        for ref in refs:
+            try:
+                found.append(have.get(ref) or Vocabulary(ref, self._source.load(ref), self._glyphs))
+            except (LabError, OSError) as error:
+                problems.append(str(error))
+        self.post_message(VocabulariesLoaded(tuple(found), "; ".join(problems)))
+
+    @work(thread=True, exit_on_error=False, group="look")
+    def segment(self, text: str, vocabularies: tuple[Vocabulary, ...], lens: Lens) -> None:
+        """Cut a text into tokens."""
+        self.post_message(Looked(look_at(text, vocabularies, lens)))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="tell")
+    def look_up(self, column: Column, index: int, counts: CorpusCounts | None) -> None:
+        """Find out all about one token."""
+        self.post_message(Told(token_lines(column, index, counts, self._glyphs)))
+
+    @work(thread=True, exit_on_error=False, group="count")
+    def count(self, vocabulary: Vocabulary) -> None:
+        """Count a vocabulary on the corpus of the lab home."""
+        try:
+            counts = self._source.count(vocabulary.tokenizer)
+        except (LabError, OSError):
+            # The playground is not the place to hear of a damaged corpus.
+            counts = None
+        self.post_message(Counted(vocabulary, counts))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="languages")
+    def measure_languages(self, vocabularies: tuple[Vocabulary, ...]) -> None:
+        """Measure every language."""
+        self.post_message(BoardMade(language_board(vocabularies)))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="file")
+    def read_text_file(self, path: Path) -> None:
+        """Read a file; bytes that are not UTF-8 become U+FFFD."""
+        try:
+            num_bytes = path.stat().st_size
+            if num_bytes > MAX_FILE_BYTES:
+                limit = size(MAX_FILE_BYTES)
+                self.post_message(Trouble(f"{path} has {size(num_bytes)}; the limit is {limit}"))
+                return
+            text = path.read_bytes().decode("utf-8", errors="replace")
+        except OSError as error:
+            self.post_message(Trouble(f"cannot read {path}: {error.strerror}"))
+            return
+        self.post_message(FileRead(path.name, text))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="copy")
+    def write_ids(self, column: Column) -> None:
+        """Write the ids to a file: what a terminal does with a clipboard nobody can know."""
+        ids = " ".join(map(str, column.rows.ids.tolist()))
+        path = self._home.root / IDS_FILE
+        try:
+            write_atomic(path, f"{ids}\n".encode())
+        except OSError as error:
+            self.post_message(Trouble(f"cannot write {path}: {error.strerror}"))
+            return
+        self.post_message(Copied(ids, column.rows.num_tokens, str(path)))
+
+    @on(TextArea.Changed)
+    def take_typed(self, event: TextArea.Changed) -> None:
+        """Look at what was typed."""
+        if not self.has_class("-large"):
+            self._text = event.text_area.text
+            self.look_again()
+
+    @on(TextEditor.Pasted)
+    def take_paste(self, message: TextEditor.Pasted) -> None:
+        """Look at a long paste."""
+        self._take_text(message.text, "pasted")
+
+    @on(FileRead)
+    def take_file(self, message: FileRead) -> None:
+        """Look at a file."""
+        self._take_text(message.text, message.name)
+
+    @on(VocabulariesLoaded)
+    async def take_vocabularies(self, message: VocabulariesLoaded) -> None:
+        """Make a column for each tokenizer."""
+        if message.problem:
+            self.notify(message.problem, severity="error", markup=False)
+        if not message.found:
+            self.problem.update(f"{message.problem}\n\nCtrl+T chooses another tokenizer.")
+            return
+        self._shown = message.found
+        await self.columns.remove_children()
+        await self.columns.mount_all(
+            TokenColumn(glyphs=self._glyphs, number=number, name=vocabulary.name)
+            for number, vocabulary in enumerate(self._shown)
+        )
+        self.look_again()
+        for vocabulary in self._shown:
+            if vocabulary.source not in self._counts:
+                self._counts[vocabulary.source] = None
+                self.count(vocabulary)
+        if self._lens == "languages":
+            self.measure_languages(self._shown)
+
+    @on(Looked)
+    def show_look(self, message: Looked) -> None:
+        """Show the tokens, and look again if the text has changed meanwhile."""
+        self._is_busy = False
+        if self._is_stale:
+            self.look_again()
+        look = self._look = message.look
+        self.top.look = self.remark.look = look
+        self.set_class(bool(look.problem), "-problem")
+        self.problem.update(look.problem)
+        columns = list(self.columns.query(TokenColumn))
+        if len(columns) == len(look.columns):
+            for widget, column in zip(columns, look.columns, strict=True):
+                widget.show(column)
+            self._tell_of(self._active())
+
+    @on(TokenView.Moved)
+    def follow_cursor(self, message: TokenView.Moved) -> None:
+        """Tell of the token, and show the same place with the other tokenizers."""
+        column = message.view.column
+        if column is None:
+            return
+        offset = int(column.rows.starts[message.index])
+        for widget in self.columns.query(TokenView):
+            if widget is not message.view and widget.column is not None:
+                widget.move_to(widget.column.rows.index_near(offset))
+        self._tell_of(message.view)
+
+    def on_descendant_focus(self) -> None:
+        """Tell of the token of the column that is focused."""
+        if isinstance(self.focused, TokenView):
+            self._tell_of(self.focused)
+
+    @on(Told)
+    def show_token(self, message: Told) -> None:
+        """Show what is known of the token."""
+        self.detail.show(message.lines)
+
+    @on(Counted)
+    def take_counts(self, message: Counted) -> None:
+        """Tell how often the token occurs."""
+        self._counts[message.vocabulary.source] = message.counts
+        self._tell_of(self._active())
+
+    @on(BoardMade)
+    def show_languages(self, message: BoardMade) -> None:
+        """Show the languages."""
+        self.languages.board = message.board
+
+    @on(Trouble)
+    def tell_trouble(self, message: Trouble) -> None:
+        """Say what could not be done."""
+        self.notify(message.text, severity="error", markup=False)
+
+    @on(Copied)
+    def tell_copied(self, message: Copied) -> None:
+        """Hand the ids to the terminal, and say where else they are."""
+        self.app.copy_to_clipboard(message.ids)
+        told = f"{message.num_ids:,} ids sent to the terminal's clipboard; also in {message.path}"
+        self.notify(told, markup=False)
+
+    def look_again(self) -> None:
+        """Segment the present text, now or when the last one is done."""
+        self._is_stale = self._is_busy
+        if not self._is_busy and self._shown:
+            self._is_busy = True
+            self.segment(self._text, self._shown, self._lens)
+
+    def action_pick(self) -> None:
+        """Choose tokenizers."""
+
+        def chosen(refs: tuple[str, ...] | None) -> None:
+            if refs:
+                self.load(refs)
+
+        present = [vocabulary.ref or vocabulary.name for vocabulary in self._shown]
+        self.app.push_screen(TokenizerPicker(vocabularies=self._source, chosen=present), chosen)
+
+    def action_lens(self) -> None:
+        """Change to the next lens."""
+        self._lens = LENSES[(LENSES.index(self._lens) + 1) % len(LENSES)]
+        self.top.lens = self._lens
+        self.set_class(self._lens == "languages", "-languages")
+        if self._lens == "languages":
+            self.languages.focus()
+            self.measure_languages(self._shown)
+        else:
+            self.look_again()
+            self.action_edit()
+
+    def action_open(self) -> None:
+        """Ask for a file."""
+
+        def named(path: str | None) -> None:
+            if path:
+                self.read_text_file(Path(path).expanduser())
+
+        self.app.push_screen(FileDialog(), named)
+
+    def action_clear(self) -> None:
+        """Begin anew."""
+        self._take_text("", "")
+
+    def action_copy(self) -> None:
+        """Copy the ids of the focused column, else of the first."""
+        view = self._active()
+        if view is not None and view.column is not None:
+            self.write_ids(view.column)
+
+    def action_edit(self) -> None:
+        """Go back to the text; where it cannot be edited, to its tokens."""
+        view = self._active()
+        if not self.has_class("-large"):
+            self.editor.focus()
+        elif view is not None:
+            view.focus()
+
+    def _take_text(self, text: str, name: str) -> None:
+        """Show a text: in the editor, or as tokens alone when it is too long to edit."""
+        is_large = len(text) > MAX_EDIT_CHARS
+        self.set_class(is_large, "-large")
+        self._text = text
+        if is_large:
+            told = f"{name}: {len(text):,} characters, shown as tokens and not edited"
+            self.aside.update(f"{told}\n\n{text[:400]}")
+        else:
+            self.editor.load_text(text)
+        self.action_edit()
+        self.look_again()
+
+    def _active(self) -> TokenView | None:
+        """Return the focused column of tokens, else the first."""
+        if isinstance(self.focused, TokenView):
+            return self.focused
+        return next(iter(self.columns.query(TokenView)), None)
+
+    def _tell_of(self, view: TokenView | None) -> None:
+        column = view.column if view is not None else None
+        if view is not None and column is not None and column.rows.num_tokens:
+            index = min(view.cursor, column.rows.num_tokens - 1)
+            self.look_up(column, index, self._counts.get(column.vocabulary.source))

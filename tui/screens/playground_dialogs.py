@@ -1,0 +1,123 @@
+"""The dialogs of the playground: which tokenizers to compare, and which file to open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, SelectionList, Static
+from textual.widgets.selection_list import Selection
+
+from runs.errors import LabError
+from tui.vocabularies import Choice, Vocabularies
+
+MAX_TOKENIZERS = 3
+
+
+class TokenizerPicker(ModalScreen[tuple[str, ...] | None]):
+    """The tokenizers at hand; the result is those to show, in the order of the list."""
+
+    CSS_PATH = "modal.tcss"
+    BINDING_GROUP_TITLE = "Tokenizers"
+    HELP = "Space chooses, Enter shows the chosen ones side by side, Escape leaves all as it was."
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", id="picker.leave", tooltip="Leave all as it was."),
+        Binding(
+            "enter",
+            "done",
+            "Show",
+            priority=True,
+            id="picker.done",
+            tooltip="Show the chosen tokenizers side by side.",
+        ),
+    ]
+
+    options = getters.query_one("#choices", SelectionList)
+    typed = getters.query_one(Input)
+    hint = getters.query_one("#hint", Static)
+
+    def __init__(self, *, vocabularies: Vocabularies, chosen: Sequence[str]) -> None:
+        super().__init__()
+        self._vocabularies = vocabularies
+        self._chosen = tuple(chosen)
+
+    def compose(self) -> ComposeResult:
+        """Return the list, a line for other names, and what the keys do."""
+        with Vertical(id="dialog", classes="picker"):
+            yield Static("Tokenizers to compare, three at most", classes="dialog-title")
+            yield SelectionList[str](id="choices")
+            yield Input(placeholder="or a file, saved name or run", compact=True)
+            yield Static("Reading the lab home ...", id="hint", classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        """Look for tokenizers."""
+        self.find_choices()
+
+    @work(thread=True, exit_on_error=False, group="choices")
+    def find_choices(self) -> None:
+        """List what there is; reading many runs takes a while."""
+        try:
+            found, problem = self._vocabularies.choices(), ""
+        except (LabError, OSError) as error:
+            found, problem = (), str(error)
+        self.app.call_from_thread(self.show_choices, found, problem)
+
+    def show_choices(self, found: tuple[Choice, ...], problem: str) -> None:
+        """Show the list, the chosen ones first."""
+        if not self.is_attached:
+            return
+        known = {choice.ref for choice in found}
+        given = [Choice(ref=ref, kind="given") for ref in self._chosen if ref not in known]
+        for choice in (*given, *found):
+            remark = f", {choice.remark}" if choice.remark else ""
+            label = f"{choice.ref}  ({choice.kind}{remark})"
+            self.options.add_option(Selection(label, choice.ref, choice.ref in self._chosen))
+        self.hint.update(problem or "Space choose   Enter show   Tab type a name   Esc back")
+        self.options.focus()
+
+    def action_done(self) -> None:
+        """Close with the chosen tokenizers and the typed one."""
+        typed = self.typed.value.strip()
+        wanted = tuple(dict.fromkeys([*self.options.selected, *([typed] if typed else [])]))
+        if not wanted and self.options.highlighted is not None:
+            wanted = (self.options.get_option_at_index(self.options.highlighted).value,)
+        if not 0 < len(wanted) <= MAX_TOKENIZERS:
+            self.hint.update(f"choose one to {MAX_TOKENIZERS} tokenizers, not {len(wanted)}")
+            return
+        self.dismiss(wanted)
+
+    def action_leave(self) -> None:
+        """Close without a change."""
+        self.dismiss(None)
+
+
+class FileDialog(ModalScreen[str | None]):
+    """The path of a text to open."""
+
+    CSS_PATH = "modal.tcss"
+    BINDING_GROUP_TITLE = "Open a file"
+    HELP = "Type the path of a text file; Enter opens it, Escape goes back."
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", id="file.leave", tooltip="Open nothing."),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Return one line to type in."""
+        with Vertical(id="dialog"):
+            yield Static("Open a text file", classes="dialog-title")
+            yield Input(placeholder="path", compact=True)
+            yield Static("Enter  open     Esc  go back", classes="hint", markup=False)
+
+    @on(Input.Submitted)
+    def submit(self, event: Input.Submitted) -> None:
+        """Close with the path."""
+        self.dismiss(event.value.strip() or None)
+
+    def action_leave(self) -> None:
+        """Close without a path."""
+        self.dismiss(None)

@@ -1,0 +1,77 @@
+"""One tokenizer of the playground: its name, its counts, and the text in its tokens."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import getters
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+
+from tui.format import decimal
+from tui.glyphs import Glyphs
+from tui.segmenting import Column
+from tui.tones import Piece, ToneLine
+from tui.widgets.token_view import TokenView
+from tui.widgets.toned import TonedWidget
+
+
+class ColumnHead(TonedWidget):
+    """The name of a tokenizer and how many tokens it needs."""
+
+    column: reactive[Column | None] = reactive(None)
+    """The tokens."""
+    name_shown: reactive[str] = reactive("")
+    """What to call the tokenizer."""
+
+    def __init__(self, *, glyphs: Glyphs) -> None:
+        super().__init__()
+        self._glyphs = glyphs
+
+    def render(self) -> Text:
+        """Return the name, and below it the counts."""
+        title = ToneLine((Piece(self.name_shown, "strong"),))
+        if self.column is None:
+            return self.toned(title, ToneLine((Piece("no tokens yet", "quiet"),)))
+        ids = f"  {self.column.vocabulary.tokenizer.vocab_size:,} ids"
+        title = ToneLine((*title.pieces, Piece(ids, "quiet")))
+        return self.toned(title, ToneLine(_counts(self.column, self._glyphs)))
+
+
+def _counts(column: Column, glyphs: Glyphs) -> tuple[Piece, ...]:
+    noun = "token" if column.rows.num_tokens == 1 else "tokens"
+    pieces = [Piece(f"{column.rows.num_tokens:,} {noun}", "active")]
+    if column.num_learned is not None:
+        pieces.append(Piece(f"  {column.num_learned:,} learned", "good"))
+    elif column.bytes_per_token is not None:
+        pieces.append(Piece(f"  {decimal(column.bytes_per_token, 2)} bytes/token"))
+    if column.is_fewest:
+        pieces.append(Piece(f"  {glyphs.state('finished')} fewest", "good"))
+    return tuple(pieces)
+
+
+class TokenColumn(Vertical):
+    """A head and the tokens below it."""
+
+    head = getters.query_one(ColumnHead)
+    view = getters.query_one(TokenView)
+
+    def __init__(self, *, glyphs: Glyphs, number: int, name: str) -> None:
+        super().__init__(id=f"column-{number}")
+        self._glyphs = glyphs
+        self._number = number
+        self._tokenizer_name = name
+
+    def compose(self) -> ComposeResult:
+        """Return the head and the tokens."""
+        yield ColumnHead(glyphs=self._glyphs)
+        yield TokenView(glyphs=self._glyphs, number=self._number)
+
+    def on_mount(self) -> None:
+        """Say whose tokens these are before there are any."""
+        self.head.name_shown = self._tokenizer_name
+
+    def show(self, column: Column) -> None:
+        """Show other tokens."""
+        self.head.column = column
+        self.view.column = column

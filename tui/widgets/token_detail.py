@@ -1,0 +1,46 @@
+"""What is known of the token under the cursor."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.reactive import reactive
+
+from tui.tones import Piece, ToneLine
+from tui.widgets.toned import TonedWidget
+
+_NOTHING = (
+    ToneLine((Piece("Tab to the tokens and move the cursor: all about it here.", "quiet"),)),
+)
+
+
+class DetailText(TonedWidget):
+    """The lines themselves."""
+
+    lines: reactive[tuple[ToneLine, ...]] = reactive(_NOTHING, layout=True)
+    """What to say."""
+
+    def render(self) -> Text:
+        """Return the lines."""
+        return self.toned(*self.lines)
+
+
+class TokenDetail(VerticalScroll, can_focus=True):
+    """The id, bytes, place, corpus count, merge tree and merges of one token."""
+
+    BINDING_GROUP_TITLE = "Token"
+    HELP = """\
+The token under the cursor: its id (which is its rank: low ranks merge first), its bytes, where it
+stands, why it is not one with the next, how often it occurs in the corpus of the lab home, the tree
+of merges that makes it, and the merges of its word in the order in which the encoder makes them.
+"""
+
+    def compose(self) -> ComposeResult:
+        """Return the text."""
+        yield DetailText()
+
+    def show(self, lines: tuple[ToneLine, ...]) -> None:
+        """Show another token."""
+        self.query_one(DetailText).lines = lines
+        self.scroll_home(animate=False)

@@ -1,0 +1,290 @@
+"""The tokens of a text in rows of cells, with a cursor. Draws what is visible, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from rich.segment import Segment
+from rich.style import Style
+from textual import events, on, work
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.glyphs import Glyphs
+from tui.segmenting import Column
+from tui.token_rows import Offsets, row_starts
+
+NUM_COLOURS = 5
+# Laying out this many takes a few milliseconds; more is done in a thread.
+MAX_LAID_OUT_AT_ONCE = 20_000
+_STYLES = (
+    *(f"token--{number}" for number in range(NUM_COLOURS)),
+    "token--special", "token--cut", "token--apart", "token--learned", "token--context",
+    "token--cursor",
+)  # fmt: skip
+
+_OVERLAYS = frozenset({"token--special", "token--cut", "token--apart", "token--cursor"})
+
+
+def _key(key: str, action: str, what: str, name: str, label: str = "") -> Binding:
+    return Binding(key, action, label or what, show=bool(label), id=f"token.{name}", tooltip=what)
+
+
+class TokenView(ScrollView, can_focus=True):
+    """Tokens one after another. Neighbours differ by underline and by ground."""
+
+    BINDING_GROUP_TITLE = "Tokens"
+    HELP = """\
+The text in the tokens of one tokenizer. Every second token is underlined, and grounds change from
+token to token, so that borders are seen without colour. White space is shown as marks, bytes that
+are no UTF-8 by themselves as \\xNN. Bold tokens lie where the tokenizers differ; in a conversation
+bold tokens are those that the model learns. Arrows move the cursor, what it is on is told beside.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("left", "step(-1)", "Go to the token before.", "left"),
+        _key("right", "step(1)", "Go to the token after.", "right"),
+        _key("up", "row(-1)", "Go a row up.", "up"),
+        _key("down", "row(1)", "Go a row down.", "down"),
+        _key("pageup", "page(-1)", "Go a page up.", "page_up"),
+        _key("pagedown", "page(1)", "Go a page down.", "page_down"),
+        _key("home", "ends(0)", "Go to the first token.", "home"),
+        _key("end", "ends(1)", "Go to the last token.", "end"),
+        _key("n", "difference(1)", "Go to the next difference.", "next", "Next diff"),
+        _key("p", "difference(-1)", "Go to the difference before.", "previous"),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(_STYLES)
+    DEFAULT_CSS = """
+    TokenView {
+        &> .token--0 { background: $primary 28%; color: $text; }
+        &> .token--1 { background: $success 24%; color: $text; }
+        &> .token--2 { background: $accent 26%; color: $text; }
+        &> .token--3 { background: $secondary 34%; color: $text; }
+        &> .token--4 { background: $warning 18%; color: $text; }
+        &> .token--special { color: $text-accent; text-style: italic; }
+        &> .token--cut { color: $text-error; }
+        &> .token--apart { color: $text-warning; text-style: bold; }
+        &> .token--learned { background: $success 30%; color: $text; text-style: bold; }
+        &> .token--context { background: $foreground 8%; color: $text-muted; }
+        &> .token--cursor { text-style: reverse bold; }
+    }
+    """
+
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another token."""
+
+        view: TokenView
+        index: int
+
+        @property
+        def control(self) -> TokenView:
+            """The view whose cursor moved."""
+            return self.view
+
+    @dataclass
+    class LaidOut(Message):
+        """The rows of a long text were found."""
+
+        column: Column
+        columns: int
+        starts: Offsets
+
+    column: reactive[Column | None] = reactive(None)
+    """What to show."""
+    cursor: reactive[int] = reactive(0)
+    """The token under the cursor."""
+
+    def __init__(self, *, glyphs: Glyphs, number: int) -> None:
+        super().__init__(id=f"tokens-{number}")
+        self._glyphs = glyphs
+        self._starts: Offsets = np.zeros(0, dtype=np.int64)
+        self._drawn: Column | None = None
+        self._styles: dict[str, Style] = {}
+
+    def watch_column(self) -> None:
+        """Lay the new tokens out."""
+        self.lay_out()
+
+    def watch_cursor(self) -> None:
+        """Show the token under the cursor."""
+        self._scroll_to_cursor()
+        self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay out for the new width."""
+        self.lay_out()
+
+    def notify_style_update(self) -> None:
+        """Take the colours of a new theme."""
+        super().notify_style_update()
+        self._styles = {}
+
+    def lay_out(self) -> None:
+        """Find the rows: at once, or in a thread when there are many tokens."""
+        column, columns = self.column, self.scrollable_content_region.width
+        if column is None or columns < 2:
+            return
+        if column.rows.num_tokens <= MAX_LAID_OUT_AT_ONCE:
+            self._take(column, _starts_of(column, columns))
+        else:
+            self.lay_out_aside(column, columns)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="lay-out")
+    def lay_out_aside(self, column: Column, columns: int) -> None:
+        """Find the rows of a long text."""
+        starts = _starts_of(column, columns)
+        self.post_message(self.LaidOut(column, columns, starts))
+
+    @on(LaidOut)
+    def take_layout(self, message: LaidOut) -> None:
+        """Show the rows, unless text or width have changed meanwhile."""
+        message.stop()
+        if message.column is self.column:
+            if message.columns == self.scrollable_content_region.width:
+                self._take(message.column, message.starts)
+            else:
+                self.lay_out()
+
+    def move_to(self, index: int) -> None:
+        """Put the cursor on a token, without a message."""
+        last = self._drawn.rows.num_tokens - 1 if self._drawn else 0
+        self.cursor = min(max(index, 0), max(last, 0))
+
+    def render_line(self, y: int) -> Strip:
+        """Return the row at `y` of the visible part."""
+        width = self.scrollable_content_region.width
+        row = y + int(self.scroll_offset.y)
+        if self._drawn is None or row >= len(self._starts):
+            return Strip.blank(width, self.rich_style)
+        strip = Strip(self._segments(self._drawn, row))
+        if strip.cell_length > width:
+            mark = Segment(self._glyphs.ellipsis, self.rich_style)
+            strip = Strip([*strip.crop(0, width - 1), mark])
+        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the token that was clicked."""
+        row = event.y + int(self.scroll_offset.y)
+        if self._drawn is None or row >= len(self._starts):
+            return
+        first, end = self._span(row)
+        widths, _ = self._drawn.vocabulary.cells.measure(self._drawn.rows.ids[first:end])
+        place = int(np.searchsorted(np.cumsum(widths), event.x, side="right"))
+        self._go(min(first + place, end - 1))
+
+    def action_step(self, by: int) -> None:
+        """Go to a neighbour."""
+        self._go(self.cursor + by)
+
+    def action_row(self, by: int) -> None:
+        """Go to the token above or below."""
+        self._go_rows(by)
+
+    def action_page(self, by: int) -> None:
+        """Go as many rows as are visible."""
+        self._go_rows(by * max(self.size.height - 1, 1))
+
+    def action_ends(self, is_last: int) -> None:
+        """Go to the first or the last token."""
+        if self._drawn is not None:
+            self._go(self._drawn.rows.num_tokens - 1 if is_last else 0)
+
+    def action_difference(self, by: int) -> None:
+        """Go where the tokenizers differ next, round the end."""
+        if self._drawn is None or self._drawn.differences is None:
+            return
+        differences = self._drawn.differences
+        if not len(differences):
+            return
+        here = int(self._drawn.rows.starts[self.cursor])
+        if by > 0:
+            place = int(np.searchsorted(differences, here, side="right"))
+        else:
+            place = int(np.searchsorted(differences, here, side="left")) - 1
+        offset = int(differences[place % len(differences)])
+        self._go(self._drawn.rows.index_near(offset))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave out differences where nothing is compared."""
+        is_compared = self.column is not None and self.column.differences is not None
+        return is_compared or action != "difference"
+
+    def _go(self, index: int) -> None:
+        if self._drawn is None or not self._drawn.rows.num_tokens:
+            return
+        before = self.cursor
+        self.move_to(index)
+        if self.cursor != before:
+            self.post_message(self.Moved(self, self.cursor))
+
+    def _go_rows(self, by: int) -> None:
+        if not len(self._starts):
+            return
+        row = int(np.searchsorted(self._starts, self.cursor, side="right")) - 1
+        wanted = min(max(row + by, 0), len(self._starts) - 1)
+        first, end = self._span(wanted)
+        self._go(min(first + self.cursor - self._span(row)[0], end - 1))
+
+    def _take(self, column: Column, starts: Offsets) -> None:
+        self._drawn, self._starts = column, starts
+        self.virtual_size = Size(self.scrollable_content_region.width, len(starts))
+        self.move_to(self.cursor)
+        self.refresh()
+
+    def _span(self, row: int) -> tuple[int, int]:
+        """Return the first token of a row and the one after its last."""
+        assert self._drawn is not None
+        is_last = row + 1 == len(self._starts)
+        end = self._drawn.rows.num_tokens if is_last else int(self._starts[row + 1])
+        return int(self._starts[row]), end
+
+    def _scroll_to_cursor(self) -> None:
+        if len(self._starts):
+            row = int(np.searchsorted(self._starts, self.cursor, side="right")) - 1
+            self.scroll_to_region(Region(0, row, 1, 1), animate=False, force=True)
+
+    def _segments(self, column: Column, row: int) -> list[Segment]:
+        rows, text = column.rows, column.vocabulary.cells.text
+        first, end = self._span(row)
+        return [
+            Segment(text(token_id), self._style(column, first + place))
+            for place, token_id in enumerate(rows.ids[first:end].tolist())
+        ]
+
+    def _style(self, column: Column, index: int) -> Style:
+        rows = column.rows
+        names = [f"token--{index % NUM_COLOURS}"]
+        if rows.learned is not None:
+            names.append("token--learned" if rows.learned[index] else "token--context")
+        if column.is_apart is not None and column.is_apart[index]:
+            names.append("token--apart")
+        if rows.is_special[index]:
+            names.append("token--special")
+        if rows.cuts_character[index]:
+            names.append("token--cut")
+        if index == self.cursor:
+            names.append("token--cursor")
+        return self._combined(tuple(names), is_odd=bool(index % 2))
+
+    def _combined(self, names: tuple[str, ...], *, is_odd: bool) -> Style:
+        key = f"{is_odd} {' '.join(names)}"
+        if key not in self._styles:
+            # The last ground wins, blended with what is below it; the rest is laid over it.
+            grounds = [name for name in names if name not in _OVERLAYS]
+            style = self.get_component_rich_style(grounds[-1])
+            for name in names:
+                if name in _OVERLAYS:
+                    style += self.get_component_rich_style(name, partial=True)
+            self._styles[key] = style + Style(underline=is_odd)
+        return self._styles[key]
+
+
+def _starts_of(column: Column, columns: int) -> Offsets:
+    widths, is_last = column.vocabulary.cells.measure(column.rows.ids)
+    return row_starts(widths, is_last, columns)
