@@ -115,8 +115,33 @@ class Cells:
         return self._widths[ids], self._breaks[ids]
 
 
-def row_starts(widths: Offsets, is_last: Flags, columns: int) -> Offsets:
-    """Return the first token of each row of so many cells, int64 [r].
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowLayout:
+    """Where rows begin, and the place of each token in its line of the text.
+
+    Marks that alternate by place leave the other lines as they are when one is edited.
+    """
+
+    starts: Offsets  # [r]
+    places: Offsets  # [n]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of cells."""
+        return len(self.starts)
+
+    def row_of(self, index: int) -> int:
+        """Return the row that a token is in."""
+        return max(int(np.searchsorted(self.starts, index, side="right")) - 1, 0)
+
+    def span(self, row: int) -> tuple[int, int]:
+        """Return the first token of a row and the one after its last."""
+        is_last = row + 1 == self.num_rows
+        return int(self.starts[row]), len(self.places) if is_last else int(self.starts[row + 1])
+
+
+def row_layout(widths: Offsets, is_last: Flags, columns: int) -> RowLayout:
+    """Return tokens laid out in rows of so many cells.
 
     A row ends after a token that ends a line; a token wider than a row has one to itself.
     """
@@ -130,7 +155,10 @@ def row_starts(widths: Offsets, is_last: Flags, columns: int) -> Offsets:
             starts.append(start)
             room = int(np.searchsorted(borders, borders[start] + columns, side="right")) - 1
             start = min(max(room, start + 1), line_end)
-    return np.array(starts, dtype=np.int64)
+    indices = np.arange(num_tokens, dtype=np.int64)
+    is_first = np.concatenate(([True], is_last))[:num_tokens]
+    line_starts = np.maximum.accumulate(np.where(is_first, indices, 0))
+    return RowLayout(starts=np.array(starts, dtype=np.int64), places=indices - line_starts)
 
 
 def _is_utf8(data: bytes) -> bool:

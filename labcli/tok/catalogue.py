@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labcli.speaker import tokenizer_paths
 from labcli.tok.refs import DEFAULT_NAME, resolve_tokenizer
-from runs.errors import NotFound
+from runs.errors import LabError
 from runs.paths import LabHome
 from runs.query import run_dirs
 from tui.vocabularies import Choice, CorpusCounts, Vocabularies
@@ -50,12 +50,14 @@ def _known() -> Iterator[Choice]:
 
 
 def _count(home: LabHome, tokenizer: Tokenizer) -> CorpusCounts | None:
-    """Return how often each id occurs in the corpus of the lab home, where there is one."""
+    """Return how often each id occurs in the last run's corpus, else in the embedded one."""
     from core.inspection.usage import token_counts
     from labcli.tok.corpus import read_corpus
 
-    try:
-        corpus = read_corpus(home, None)
-    except NotFound:
-        return None
-    return CorpusCounts(corpus=corpus.name, counts=token_counts(tokenizer, corpus.texts))
+    for ref in ("last", None):
+        try:
+            corpus = read_corpus(home, ref)
+        except LabError:
+            continue
+        return CorpusCounts(corpus=corpus.name, counts=token_counts(tokenizer, corpus.texts))
+    return None

@@ -68,7 +68,7 @@ the tokens that each language needs.
         Binding("ctrl+l", "lens", "Lens", id="pg.lens", tooltip="Change to the next lens."),
         Binding("ctrl+r", "open", "Open", id="pg.open", tooltip="Open a text file."),
         Binding("ctrl+n", "clear", "New", id="pg.clear", tooltip="Begin with an empty text."),
-        Binding("ctrl+s", "copy", "Copy ids", id="pg.copy", tooltip="Copy the ids of the tokens."),
+        Binding("ctrl+s", "copy", "Copy", id="pg.copy", tooltip="Copy the ids of the tokens."),
         Binding(
             "escape",
             "edit",
@@ -119,7 +119,7 @@ the tokens that each language needs.
             yield Static(id="aside", markup=False)
             yield Horizontal(id="columns")
             yield Static("Loading the tokenizer ...", id="problem", markup=False)
-            yield LanguageTable()
+            yield LanguageTable(glyphs=self._glyphs)
             yield TokenDetail()
         yield Remark(glyphs=self._glyphs)
         yield Footer(compact=True)
@@ -254,7 +254,8 @@ the tokens that each language needs.
         look = self._look = message.look
         self.top.look = self.remark.look = look
         self.set_class(bool(look.problem), "-problem")
-        self.problem.update(look.problem)
+        if look.problem:
+            self.problem.update(look.problem)
         columns = list(self.columns.query(TokenColumn))
         if len(columns) == len(look.columns):
             for widget, column in zip(columns, look.columns, strict=True):
@@ -326,7 +327,7 @@ the tokens that each language needs.
     def action_lens(self) -> None:
         """Change to the next lens."""
         self._lens = LENSES[(LENSES.index(self._lens) + 1) % len(LENSES)]
-        self.top.lens = self._lens
+        self.top.lens = self.remark.lens = self._lens
         self.set_class(self._lens == "languages", "-languages")
         if self._lens == "languages":
             self.languages.focus()

@@ -6,7 +6,12 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import DataTable
 
+from tui.glyphs import Glyphs
 from tui.segmenting import LanguageBoard
+
+_LANGUAGE_WIDTH = 16
+_TOKENS_WIDTH = 12
+_PREMIUM_WIDTH = 7
 
 
 class LanguageTable(DataTable[Text]):
@@ -22,28 +27,28 @@ English with the same tokenizer. Sorted by that of the first tokenizer, the dear
     board: reactive[LanguageBoard | None] = reactive(None)
     """The figures."""
 
-    def __init__(self) -> None:
-        super().__init__(id="languages", cursor_type="row", zebra_stripes=True)
+    def __init__(self, *, glyphs: Glyphs) -> None:
+        super().__init__(id="languages", cursor_type="row", cell_padding=0)
+        self._glyphs = glyphs
 
     def watch_board(self) -> None:
         """Fill the table anew."""
         self.clear(columns=True)
         if self.board is None or not self.board.fertilities:
             return
-        self.add_column("language", width=18)
+        self.add_column(" language", width=_LANGUAGE_WIDTH)
         for name in self.board.names:
-            self.add_column(Text(name, justify="right"))
-            self.add_column(Text("x English", justify="right"))
-            self.add_column(Text("bytes/token", justify="right"))
+            shown = self._glyphs.cut(name, _TOKENS_WIDTH - 1)
+            self.add_column(_right(shown), width=_TOKENS_WIDTH)
+            self.add_column(_right("x Eng"), width=_PREMIUM_WIDTH)
         first = self.board.fertilities[0]
-        order = sorted(range(len(first)), key=lambda place: -first[place].premium)
-        for place in order:
-            cells = [Text(first[place].language.name, no_wrap=True)]
+        for place in sorted(range(len(first)), key=lambda place: -first[place].premium):
+            cells = [Text(f" {first[place].language.name}", no_wrap=True)]
             for rows in self.board.fertilities:
-                row = rows[place]
-                cells += [
-                    Text(f"{row.num_tokens:,}", justify="right"),
-                    Text(f"{row.premium:.2f}", justify="right"),
-                    Text(f"{row.bytes_per_token:.2f}", justify="right"),
-                ]
+                cells.append(_right(f"{rows[place].num_tokens:,}"))
+                cells.append(_right(f"{rows[place].premium:.2f}"))
             self.add_row(*cells)
+
+
+def _right(text: str) -> Text:
+    return Text(text, justify="right", no_wrap=True)

@@ -39,6 +39,8 @@ class PlaygroundTop(TonedWidget):
 class Remark(TonedWidget):
     """What is to be noticed in the text; else the legend of the marks."""
 
+    lens: reactive[Lens] = reactive("text")
+    """Through what the text is seen."""
     look: reactive[Look | None] = reactive(None)
     """The text."""
 
@@ -48,6 +50,9 @@ class Remark(TonedWidget):
 
     def render(self) -> Text:
         """Return the line."""
+        if self.lens == "languages":
+            told = "tokens for the same content; x Eng: times those of English"
+            return self.toned(ToneLine((Piece(told, "quiet"),)))
         if self.look is not None and self.look.remark:
             return self.toned(ToneLine((Piece(self.look.remark, "warning"),)))
         glyphs = self._glyphs

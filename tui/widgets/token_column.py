@@ -13,7 +13,7 @@ from tui.glyphs import Glyphs
 from tui.segmenting import Column
 from tui.tones import Piece, ToneLine
 from tui.widgets.token_view import TokenView
-from tui.widgets.toned import TonedWidget
+from tui.widgets.toned import TonedWidget, spread
 
 
 class ColumnHead(TonedWidget):
@@ -30,24 +30,30 @@ class ColumnHead(TonedWidget):
 
     def render(self) -> Text:
         """Return the name, and below it the counts."""
-        title = ToneLine((Piece(self.name_shown, "strong"),))
+        width = self.size.width
+        name = Piece(self._glyphs.cut(self.name_shown, width), "strong")
         if self.column is None:
-            return self.toned(title, ToneLine((Piece("no tokens yet", "quiet"),)))
-        ids = f"  {self.column.vocabulary.tokenizer.vocab_size:,} ids"
-        title = ToneLine((*title.pieces, Piece(ids, "quiet")))
-        return self.toned(title, ToneLine(_counts(self.column, self._glyphs)))
+            return self.toned(ToneLine((name,)), ToneLine((Piece("no tokens yet", "quiet"),)))
+        ids = Piece(f"{self.column.vocabulary.tokenizer.vocab_size:,} ids ", "quiet")
+        return self.toned(
+            spread((name,), (ids,), width),
+            spread(*_counts(self.column, self._glyphs), width),
+        )
 
 
-def _counts(column: Column, glyphs: Glyphs) -> tuple[Piece, ...]:
+def _counts(column: Column, glyphs: Glyphs) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    """Return the number of tokens, and what can be left out beside it."""
+    mark = f"{glyphs.state('finished')} " if column.is_fewest else ""
     noun = "token" if column.rows.num_tokens == 1 else "tokens"
-    pieces = [Piece(f"{column.rows.num_tokens:,} {noun}", "active")]
+    left = (Piece(mark, "good"), Piece(f"{column.rows.num_tokens:,} {noun}", "active"))
+    right: tuple[Piece, ...] = ()
     if column.num_learned is not None:
-        pieces.append(Piece(f"  {column.num_learned:,} learned", "good"))
+        right = (Piece(f"{column.num_learned:,} learned ", "good"),)
     elif column.bytes_per_token is not None:
-        pieces.append(Piece(f"  {decimal(column.bytes_per_token, 2)} bytes/token"))
+        right = (Piece(f"{decimal(column.bytes_per_token, 2)} bytes/token "),)
     if column.is_fewest:
-        pieces.append(Piece(f"  {glyphs.state('finished')} fewest", "good"))
-    return tuple(pieces)
+        right = (*right, Piece("fewest ", "good"))
+    return left, right
 
 
 class TokenColumn(Vertical):

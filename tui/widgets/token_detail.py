@@ -18,8 +18,13 @@ _NOTHING = (
 class DetailText(TonedWidget):
     """The lines themselves."""
 
-    lines: reactive[tuple[ToneLine, ...]] = reactive(_NOTHING, layout=True)
+    lines: reactive[tuple[ToneLine, ...]] = reactive(_NOTHING)
     """What to say."""
+
+    def watch_lines(self, before: tuple[ToneLine, ...], now: tuple[ToneLine, ...]) -> None:
+        """Ask for room where the number of lines has changed: it lays out the whole screen."""
+        if len(before) != len(now):
+            self.refresh(layout=True)
 
     def render(self) -> Text:
         """Return the lines."""

@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from tui.glyphs import Glyphs
 from tui.segmenting import Column
-from tui.token_rows import Offsets, row_starts
+from tui.token_rows import RowLayout, row_layout
 
 NUM_COLOURS = 5
 # Laying out this many takes a few milliseconds; more is done in a thread.
@@ -55,7 +55,7 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         _key("pagedown", "page(1)", "Go a page down.", "page_down"),
         _key("home", "ends(0)", "Go to the first token.", "home"),
         _key("end", "ends(1)", "Go to the last token.", "end"),
-        _key("n", "difference(1)", "Go to the next difference.", "next", "Next diff"),
+        _key("n", "difference(1)", "Go to the next difference.", "next", "Diff"),
         _key("p", "difference(-1)", "Go to the difference before.", "previous"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(_STYLES)
@@ -72,6 +72,14 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         &> .token--learned { background: $success 30%; color: $text; text-style: bold; }
         &> .token--context { background: $foreground 8%; color: $text-muted; }
         &> .token--cursor { text-style: reverse bold; }
+        /* Sixteen colours do not blend: there the text has the colour, not the ground. */
+        &:ansi > .token--0 { background: ansi_default; color: ansi_blue; }
+        &:ansi > .token--1 { background: ansi_default; color: ansi_green; }
+        &:ansi > .token--2 { background: ansi_default; color: ansi_magenta; }
+        &:ansi > .token--3 { background: ansi_default; color: ansi_cyan; }
+        &:ansi > .token--4 { background: ansi_default; color: ansi_yellow; }
+        &:ansi > .token--learned { background: ansi_default; color: ansi_green; }
+        &:ansi > .token--context { background: ansi_default; color: ansi_default; }
     }
     """
 
@@ -93,17 +101,17 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
 
         column: Column
         columns: int
-        starts: Offsets
+        layout: RowLayout
 
-    column: reactive[Column | None] = reactive(None)
+    column: reactive[Column | None] = reactive(None, repaint=False)
     """What to show."""
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)
     """The token under the cursor."""
 
     def __init__(self, *, glyphs: Glyphs, number: int) -> None:
         super().__init__(id=f"tokens-{number}")
         self._glyphs = glyphs
-        self._starts: Offsets = np.zeros(0, dtype=np.int64)
+        self._rows: RowLayout | None = None
         self._drawn: Column | None = None
         self._styles: dict[str, Style] = {}
 
@@ -111,10 +119,14 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         """Lay the new tokens out."""
         self.lay_out()
 
-    def watch_cursor(self) -> None:
-        """Show the token under the cursor."""
-        self._scroll_to_cursor()
-        self.refresh()
+    def watch_cursor(self, before: int, now: int) -> None:
+        """Show the token under the cursor; only two rows look different."""
+        if self._rows is None or not self._rows.num_rows:
+            return
+        row = self._rows.row_of(now)
+        self.refresh_line(self._rows.row_of(before))
+        self.refresh_line(row)
+        self.scroll_to_region(Region(0, row, 1, 1), animate=False, force=True)
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay out for the new width."""
@@ -131,15 +143,14 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         if column is None or columns < 2:
             return
         if column.rows.num_tokens <= MAX_LAID_OUT_AT_ONCE:
-            self._take(column, _starts_of(column, columns))
+            self._take(column, _layout_of(column, columns))
         else:
             self.lay_out_aside(column, columns)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="lay-out")
     def lay_out_aside(self, column: Column, columns: int) -> None:
         """Find the rows of a long text."""
-        starts = _starts_of(column, columns)
-        self.post_message(self.LaidOut(column, columns, starts))
+        self.post_message(self.LaidOut(column, columns, _layout_of(column, columns)))
 
     @on(LaidOut)
     def take_layout(self, message: LaidOut) -> None:
@@ -147,7 +158,7 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         message.stop()
         if message.column is self.column:
             if message.columns == self.scrollable_content_region.width:
-                self._take(message.column, message.starts)
+                self._take(message.column, message.layout)
             else:
                 self.lay_out()
 
@@ -160,20 +171,20 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         """Return the row at `y` of the visible part."""
         width = self.scrollable_content_region.width
         row = y + int(self.scroll_offset.y)
-        if self._drawn is None or row >= len(self._starts):
-            return Strip.blank(width, self.rich_style)
-        strip = Strip(self._segments(self._drawn, row))
+        if self._drawn is None or self._rows is None or row >= self._rows.num_rows:
+            return Strip.blank(width, self._ground_style())
+        strip = Strip(self._segments(self._drawn, self._rows, row))
         if strip.cell_length > width:
-            mark = Segment(self._glyphs.ellipsis, self.rich_style)
+            mark = Segment(self._glyphs.ellipsis, self._ground_style())
             strip = Strip([*strip.crop(0, width - 1), mark])
-        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+        return strip.adjust_cell_length(width, self._ground_style())
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the token that was clicked."""
         row = event.y + int(self.scroll_offset.y)
-        if self._drawn is None or row >= len(self._starts):
+        if self._drawn is None or self._rows is None or row >= self._rows.num_rows:
             return
-        first, end = self._span(row)
+        first, end = self._rows.span(row)
         widths, _ = self._drawn.vocabulary.cells.measure(self._drawn.rows.ids[first:end])
         place = int(np.searchsorted(np.cumsum(widths), event.x, side="right"))
         self._go(min(first + place, end - 1))
@@ -224,42 +235,60 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
             self.post_message(self.Moved(self, self.cursor))
 
     def _go_rows(self, by: int) -> None:
-        if not len(self._starts):
+        rows = self._rows
+        if rows is None or not rows.num_rows:
             return
-        row = int(np.searchsorted(self._starts, self.cursor, side="right")) - 1
-        wanted = min(max(row + by, 0), len(self._starts) - 1)
-        first, end = self._span(wanted)
-        self._go(min(first + self.cursor - self._span(row)[0], end - 1))
+        here = rows.row_of(self.cursor)
+        first, end = rows.span(min(max(here + by, 0), rows.num_rows - 1))
+        self._go(min(first + self.cursor - rows.span(here)[0], end - 1))
 
-    def _take(self, column: Column, starts: Offsets) -> None:
-        self._drawn, self._starts = column, starts
-        self.virtual_size = Size(self.scrollable_content_region.width, len(starts))
+    def _take(self, column: Column, rows: RowLayout) -> None:
+        """Show other tokens; of the visible rows, only those that changed are drawn again."""
+        before = self._looks()
+        self._drawn, self._rows = column, rows
+        self.virtual_size = Size(self.scrollable_content_region.width, rows.num_rows)
         self.move_to(self.cursor)
-        self.refresh()
+        top = int(self.scroll_offset.y)
+        for place, (old, new) in enumerate(zip(before, self._looks(), strict=True)):
+            if old != new:
+                self.refresh_line(top + place)
 
-    def _span(self, row: int) -> tuple[int, int]:
-        """Return the first token of a row and the one after its last."""
-        assert self._drawn is not None
-        is_last = row + 1 == len(self._starts)
-        end = self._drawn.rows.num_tokens if is_last else int(self._starts[row + 1])
-        return int(self._starts[row]), end
+    def _looks(self) -> list[tuple[object, ...]]:
+        """Return what decides the look of each visible row."""
+        column, rows = self._drawn, self._rows
+        width, height = self.scrollable_content_region.size
+        top = int(self.scroll_offset.y)
+        looks: list[tuple[object, ...]] = []
+        for row in range(top, top + height):
+            if column is None or rows is None or row >= rows.num_rows:
+                looks.append(())
+                continue
+            first, end = rows.span(row)
+            kinds = (column.is_apart, column.rows.learned, column.rows.cuts_character)
+            looks.append(
+                (
+                    width,
+                    column.vocabulary,
+                    int(rows.places[first]),
+                    column.rows.ids[first:end].tobytes(),
+                    *(None if kind is None else kind[first:end].tobytes() for kind in kinds),
+                    self.cursor - first if first <= self.cursor < end else None,
+                )
+            )
+        return looks
 
-    def _scroll_to_cursor(self) -> None:
-        if len(self._starts):
-            row = int(np.searchsorted(self._starts, self.cursor, side="right")) - 1
-            self.scroll_to_region(Region(0, row, 1, 1), animate=False, force=True)
-
-    def _segments(self, column: Column, row: int) -> list[Segment]:
-        rows, text = column.rows, column.vocabulary.cells.text
-        first, end = self._span(row)
+    def _segments(self, column: Column, rows: RowLayout, row: int) -> list[Segment]:
+        text = column.vocabulary.cells.text
+        first, end = rows.span(row)
+        places = rows.places[first:end].tolist()
         return [
-            Segment(text(token_id), self._style(column, first + place))
-            for place, token_id in enumerate(rows.ids[first:end].tolist())
+            Segment(text(token_id), self._style(column, first + offset, places[offset]))
+            for offset, token_id in enumerate(column.rows.ids[first:end].tolist())
         ]
 
-    def _style(self, column: Column, index: int) -> Style:
+    def _style(self, column: Column, index: int, place: int) -> Style:
         rows = column.rows
-        names = [f"token--{index % NUM_COLOURS}"]
+        names = [f"token--{place % NUM_COLOURS}"]
         if rows.learned is not None:
             names.append("token--learned" if rows.learned[index] else "token--context")
         if column.is_apart is not None and column.is_apart[index]:
@@ -270,7 +299,13 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
             names.append("token--cut")
         if index == self.cursor:
             names.append("token--cursor")
-        return self._combined(tuple(names), is_odd=bool(index % 2))
+        return self._combined(tuple(names), is_odd=bool(place % 2))
+
+    def _ground_style(self) -> Style:
+        """Return the style of empty cells; to find it takes longer than to draw a row."""
+        if "ground" not in self._styles:
+            self._styles["ground"] = self.rich_style
+        return self._styles["ground"]
 
     def _combined(self, names: tuple[str, ...], *, is_odd: bool) -> Style:
         key = f"{is_odd} {' '.join(names)}"
@@ -285,6 +320,6 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         return self._styles[key]
 
 
-def _starts_of(column: Column, columns: int) -> Offsets:
+def _layout_of(column: Column, columns: int) -> RowLayout:
     widths, is_last = column.vocabulary.cells.measure(column.rows.ids)
-    return row_starts(widths, is_last, columns)
+    return row_layout(widths, is_last, columns)
