@@ -86,6 +86,7 @@ class TokenizerPicker(ModalScreen[tuple[str, ...] | None]):
             self._labels[choice.ref] = f"{choice.ref}  ({choice.kind}{remark})"
             self.options.add_option(Option(self._prompt(choice.ref), id=choice.ref))
         self.hint.update(problem or "Space choose   Enter show   Tab type a name   Esc back")
+        self.options.highlighted = 0 if self._labels else None
         self.options.focus()
 
     def action_choose(self) -> None:
