@@ -31,13 +31,14 @@ from tui.themes import THEMES
 from tui.views import VIEWS, Opening, find_view
 
 NOTICE_S = 15.0
-TOUR_S = 30.0
+TOUR_S = 20.0
 
 
 class LabApp(App[None]):
     """The lab in a terminal."""
 
     TITLE = "labcli"
+    CSS = "Toast { width: 56; max-width: 90%; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "f1", "explain", "Help", id="app.help", tooltip="Explain the focused widget and keys."
@@ -98,7 +99,7 @@ class LabApp(App[None]):
         self.switch_mode(self._view)
         self._tell(self._take_keys())
         if not self._loaded.settings.toured:
-            self.notify(guide.TOUR, title="Four things to know", timeout=TOUR_S, markup=False)
+            self.notify(guide.TOUR, title="First time here?", timeout=TOUR_S, markup=False)
             self.keep("toured", True)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

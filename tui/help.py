@@ -12,10 +12,10 @@ from textual.widget import Widget
 from tui.screens.modal import HelpScreen, KeyHelp
 
 TOUR = """\
-Ctrl+P lists every action by name; type to search.
-F2, F3, ... switch between the views; F1 explains what is focused.
-Tab moves between the panes, Ctrl+O jumps to one by its letter.
-Ctrl+Q leaves; runs go on without the app."""
+Ctrl+P  every action by name
+F1      what is focused, and its keys
+F2, F3  the views; Ctrl+O jumps to a pane
+Ctrl+Q  leave; runs go on without the app"""
 
 
 def help_screen(

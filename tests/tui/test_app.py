@@ -93,7 +93,7 @@ def test_a_file_that_is_no_settings_is_never_overwritten(tmp_path: Path) -> None
 async def test_the_tour_is_shown_once_and_the_chosen_theme_stays(tmp_path: Path) -> None:
     app = app_on(tmp_path)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await until_text(pilot, app, "Four things to know")
+        await until_text(pilot, app, "First time here?")
         app.theme = "lab-clear"
         await pilot.pause()
         await is_still(pilot)
@@ -101,7 +101,7 @@ async def test_the_tour_is_shown_once_and_the_chosen_theme_stays(tmp_path: Path)
     async with again.run_test(size=(80, 24), notifications=True) as pilot:
         await until_text(pilot, again, "labcli run speedrun")
         assert again.theme == "lab-clear"
-        assert not any("Four things" in line for line in frame(again))
+        assert not any("First time" in line for line in frame(again))
 
 
 async def test_keys_follow_the_settings_and_unknown_ones_are_named(tmp_path: Path) -> None:

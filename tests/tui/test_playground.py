@@ -219,6 +219,20 @@ async def test_a_file_is_opened_and_its_ids_are_copied_to_a_file(
         assert column.vocabulary.tokenizer.decode_bytes(ids) == data_of(screen)
 
 
+async def test_control_characters_are_shown_as_escapes_and_never_sent(
+    lab: LabHome, tmp_path: Path
+) -> None:
+    path = tmp_path / "hostile.txt"
+    path.write_bytes(b"the \x1b]0;owned\x07 cat\r")
+    app = app_on(lab, file=path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, app)
+        await until(pilot, lambda: screen.is_settled and data_of(screen) == path.read_bytes())
+        await until_text(pilot, app, "\\x1b]0;owned\\x07")
+        await until_text(pilot, app, "not edited")
+        assert "\x1b" not in screen.editor.text
+
+
 async def test_ascii_terminals_get_ascii_only(lab: LabHome) -> None:
     app = app_on(lab, "cats", "plain", glyphs=ASCII)
     async with app.run_test(size=(80, 24)) as pilot:

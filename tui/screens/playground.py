@@ -14,8 +14,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Footer, Static, TextArea
 
+from core.inspection.explained import whole_characters
+from core.inspection.visible import visible
 from runs.errors import LabError
 from runs.files import write_atomic
 from runs.paths import LabHome
@@ -37,13 +40,17 @@ from tui.token_facts import token_lines
 from tui.vocabularies import CorpusCounts, Vocabularies
 from tui.widgets.language_table import LanguageTable
 from tui.widgets.playground_bars import PlaygroundTop, Remark
-from tui.widgets.text_editor import MAX_EDIT_CHARS, TextEditor
+from tui.widgets.text_editor import TextEditor, is_editable
 from tui.widgets.token_column import TokenColumn
 from tui.widgets.token_detail import TokenDetail
 from tui.widgets.token_view import TokenView
 
+SHOWN_CHARS = 400
 MAX_FILE_BYTES = 16 * 2**20
+TELL_S = 0.1
 IDS_FILE = "playground-ids.txt"
+# Cutting this much takes a millisecond per tokenizer (measured), less than to ask a thread.
+MAX_CUT_AT_ONCE_CHARS = 16_384
 SAMPLE = (
     "Tokenizers cut text into pieces, unbelievably long words into more of them.\n"
     "for i in range(10):\n\tprint(i * 27)  # tabs, numbers: 1234567\n"
@@ -104,12 +111,14 @@ the tokens that each language needs.
         self._wanted: tuple[str | None, ...] = tuple(tokenizers) or (None,)
         self._file = file
         self._shown: tuple[Vocabulary, ...] = ()
+        self._warm: tuple[Vocabulary, ...] = ()
         self._counts: dict[str, CorpusCounts | None] = {}
         self._text = SAMPLE
         self._lens: Lens = "text"
         self._look: Look | None = None
         self._is_busy = False
         self._is_stale = False
+        self._tell_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Return the panes."""
@@ -249,9 +258,13 @@ the tokens that each language needs.
     def show_look(self, message: Looked) -> None:
         """Show the tokens, and look again if the text has changed meanwhile."""
         self._is_busy = False
+        self._warm = tuple(column.vocabulary for column in message.look.columns)
+        self._show(message.look)
         if self._is_stale:
             self.look_again()
-        look = self._look = message.look
+
+    def _show(self, look: Look) -> None:
+        self._look = look
         self.top.look = self.remark.look = look
         self.set_class(bool(look.problem), "-problem")
         if look.problem:
@@ -260,7 +273,7 @@ the tokens that each language needs.
         if len(columns) == len(look.columns):
             for widget, column in zip(columns, look.columns, strict=True):
                 widget.show(column)
-            self._tell_of(self._active())
+            self._tell_soon()
 
     @on(TokenView.Moved)
     def follow_cursor(self, message: TokenView.Moved) -> None:
@@ -310,9 +323,14 @@ the tokens that each language needs.
     def look_again(self) -> None:
         """Segment the present text, now or when the last one is done."""
         self._is_stale = self._is_busy
-        if not self._is_busy and self._shown:
-            self._is_busy = True
-            self.segment(self._text, self._shown, self._lens)
+        if self._is_busy or not self._shown:
+            return
+        # An encoder is built when it is first used, which takes a large vocabulary a second.
+        if self._warm == self._shown and len(self._text) <= MAX_CUT_AT_ONCE_CHARS:
+            self._show(look_at(self._text, self._shown, self._lens))
+            return
+        self._is_busy = True
+        self.segment(self._text, self._shown, self._lens)
 
     def action_pick(self) -> None:
         """Choose tokenizers."""
@@ -364,13 +382,13 @@ the tokens that each language needs.
             view.focus()
 
     def _take_text(self, text: str, name: str) -> None:
-        """Show a text: in the editor, or as tokens alone when it is too long to edit."""
-        is_large = len(text) > MAX_EDIT_CHARS
+        """Show a text: in the editor, or as tokens alone when that cannot hold it."""
+        is_large = not is_editable(text)
         self.set_class(is_large, "-large")
         self._text = text
         if is_large:
             told = f"{name}: {len(text):,} characters, shown as tokens and not edited"
-            self.aside.update(f"{told}\n\n{text[:400]}")
+            self.aside.update(f"{told}\n\n{visible(whole_characters(text[:SHOWN_CHARS]).encode())}")
         else:
             self.editor.load_text(text)
         self.action_edit()
@@ -381,6 +399,12 @@ the tokens that each language needs.
         if isinstance(self.focused, TokenView):
             return self.focused
         return next(iter(self.columns.query(TokenView)), None)
+
+    def _tell_soon(self) -> None:
+        """Tell of the token when nothing has been typed for a moment: keys come first."""
+        if self._tell_timer is not None:
+            self._tell_timer.stop()
+        self._tell_timer = self.set_timer(TELL_S, lambda: self._tell_of(self._active()))
 
     def _tell_of(self, view: TokenView | None) -> None:
         column = view.column if view is not None else None
