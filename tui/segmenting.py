@@ -18,7 +18,15 @@ from core.tokenizer import SPECIAL_TOKENS
 from runs.errors import LabError
 from tui.conversation_text import parse_conversation
 from tui.glyphs import Glyphs
-from tui.token_rows import Cells, Flags, Offsets, TokenRows, conversation_rows, text_rows
+from tui.token_rows import (
+    Cells,
+    Flags,
+    Offsets,
+    TokenRows,
+    conversation_rows,
+    special_rows,
+    text_rows,
+)
 from tui.token_words import brief
 from tui.vocabularies import NamedTokenizer
 
@@ -83,13 +91,21 @@ class LanguageBoard:
     fertilities: tuple[tuple[LanguageFertility, ...], ...]
 
 
-def look_at(text: str, vocabularies: Sequence[Vocabulary], lens: Lens) -> Look:
-    """Return what to show of a text."""
+def look_at(
+    text: str,
+    vocabularies: Sequence[Vocabulary],
+    lens: Lens,
+    *,
+    reads_specials: bool = False,
+) -> Look:
+    """Return what to show of a text; names of special tokens in it may stand for them."""
     text = whole_characters(text)
     num_chars, num_bytes = len(text), len(text.encode())
     try:
         if lens == "conversation":
             return _conversation(text, vocabularies, num_chars, num_bytes)
+        if reads_specials:
+            return _special(text, vocabularies, num_chars, num_bytes)
         return _plain(text, vocabularies, num_chars, num_bytes)
     except LabError as error:
         return Look(lens=lens, num_chars=num_chars, num_bytes=num_bytes, problem=str(error))
@@ -140,6 +156,20 @@ def _plain(text: str, vocabularies: Sequence[Vocabulary], num_chars: int, num_by
     )
 
 
+def _special(text: str, vocabularies: Sequence[Vocabulary], num_chars: int, num_bytes: int) -> Look:
+    columns = [
+        Column(vocabulary=vocabulary, rows=special_rows(vocabulary.tokenizer, text))
+        for vocabulary in vocabularies
+    ]
+    return Look(
+        lens="text",
+        num_chars=num_chars,
+        num_bytes=num_bytes,
+        columns=tuple(columns),
+        remark="names such as <|bos|> stand for special tokens; Ctrl+G reads them as text",
+    )
+
+
 def _conversation(
     text: str, vocabularies: Sequence[Vocabulary], num_chars: int, num_bytes: int
 ) -> Look:
@@ -167,4 +197,4 @@ def _difference_remark(explained: Sequence[Explained], starts: Offsets, ends: Of
 
 def _special_remark(text: str) -> str:
     found = next((name for name in SPECIAL_TOKENS if name in text), None)
-    return f"{found} in a text is plain text; in a conversation it is one token" if found else ""
+    return f"{found} in a text is plain text; Ctrl+G reads it as a special token" if found else ""

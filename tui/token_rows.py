@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from core.inspection.conversation import conversation_tokens
 from core.inspection.explained import Explained
 from core.inspection.visible import visible
-from core.tokenizer import Tokenizer
+from core.tokenizer import SPECIAL_TOKENS, Tokenizer
 from tui.glyphs import Glyphs
 
 Offsets = NDArray[np.int64]
@@ -82,6 +82,29 @@ def conversation_rows(tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]
         cuts_character=np.array([not _is_utf8(token.data) for token in tokens], dtype=bool),
         is_special=np.array([token.is_special for token in tokens], dtype=bool),
         learned=np.array([token.mask for token in tokens], dtype=bool),
+    )
+
+
+def special_rows(tokenizer: Tokenizer, text: str) -> TokenRows:
+    """Return the tokens of a text in which the names of special tokens stand for them."""
+    names = "|".join(map(re.escape, SPECIAL_TOKENS))
+    pieces = [
+        np.array([tokenizer.special(piece)], dtype=np.int64)
+        if piece in SPECIAL_TOKENS
+        else tokenizer.bulk.encode(piece).astype(np.int64)
+        for piece in re.split(f"({names})", text)
+    ]
+    ids = np.concatenate(pieces)
+    found, place = np.unique(ids, return_inverse=True)
+    tokens = [tokenizer.token_bytes(token_id) for token_id in found.tolist()]
+    ends = np.cumsum(np.array([len(token) for token in tokens], dtype=np.int64)[place])
+    return TokenRows(
+        data=tokenizer.decode_bytes(ids.tolist()),
+        ids=ids,
+        starts=np.concatenate(([0], ends[:-1])).astype(np.int64)[: len(ids)],
+        ends=ends,
+        cuts_character=np.array([not _is_utf8(token) for token in tokens], dtype=bool)[place],
+        is_special=ids >= tokenizer.vocab_size - tokenizer.num_specials,
     )
 
 

@@ -287,6 +287,21 @@ def test_a_special_name_in_a_text_is_told_to_be_plain_text() -> None:
     assert not look.columns[0].rows.is_special.any()
 
 
+async def test_names_of_special_tokens_can_be_read_as_the_tokens(lab: LabHome) -> None:
+    app = app_on(lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, app, "the\u00e9<|bos|>cat")
+        await until_text(pilot, app, "Ctrl+G reads it as a special token")
+        await pilot.press("ctrl+g")
+        await until_text(pilot, app, "stand for special tokens")
+        rows = screen.look.columns[0].rows if screen.look else None
+        assert rows is not None
+        assert [rows.token(at) for at in np.flatnonzero(rows.is_special).tolist()] == [b"<|bos|>"]
+        assert rows.data == "the\u00e9<|bos|>cat".encode()
+        await pilot.press("tab", "end", "left")
+        await until_text(pilot, app, "of " + str(rows.num_tokens))
+
+
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """Return a tokenizer as the playground holds it."""
     named = NamedTokenizer(name="test", source="test", tokenizer=tokenizer)

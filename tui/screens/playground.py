@@ -77,6 +77,14 @@ the tokens that each language needs.
         Binding("ctrl+n", "clear", "New", id="pg.clear", tooltip="Begin with an empty text."),
         Binding("ctrl+s", "copy", "Copy", id="pg.copy", tooltip="Copy the ids of the tokens."),
         Binding(
+            "ctrl+g",
+            "specials",
+            "Specials",
+            show=False,
+            id="pg.specials",
+            tooltip="Read names such as <|bos|> as special tokens, or as plain text again.",
+        ),
+        Binding(
             "escape",
             "edit",
             "Edit",
@@ -115,6 +123,7 @@ the tokens that each language needs.
         self._counts: dict[str, CorpusCounts | None] = {}
         self._text = SAMPLE
         self._lens: Lens = "text"
+        self._reads_specials = False
         self._look: Look | None = None
         self._is_busy = False
         self._is_stale = False
@@ -166,7 +175,7 @@ the tokens that each language needs.
     @work(thread=True, exit_on_error=False, group="look")
     def segment(self, text: str, vocabularies: tuple[Vocabulary, ...], lens: Lens) -> None:
         """Cut a text into tokens."""
-        self.post_message(Looked(look_at(text, vocabularies, lens)))
+        self.post_message(Looked(self._look_at(text, vocabularies, lens)))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="tell")
     def look_up(self, column: Column, index: int, counts: CorpusCounts | None) -> None:
@@ -327,7 +336,7 @@ the tokens that each language needs.
             return
         # An encoder is built when it is first used, which takes a large vocabulary a second.
         if self._warm == self._shown and len(self._text) <= MAX_CUT_AT_ONCE_CHARS:
-            self._show(look_at(self._text, self._shown, self._lens))
+            self._show(self._look_at(self._text, self._shown, self._lens))
             return
         self._is_busy = True
         self.segment(self._text, self._shown, self._lens)
@@ -353,6 +362,11 @@ the tokens that each language needs.
         else:
             self.look_again()
             self.action_edit()
+
+    def action_specials(self) -> None:
+        """Read names of special tokens in the text as the tokens, or not any more."""
+        self._reads_specials = not self._reads_specials
+        self.look_again()
 
     def action_open(self) -> None:
         """Ask for a file."""
@@ -393,6 +407,9 @@ the tokens that each language needs.
             self.editor.load_text(text)
         self.action_edit()
         self.look_again()
+
+    def _look_at(self, text: str, vocabularies: tuple[Vocabulary, ...], lens: Lens) -> Look:
+        return look_at(text, vocabularies, lens, reads_specials=self._reads_specials)
 
     def _active(self) -> TokenView | None:
         """Return the focused column of tokens, else the first."""
