@@ -38,7 +38,10 @@ class LabApp(App[None]):
     """The lab in a terminal."""
 
     TITLE = "labcli"
-    CSS = "Toast { width: 56; max-width: 90%; }"
+    CSS = """
+    Toast { width: 56; max-width: 90%; }
+    .-ascii Toast { border-left: ascii $primary !important; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "f1", "explain", "Help", id="app.help", tooltip="Explain the focused widget and keys."

@@ -15,7 +15,7 @@ from tests.tui.builders import build_lab
 from tests.tui.frames import frame, settled, until, until_text
 from tui.app import LabApp
 from tui.environment import Environment
-from tui.glyphs import UNICODE
+from tui.glyphs import ASCII, UNICODE
 from tui.screens.jump import JumpScreen
 from tui.screens.modal import HelpScreen
 from tui.settings import Settings, load_settings, save_value, settings_path, with_value
@@ -102,6 +102,16 @@ async def test_the_tour_is_shown_once_and_the_chosen_theme_stays(tmp_path: Path)
         await until_text(pilot, again, "labcli run speedrun")
         assert again.theme == "lab-clear"
         assert not any("First time" in line for line in frame(again))
+
+
+async def test_the_tour_is_ascii_where_nothing_else_is_allowed(tmp_path: Path) -> None:
+    opening = Opening(
+        home=LabHome(tmp_path), environment=Environment(glyphs=ASCII, frames_per_s=50.0)
+    )
+    app = LabApp(opening, loaded=load_settings(tmp_path / "none.toml"))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_text(pilot, app, "First time here?")
+        assert all(line.isascii() for line in frame(app))
 
 
 async def test_keys_follow_the_settings_and_unknown_ones_are_named(tmp_path: Path) -> None:
