@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from labcli.chat.settings import TalkSettings
 from labcli.options import optional
 from labcli.speaker import Speaker, load_speaker
 from runs.errors import UsageError
 from runs.refs import ResolvedCheckpoint
+from tui.sampling import TalkSettings
 
 Weights = Literal["native", "bfloat16", "int8"]
 DRAWN_TEMPERATURE = 0.6

@@ -9,20 +9,9 @@ from typing import TextIO
 
 from tui.environment import read_environment
 from tui.glyphs import Glyphs
+from tui.printable import printable as printable
 
-REPLACEMENT = "\ufffd"
 DIM, RESET = "\x1b[2m", "\x1b[0m"
-
-
-def printable(text: str) -> str:
-    """Return text without control characters, which a model could use to steer the terminal.
-
-    Line breaks and tabs stay, carriage returns go, the rest becomes U+FFFD.
-    """
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else REPLACEMENT
-        for char in text.replace("\r", "")
-    )
 
 
 def is_styled(stream: TextIO) -> bool:

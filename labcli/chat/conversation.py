@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labcli.chat.keys import stop_on_interrupt
-from labcli.chat.settings import TalkSettings
 from labcli.prompting import prompt_of
 from labcli.speaker import Speaker
 from runs.errors import UsageError
+from tui.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.chat_format import Part

@@ -14,12 +14,11 @@ from labcli.chat.conversation import Conversation, Turn
 from labcli.output import emit_part, plain
 from runs.errors import UsageError
 from runs.paths import LabHome
+from tui.clipboard import MAX_OSC52_BYTES, keep_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Terminals drop longer sequences; xterm's limit is about 100 kB, hterm's and tmux's are near it.
-MAX_OSC52_BYTES = 74_000
 SUFFIXES = (".json", ".md")
 
 
@@ -78,13 +77,7 @@ def copy(text: str, home: LabHome) -> str:
     No terminal says whether it took an OSC 52 sequence, so the file is always written.
     """
     data = text.encode("utf-8", errors="replace")
-    path = home.root / "clipboard.txt"
-    try:
-        replace_file(path, data)
-        path.chmod(0o600)
-        kept = f"in {path}"
-    except OSError as error:
-        kept = f"not in {path} ({error.strerror or error})"
+    kept = keep_copy(home, data)
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return f"{len(text)} characters are {kept}; there is no terminal to copy through"
     if len(data) > MAX_OSC52_BYTES:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from labcli import diagnostics
-from labcli.chat.commands import COMMAND_WORDS, describe, is_command, run_command
+from labcli.chat.commands import describe, run_command
 from labcli.chat.conversation import Answer, Conversation
 from labcli.chat.keys import keys_unseen
 from labcli.chat.reading import History, TurnReader
@@ -17,6 +17,7 @@ from labcli.speaker import Speaker
 from labcli.terminal import dim
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
+from tui.slash import COMMAND_WORDS, is_command
 
 Load = Callable[[str], Speaker]
 LEAVE_HINT = "Ctrl-C again, Ctrl-D or /quit leaves"

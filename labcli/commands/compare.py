@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.chat.settings import TalkSettings
 from labcli.compare.blind import check_candidates, check_voter, rounds_of, vote
 from labcli.compare.columns import Column, combine
 from labcli.compare.experiment import (
@@ -33,6 +32,7 @@ from runs.errors import ExitCode, UsageError
 from runs.labels import read_votes
 from runs.paths import LabHome
 from runs.refs import ResolvedCheckpoint, resolve_checkpoint
+from tui.sampling import TalkSettings
 
 VIBE_ROWS = 8
 FIXED_SEED = 42

@@ -13,7 +13,6 @@ from typing import Literal
 
 from labcli import diagnostics
 from labcli.chat.keys import keys_unseen
-from labcli.chat.settings import TalkSettings
 from labcli.compare.columns import Column, Combination
 from labcli.compare.layout import Layout
 from labcli.compare.race import Race
@@ -24,6 +23,7 @@ from runs.errors import UsageError
 from runs.labels import Ballot, Choice, VotedAnswer, add_vote
 from runs.paths import LabHome
 from runs.refs import ResolvedCheckpoint
+from tui.sampling import TalkSettings
 
 QUESTION = "Which is better? 1, 2, t(ie), s(kip), q(uit): "
 Decision = Literal[Choice, "skip", "quit"]

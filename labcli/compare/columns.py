@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labcli.chat.settings import TalkSettings
+from tui.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.chat_format import Part

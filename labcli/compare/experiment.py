@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from labcli.cells import grid
-from labcli.chat.settings import TalkSettings
 from labcli.chat.stats import first_token
 from labcli.compare.columns import label_of
 from labcli.options import optional
@@ -23,6 +22,7 @@ from runs.paths import LabHome, RunPaths
 from runs.query import load_run
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint, resolve_run
+from tui.sampling import TalkSettings
 
 STAGE = "compare"
 RESULTS = "results.json"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from labcli import diagnostics
 from labcli.cells import cut, grid
-from labcli.chat.settings import TalkSettings
 from labcli.compare.columns import label_of
 from labcli.output import emit, emit_json
 from labcli.prompting import prompt_of
 from runs.files import sha256_file
+from tui.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.experiments.vibe.suite import GroupScore, Judged, Question

@@ -10,7 +10,6 @@ from core.engine.engine import Engine
 from core.model import GPT
 from labcli.chat.conversation import Conversation
 from labcli.chat.loop import Talk
-from labcli.chat.settings import TalkSettings
 from labcli.speaker import Speaker
 from runs.errors import NotFound
 from runs.paths import LabHome
@@ -22,6 +21,7 @@ from tests.engine.builders import (
     save_checkpoint,
     tiny_config,
 )
+from tui.sampling import TalkSettings
 
 END = TOKENIZER.special("assistant_end")
 SETTINGS = TalkSettings(temperature=0.0, top_k=50, seed=0, max_new_tokens=40)

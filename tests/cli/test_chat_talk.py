@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.chat_format import Part
-from labcli.chat.commands import COMMANDS, is_command, run_command
+from labcli.chat.commands import run_command
 from labcli.chat.conversation import Conversation
 from labcli.chat.keeping import as_json
 from labcli.chat.reading import History
@@ -18,6 +18,7 @@ from labcli.speaker import Speaker
 from runs.errors import UsageError
 from tests.cli.talking import SETTINGS, conversation, speaking, talk_of
 from tests.engine.builders import TOKENIZER
+from tui.slash import COMMANDS, is_command
 
 
 def ignore(piece: Part) -> None:

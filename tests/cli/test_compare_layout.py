@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from labcli.chat.settings import TalkSettings
 from labcli.compare.columns import Column, combine, difference
 from labcli.compare.layout import Layout, block, firsts_of
 from labcli.compare.race import Race
@@ -17,6 +16,7 @@ from labcli.speaker import Speaker
 from labcli.terminal import text_width
 from tests.cli.talking import speaking
 from tui.glyphs import ASCII
+from tui.sampling import TalkSettings
 
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=60)
 

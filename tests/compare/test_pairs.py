@@ -14,7 +14,6 @@ from core.engine.engine import Engine
 from core.experiments.compare.pairs import Pair, Said
 from core.tokenizer import Tokenizer
 from labcli.cells import width
-from labcli.chat.settings import TalkSettings
 from labcli.compare.columns import Column, combine
 from labcli.compare.pairs import ColumnPair, pair_columns, pairs_table, shown_pairs, token_text
 from labcli.compare.race import Race
@@ -22,6 +21,7 @@ from labcli.speaker import Speaker
 from runs.errors import ExitCode
 from tests.cli.conftest import Labcli
 from tests.engine.builders import TOKENIZER, random_model, tiny_config
+from tui.sampling import TalkSettings
 
 MODELS = [random_model(tiny_config(), seed=seed) for seed in (1, 2)]
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=6)

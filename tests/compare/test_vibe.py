@@ -10,12 +10,12 @@ import pytest
 
 from core.experiments.vibe.checks import Heard
 from core.experiments.vibe.suite import Question, judge, load_suite, score_groups
-from labcli.chat.settings import TalkSettings
 from labcli.compare.vibe import Subject, ask_suite, vibe_object, vibe_text
 from labcli.speaker import Speaker
 from runs.errors import ExitCode, NotFound, UsageError
 from tests.cli.conftest import Labcli
 from tests.cli.talking import speaking
+from tui.sampling import TalkSettings
 
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=40)
 SUITE = """

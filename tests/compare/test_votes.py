@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from labcli.chat.settings import TalkSettings
 from labcli.compare.blind import rounds_of, vote
 from labcli.compare.votes import strengths, votes_text
 from labcli.speaker import Speaker
@@ -22,6 +21,7 @@ from tests.cli.conftest import Labcli
 from tests.cli.keyboard import Keyboard
 from tests.cli.talking import speaking, trained_run
 from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
+from tui.sampling import TalkSettings
 
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=40)
 
