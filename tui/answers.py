@@ -1,0 +1,180 @@
+"""One answer as it arrives: its text by token, its tool calls, its figures. Pure but for a clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.chat_format import Part
+from core.engine.answer import join_parts, readable
+from core.experiments.strips import NATS_PER_BIT, level_of
+from tui.chunks import Chunk, Ending
+from tui.printable import printable
+
+Phase = Literal["waiting", "answering", "done", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenText:
+    """What one token added to what is read; `level` is the colour of its entropy, 0 to 4.
+
+    level: None where a tool wrote it, or where nothing is known of it.
+    """
+
+    text: str
+    level: int | None = None
+    is_tool: bool = False
+
+
+class Answer:
+    """One answer in the making."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked_s = clock()
+        self._first_s: float | None = None
+        self._last_s = 0.0
+        self.phase: Phase = "waiting"
+        self.problem = ""
+        self.tokens: list[TokenText] = []
+        self.ids: list[int] = []
+        self.is_forced: list[bool] = []
+        self.entropy_nats: list[float] = []
+        self.surprisal_nats: list[float] = []
+        self.ending: Ending | None = None
+        self._pieces: list[Part] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.phase in ("done", "stopped", "failed")
+
+    @property
+    def text(self) -> str:
+        """What people read, tool calls included."""
+        return "".join(token.text for token in self.tokens)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The answer's text and tool parts, neighbouring texts joined."""
+        return join_parts(self._pieces)
+
+    @property
+    def shown(self) -> str:
+        """The answer with its tool calls, as every command writes it."""
+        return readable(self.parts)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens so far; the server does not count the one that ends an answer."""
+        return len(self.ids)
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds to the first token: the server's own figure, and until that is known ours."""
+        if self.ending is not None:
+            return self.ending.ttft_s
+        return None if self._first_s is None else self._first_s - self._asked_s
+
+    @property
+    def tok_per_sec(self) -> float | None:
+        """Tokens a second after the first one."""
+        if self.ending is not None:
+            return self.ending.tok_per_sec
+        if self._first_s is None or self._last_s <= self._first_s:
+            return None
+        return (self.num_tokens - 1) / (self._last_s - self._first_s)
+
+    @property
+    def entropy_bits(self) -> float | None:
+        """Mean entropy where the model chose the token itself."""
+        own = self.own_entropies_bits
+        known = [bits for bits in own if bits is not None]
+        return math.fsum(known) / len(known) if known else None
+
+    @property
+    def own_entropies_bits(self) -> list[float | None]:
+        """The entropy of each token in bits; None where a tool wrote it."""
+        return [
+            None if is_forced else nats / NATS_PER_BIT
+            for nats, is_forced in zip(self.entropy_nats, self.is_forced, strict=True)
+        ]
+
+    def take(self, chunk: Chunk) -> None:
+        """Add what has arrived."""
+        if chunk.token_id is not None:
+            self._take_token(chunk)
+        if chunk.text:
+            nats = chunk.entropy_nats
+            level = None if nats is None else level_of(nats / NATS_PER_BIT)
+            self._pieces.append(Part(type="text", text=chunk.text))
+            self.tokens.append(TokenText(text=printable(chunk.text), level=level))
+        for part in chunk.parts:
+            self._take_tool(part)
+        if chunk.ending is not None:
+            self.ending, self.phase = chunk.ending, "done"
+
+    def stop(self) -> None:
+        """End it where it is."""
+        if not self.is_over:
+            self.phase = "stopped"
+
+    def fail(self, problem: str) -> None:
+        """End it with what went wrong; what had come stays."""
+        self.phase, self.problem = "failed", problem
+
+    def _take_token(self, chunk: Chunk) -> None:
+        assert chunk.token_id is not None
+        now = self._clock()
+        if self._first_s is None:
+            self._first_s = now
+        self._last_s = now
+        self.phase = "answering"
+        self.ids.append(chunk.token_id)
+        self.is_forced.append(chunk.is_forced)
+        self.entropy_nats.append(chunk.entropy_nats or 0.0)
+        self.surprisal_nats.append(chunk.surprisal_nats or 0.0)
+
+    def _take_tool(self, part: Part) -> None:
+        before = len(readable(self._pieces))
+        self._pieces.append(part)
+        # Only the bracket that closes a call moves, so what is new is told by its end.
+        text = readable(self._pieces)
+        if part.type == "python_output" and text[: before - 1] != text[before - 1 : before - 1]:
+            text_new = f" = {part.text}]" if self._is_call_open() else f"[= {part.text}]"
+        else:
+            text_new = f"[{part.text}"
+        self.tokens.append(TokenText(text=printable(text_new), is_tool=True))
+
+    def _is_call_open(self) -> bool:
+        return len(self._pieces) > 1 and self._pieces[-2].type == "python"
+
+
+def departure(first: Answer, own: Answer) -> int | None:
+    """Return the character where an answer departs from the first one.
+
+    None as long as one begins with the other and either goes on, and when both are equal.
+    """
+    return text_departure(first.text, own.text, is_whole=first.is_over and own.is_over)
+
+
+def text_departure(first: str, own: str, *, is_whole: bool) -> int | None:
+    """Return the first character in which two texts differ; see `departure`."""
+    shorter = min(len(first), len(own))
+    for index in range(shorter):
+        if first[index] != own[index]:
+            return index
+    return None if len(first) == len(own) or not is_whole else shorter
+
+
+def token_at(tokens: Sequence[TokenText], char: int) -> int:
+    """Return the token that holds a character of the joined text; the number of tokens at its end."""
+    end = 0
+    for index, token in enumerate(tokens):
+        end += len(token.text)
+        if char < end:
+            return index
+    return len(tokens)
