@@ -1,4 +1,4 @@
-"""One answer as it arrives: its text by token, its tool calls, its figures. Pure but for a clock."""
+"""One answer as it arrives: its text by token, its tool calls, its figures. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Literal
 
 from core.chat_format import Part
 from core.engine.answer import join_parts, readable
-from core.experiments.strips import NATS_PER_BIT, level_of
+from core.experiments.report.strips import NATS_PER_BIT, level_of
 from tui.chunks import Chunk, Ending
+from tui.departure import text_departure
 from tui.printable import printable
 
 Phase = Literal["waiting", "answering", "done", "stopped", "failed"]
@@ -108,6 +109,7 @@ class Answer:
         if chunk.token_id is not None:
             self._take_token(chunk)
         if chunk.text:
+            self._close_call()
             nats = chunk.entropy_nats
             level = None if nats is None else level_of(nats / NATS_PER_BIT)
             self._pieces.append(Part(type="text", text=chunk.text))
@@ -115,6 +117,7 @@ class Answer:
         for part in chunk.parts:
             self._take_tool(part)
         if chunk.ending is not None:
+            self._close_call()
             self.ending, self.phase = chunk.ending, "done"
 
     def stop(self) -> None:
@@ -139,18 +142,18 @@ class Answer:
         self.surprisal_nats.append(chunk.surprisal_nats or 0.0)
 
     def _take_tool(self, part: Part) -> None:
-        before = len(readable(self._pieces))
+        is_open = bool(self._pieces) and self._pieces[-1].type == "python"
         self._pieces.append(part)
-        # Only the bracket that closes a call moves, so what is new is told by its end.
-        text = readable(self._pieces)
-        if part.type == "python_output" and text[: before - 1] != text[before - 1 : before - 1]:
-            text_new = f" = {part.text}]" if self._is_call_open() else f"[= {part.text}]"
+        if part.type == "python":
+            text = f"[{part.text}"
         else:
-            text_new = f"[{part.text}"
-        self.tokens.append(TokenText(text=printable(text_new), is_tool=True))
+            text = f" = {part.text}]" if is_open else f"[= {part.text}]"
+        self.tokens.append(TokenText(text=printable(text), is_tool=True))
 
-    def _is_call_open(self) -> bool:
-        return len(self._pieces) > 1 and self._pieces[-2].type == "python"
+    def _close_call(self) -> None:
+        """End a call that nothing answered, as people read it."""
+        if self._pieces and self._pieces[-1].type == "python":
+            self.tokens.append(TokenText(text="]", is_tool=True))
 
 
 def departure(first: Answer, own: Answer) -> int | None:
@@ -161,17 +164,8 @@ def departure(first: Answer, own: Answer) -> int | None:
     return text_departure(first.text, own.text, is_whole=first.is_over and own.is_over)
 
 
-def text_departure(first: str, own: str, *, is_whole: bool) -> int | None:
-    """Return the first character in which two texts differ; see `departure`."""
-    shorter = min(len(first), len(own))
-    for index in range(shorter):
-        if first[index] != own[index]:
-            return index
-    return None if len(first) == len(own) or not is_whole else shorter
-
-
 def token_at(tokens: Sequence[TokenText], char: int) -> int:
-    """Return the token that holds a character of the joined text; the number of tokens at its end."""
+    """Return the token that holds a character of the joined text; past the end, their number."""
     end = 0
     for index, token in enumerate(tokens):
         end += len(token.text)

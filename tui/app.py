@@ -105,6 +105,10 @@ class LabApp(App[None]):
             self.notify(guide.TOUR, title="First time here?", timeout=TOUR_S, markup=False)
             self.keep("toured", True)
 
+    async def on_unmount(self) -> None:
+        """End the model server, if one was started."""
+        await self._opening.asker.close()
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield Textual's own commands, then every key of the present screen by name."""
         yield from super().get_system_commands(screen)

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 from runs.errors import LabError
-from runs.paths import LabHome
 from tui.chunks import Ask, Chunk, chunk_of
 from tui.server_process import ServerProcess
 
@@ -27,8 +26,8 @@ class ServerGone(LabError):
 class LabClient:
     """Streams answers; starts the server when it is first asked and again when it has died."""
 
-    def __init__(self, home: LabHome) -> None:
-        self.server = ServerProcess(home)
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
 
     async def answer(self, ask: Ask) -> AsyncIterator[Chunk]:
         """Yield an answer token by token; whoever stops to listen frees its row.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from runs.errors import UsageError, nearest
 from runs.paths import LabHome
+from tui.asker import Asker
 from tui.environment import Environment
 from tui.vocabularies import Vocabularies
 
@@ -35,6 +36,7 @@ class Opening:
     tokenizers: tuple[str, ...] = ()
     file: Path | None = None
     vocabularies: Vocabularies = field(default_factory=Vocabularies)
+    asker: Asker = field(default_factory=Asker)
     clock: Callable[[], float] = time.time
 
 
@@ -70,6 +72,18 @@ VIEWS: Mapping[str, View] = {
         key="f3",
         summary="See the tokens of a text as it is typed, by several tokenizers.",
         needs=("home", "environment", "vocabularies", "tokenizers", "file"),
+    ),
+    "arena": View(
+        target="tui.screens.arena:ArenaScreen",
+        key="f4",
+        summary="Ask several models the same and see the answers side by side.",
+        needs=("home", "environment", "asker", "models", "clock"),
+    ),
+    "chat": View(
+        target="tui.screens.chat:ChatScreen",
+        key="f6",
+        summary="Talk to a model.",
+        needs=("home", "environment", "asker", "models", "clock"),
     ),
 }
 

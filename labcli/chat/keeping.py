@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from core.files import replace_file
 from labcli.chat.conversation import Conversation, Turn
-from labcli.output import emit_part, plain
+from labcli.output import emit_part
 from runs.errors import UsageError
 from runs.paths import LabHome
 from tui.clipboard import MAX_OSC52_BYTES, keep_copy
@@ -19,7 +17,7 @@ from tui.clipboard import MAX_OSC52_BYTES, keep_copy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUFFIXES = (".json", ".md")
+    from tui.transcript_file import Transcript
 
 
 def save(conversation: Conversation, path: Path, *, is_forced: bool) -> None:
@@ -28,47 +26,32 @@ def save(conversation: Conversation, path: Path, *, is_forced: bool) -> None:
     Raises:
         UsageError: another suffix, a file that exists, or a place that cannot be written to.
     """
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path} ends neither in .json nor in .md; give one of these suffixes")
-    text = as_json(conversation) if path.suffix == ".json" else as_markdown(conversation)
-    data = text.encode("utf-8", errors="replace")
-    try:
-        if is_forced and path.exists():
-            replace_file(path, data)
-            return
-        with open(path, "xb") as stream:
-            stream.write(data)
-    except FileExistsError:
-        raise UsageError(f"{path} exists; /save --force {path} replaces it") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+    from tui.transcript_file import save_transcript
+
+    save_transcript(transcript_of(conversation), path, is_forced=is_forced)
 
 
-def as_json(conversation: Conversation) -> str:
-    """Return the conversation as one JSON object; `messages` can be read as training data."""
-    body = {
-        "model": conversation.model,
-        "system": conversation.system,
-        "settings": conversation.settings.as_row(),
-        "messages": conversation.messages(),
-        "answers": [_answer_row(turn) for turn in conversation.turns],
-    }
-    return json.dumps(plain(body), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def transcript_of(conversation: Conversation) -> Transcript:
+    """Return the conversation as its file states it."""
+    from tui.transcript_file import SpokenTurn, Transcript
 
-
-def as_markdown(conversation: Conversation) -> str:
-    """Return the conversation as a page: each turn under a heading that says who speaks."""
-    from core.engine.answer import readable
-
-    blocks = [f"# A talk with {conversation.model}"]
-    if conversation.system:
-        blocks += ["## System", conversation.system]
-    for turn in conversation.turns:
-        model = turn.model if turn.model != conversation.model else ""
-        who = f"Model ({model})" if model else "Model"
-        figures = f"*{turn.answer.num_tokens} tokens, {turn.settings.summary()}*"
-        blocks += ["## You", turn.text, f"## {who}", readable(turn.answer.parts), figures]
-    return "\n\n".join(blocks) + "\n"
+    turns = [
+        SpokenTurn(
+            text=turn.text,
+            parts=turn.answer.parts,
+            model=turn.model,
+            settings=turn.settings,
+            num_tokens=turn.answer.num_tokens,
+            stats=turn.answer.stats_row(),
+        )
+        for turn in conversation.turns
+    ]
+    return Transcript(
+        model=conversation.model,
+        system=conversation.system,
+        settings=conversation.settings,
+        turns=turns,
+    )
 
 
 def copy(text: str, home: LabHome) -> str:
@@ -93,11 +76,3 @@ def pick_turn(turns: Sequence[Turn]) -> Turn:
     if not turns:
         raise UsageError("nothing has been answered yet")
     return turns[-1]
-
-
-def _answer_row(turn: Turn) -> dict[str, Any]:
-    return {
-        "model": turn.model,
-        **turn.answer.stats_row(),
-        "settings": turn.settings.as_row(),
-    }

@@ -37,6 +37,28 @@ RunOption = Annotated[
 ]
 
 
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="REF",
+        help="Begin with this model, RUN[:STAGE][@STEP]; may be given several times.",
+        show_default=False,
+    ),
+]
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="REF",
+        help="Talk to this model, RUN[:STAGE][@STEP]; default: the newest.",
+        show_default=False,
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def tui(ctx: typer.Context, home: HomeOption = None) -> None:
     """Open a full-screen view; the dashboard, when none is named."""
@@ -61,6 +83,18 @@ def playground(
 ) -> None:
     """See the tokens of a text as it is typed, by several tokenizers."""
     show(ctx, home, "playground", tokenizers=tuple(tokenizer or ()), file=file)
+
+
+@app.command()
+def arena(ctx: typer.Context, home: HomeOption = None, model: ModelsOption = None) -> None:
+    """Ask several models the same and see the answers side by side."""
+    show(ctx, home, "arena", models=tuple(model or ()))
+
+
+@app.command()
+def chat(ctx: typer.Context, home: HomeOption = None, model: ModelOption = None) -> None:
+    """Talk to a model, turn by turn."""
+    show(ctx, home, "chat", models=() if model is None else (model,))
 
 
 def show(
@@ -96,4 +130,6 @@ def show(
 FOR_PIPES = {
     "dashboard": "runs list",
     "playground": "tok explain",
+    "arena": "compare",
+    "chat": "chat",
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tui.departure import text_departure
 from tui.sampling import TalkSettings
 
 if TYPE_CHECKING:
@@ -139,13 +140,7 @@ def difference(first: Column, own: Column) -> int | None:
 
     None as long as one begins with the other and either is not done, and when both are equal.
     """
-    shorter = min(len(first.text), len(own.text))
-    for index in range(shorter):
-        if first.text[index] != own.text[index]:
-            return index
-    if len(first.text) == len(own.text) or not (first.is_done and own.is_done):
-        return None
-    return shorter
+    return text_departure(first.text, own.text, is_whole=first.is_done and own.is_done)
 
 
 def label_of(index: int) -> str:

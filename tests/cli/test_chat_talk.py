@@ -12,13 +12,14 @@ import pytest
 from core.chat_format import Part
 from labcli.chat.commands import run_command
 from labcli.chat.conversation import Conversation
-from labcli.chat.keeping import as_json
+from labcli.chat.keeping import transcript_of
 from labcli.chat.reading import History
 from labcli.speaker import Speaker
 from runs.errors import UsageError
 from tests.cli.talking import SETTINGS, conversation, speaking, talk_of
 from tests.engine.builders import TOKENIZER
 from tui.slash import COMMANDS, is_command
+from tui.transcript_file import as_json
 
 
 def ignore(piece: Part) -> None:
@@ -227,7 +228,7 @@ def test_a_saved_talk_reads_back_as_messages_and_is_not_overwritten(tmp_path: Pa
     run_command(talk, f"/save --force {path}")
 
     body = json.loads(path.read_text())
-    assert body == json.loads(as_json(talked))
+    assert body == json.loads(as_json(transcript_of(talked)))
     assert [message["role"] for message in body["messages"]] == ["user", "assistant"]
     assert body["answers"][0]["num_tokens"] == 5
 

@@ -1,17 +1,28 @@
-"""A lab home with two tiny models, one that never ends and one base model, for screens that ask."""
+"""A lab home with tiny models, a server over it, and the app with screens that ask it."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from runs.paths import LabHome
 from tests.builders import artifact, build_run
 from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
+from tui.app import LabApp
+from tui.asker import Asker
 from tui.chunks import Ask
+from tui.client import LabClient
+from tui.environment import Environment
+from tui.glyphs import UNICODE, Glyphs
 from tui.sampling import TalkSettings
+from tui.server_process import ServerProcess
+from tui.views import Opening
 
 ENDLESS, OTHER, BASE = "tiny:mid", "tiny:sft", "tiny:base"
+SLOW = {"num_layers": 8, "n_embd": 128, "num_heads": 4, "num_kv_heads": 4}
 
 
 def build_lab(root: Path) -> LabHome:
@@ -19,8 +30,9 @@ def build_lab(root: Path) -> LabHome:
     home = LabHome(root)
     built = build_run(home, stages=("tok", "base", "mid", "sft"), name="tiny")
     TOKENIZER.save(built.paths.artifacts_dir("tok") / "tokenizer.json")
-    for seed, stage in ((1, "base"), (2, "mid"), (3, "sft")):
-        model = random_model(tiny_config(), seed)
+    for seed, stage in ((1, "base"), (7, "mid"), (3, "sft")):
+        # Slow enough that a person, or a test, can stop it.
+        model = random_model(tiny_config(**(SLOW if stage == "mid" else {})), seed)
         save_checkpoint(built.paths.checkpoints_dir(stage), model, TOKENIZER, stage)
     built.finish("tok", artifact("tokenizer", "artifacts/tok/tokenizer.json"))
     for stage in ("base", "mid", "sft"):
@@ -33,3 +45,38 @@ def ask(model: str = ENDLESS, text: str = "hello", **settings: Any) -> Ask:
     drawn = TalkSettings(**{"temperature": 0.0, "max_new_tokens": 8, **settings})
     messages = [{"role": "user", "content": text}]
     return Ask(model=model, is_base=False, messages=messages, settings=drawn)
+
+
+class RunningServer(ServerProcess):
+    """A server that runs already, on a socket: nothing is started and nothing ended."""
+
+    def __init__(self, home: LabHome, socket: Path) -> None:
+        super().__init__(home)
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        self._running = httpx.AsyncClient(
+            transport=transport, base_url="http://labcli", timeout=60.0
+        )
+
+    async def client(self, model: str) -> httpx.AsyncClient:
+        """Return a client of the running server."""
+        return self._running
+
+
+def copy_of(lab: LabHome, root: Path) -> LabHome:
+    """Return a lab home with the same models that a test may write to."""
+    shutil.copytree(lab.root, root)
+    return LabHome(root)
+
+
+def asking_app(
+    home: LabHome,
+    view: str,
+    *models: str,
+    server: ServerProcess,
+    glyphs: Glyphs = UNICODE,
+) -> LabApp:
+    """Return the app on a view that asks a server, beginning with these models."""
+    environment = Environment(glyphs=glyphs, frames_per_s=10.0)
+    asker = Asker(LabClient(server))
+    opening = Opening(home=home, environment=environment, models=models, asker=asker)
+    return LabApp(opening, view=view)

@@ -1,0 +1,43 @@
+"""The keys of the arena; they work where no text is being written."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+from tui.arena import MAX_LANES
+
+
+def _key(
+    key: str, action: str, description: str, name: str, tooltip: str, *, is_shown: bool = False
+) -> Binding:
+    return Binding(key, action, description, show=is_shown, id=f"arena.{name}", tooltip=tooltip)
+
+
+ARENA_KEYS = (
+    _key("i", "write", "Prompt", "write", "Write what every column is asked.", is_shown=True),
+    _key("a", "add", "Add", "add", "Give another model a column.", is_shown=True),
+    _key("m", "model", "Model", "model", "Change the column's model.", is_shown=True),
+    _key("e", "settings", "Edit", "settings", "Change how the column draws.", is_shown=True),
+    _key("x", "remove", "Remove", "remove", "Take the column away."),
+    _key("s", "stop", "Stop", "stop", "Stop the column's answer.", is_shown=True),
+    _key("S", "stop_all", "Stop all", "stop-all", "Stop every answer."),
+    _key("r", "retry", "Retry", "retry", "Ask the column again with a new seed.", is_shown=True),
+    _key("R", "retry_all", "Retry all", "retry-all", "Ask every column again, with next seeds."),
+    _key("b", "blind", "Blind", "blind", "Hide who says what until you vote.", is_shown=True),
+    _key("t", "tie", "Tie", "tie", "Call the blind answers equal.", is_shown=True),
+    _key("y", "copy", "Copy", "copy", "Copy the column's answer."),
+    _key("w", "save", "Save", "save", "Keep the whole answers in the lab home."),
+    _key("o", "colours", "Colours", "colours", "Colour tokens by entropy, or not."),
+    _key("left", "turn(-1)", "Left", "left", "Turn to the column on the left."),
+    _key("right", "turn(1)", "Right", "right", "Turn to the column on the right."),
+    *(
+        _key(
+            str(number),
+            f"number({number})",
+            str(number),
+            f"column-{number}",
+            f"Turn to column {number}, or in a blind round vote for it.",
+        )
+        for number in range(1, MAX_LANES + 1)
+    ),
+)

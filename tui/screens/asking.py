@@ -1,0 +1,98 @@
+"""What the screens that ask a model share: finding models, streaming answers, taking text along."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from textual import work
+from textual.screen import Screen
+
+from runs.errors import LabError
+from runs.paths import LabHome
+from tui.answers import Answer
+from tui.asker import Asker
+from tui.chunks import Ask
+from tui.clipboard import MAX_OSC52_BYTES, keep_copy
+from tui.environment import Environment
+from tui.models import ModelEntry, list_models
+from tui.sampling import TalkSettings
+from tui.screens.pick_model import ModelsListed, PickModelScreen
+
+DEFAULTS = TalkSettings(temperature=0.6, top_k=50, seed=0, max_new_tokens=256)
+
+
+class AskingScreen(Screen[None]):
+    """A screen over the models of a lab home; `has_news` asks for the next drawing."""
+
+    def __init__(
+        self,
+        *,
+        home: LabHome,
+        environment: Environment,
+        asker: Asker,
+        models: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the lab home; `models` are references as people type them."""
+        super().__init__()
+        self.home = home
+        self.environment = environment
+        self.asker = asker
+        self.wanted = models
+        self.clock = clock
+        self.has_news = True
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="models")
+    def read_models(self) -> None:
+        """Tell which models there are."""
+        try:
+            self.post_message(ModelsListed(tuple(list_models(self.home))))
+        except (LabError, OSError) as error:
+            self.post_message(ModelsListed((), f"cannot read {self.home.runs_dir}: {error}"))
+
+    @work(exit_on_error=False)
+    async def stream(self, ask: Ask, answer: Answer) -> None:
+        """Take an answer in, token by token; what goes wrong stands in it."""
+        try:
+            async for chunk in self.asker.client(self.home).answer(ask):
+                answer.take(chunk)
+        except (LabError, OSError, ValueError, KeyError) as error:
+            answer.fail(f"{error} (r asks again)")
+        finally:
+            # Cancelled, or a stream without its last chunk.
+            answer.stop()
+            self.has_news = True
+
+    def waiting(self) -> str:
+        """Return what the model server is busy with before it can answer; "" when nothing."""
+        return self.asker.client(self.home).server.waiting()
+
+    def pick(self, take: Callable[[ModelEntry], None]) -> None:
+        """Let a person choose a model, and hand it over."""
+
+        def picked(model: ModelEntry | None) -> None:
+            if model is not None:
+                take(model)
+
+        glyphs = self.environment.glyphs
+        screen = PickModelScreen(home=self.home, glyphs=glyphs, clock=self.clock)
+        self.app.push_screen(screen, picked)
+
+    def offer(self, text: str) -> None:
+        """Send a text to the terminal's clipboard, which may refuse it, and keep it in a file."""
+        if not text:
+            self.tell("nothing has been answered yet", is_refused=True)
+            return
+        data = text.encode("utf-8", errors="replace")
+        kept = keep_copy(self.home, data)
+        if len(data) > MAX_OSC52_BYTES:
+            self.tell(f"too long for a terminal's clipboard; it is {kept}")
+            return
+        self.app.copy_to_clipboard(text)
+        self.tell(f"sent to the terminal's clipboard, and {kept}")
+
+    def tell(self, text: str, *, is_refused: bool = False) -> None:
+        """Say something in passing."""
+        self.notify(text, severity="warning" if is_refused else "information", markup=False)
+        self.has_news = True

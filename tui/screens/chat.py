@@ -1,0 +1,391 @@
+"""The chat: a talk of many turns with one model at a time, kept while other views are shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Footer, Static
+from textual.worker import Worker
+
+from runs.errors import LabError, UsageError
+from runs.ids import new_ulid
+from runs.paths import LabHome
+from tui.asker import Asker
+from tui.environment import Environment
+from tui.models import ModelEntry, find, first_two
+from tui.sampling import TalkSettings
+from tui.screens.asking import DEFAULTS, AskingScreen
+from tui.screens.chat_keys import CHAT_KEYS
+from tui.screens.modal import HelpScreen, KeyHelp
+from tui.screens.pick_model import NO_MODELS, ModelsListed
+from tui.screens.sampling_form import SamplingForm
+from tui.slash import (
+    COMMANDS,
+    OFF,
+    SETTINGS,
+    Given,
+    changed_by,
+    is_command,
+    parse_command,
+    seed_of,
+    usage_lines,
+)
+from tui.talk import Talk, total_words
+from tui.tones import Piece, ToneLine
+from tui.transcript_file import save_transcript
+from tui.widgets.arena_column import ColumnLines
+from tui.widgets.prompt_box import PromptBox
+from tui.widgets.turn_view import TurnView
+
+MAX_TEMPERATURE, MAX_TOP_K = 2.0, 200
+EMPTY = """\
+Say something below.
+
+/help lists the commands; Escape leaves the box, and single letters are keys then."""
+MAX_HINTS = 5
+DRAW_SHARE = 5
+COMMAND_HELP = tuple(
+    KeyHelp(key=f"/{name} {command.argument}".rstrip(), what=command.summary)
+    for name, command in COMMANDS.items()
+)
+
+
+class ChatScreen(AskingScreen):
+    """A talk with a model."""
+
+    CSS_PATH = "chat.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]  # noqa: RUF012
+    BINDING_GROUP_TITLE = "Chat"
+    HELP = """\
+A talk with one model at a time. Enter sends what is in the box; a line that begins with a slash
+is a command, and /help lists them. Escape stops an answer, and otherwise leaves the box, so that
+single letters are keys for the turn that has the focus.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS]
+
+    top = getters.query_one("#chat-top", ColumnLines)
+    area = getters.query_one("#turns", VerticalScroll)
+    notice = getters.query_one("#chat-notice", Static)
+    hint = getters.query_one("#chat-hint", Static)
+    prompt = getters.query_one(PromptBox)
+
+    def __init__(
+        self,
+        *,
+        home: LabHome,
+        environment: Environment,
+        asker: Asker,
+        models: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(
+            home=home, environment=environment, asker=asker, models=models, clock=clock
+        )
+        self.talk = Talk(DEFAULTS)
+        self._models: tuple[ModelEntry, ...] = ()
+        self._worker: Worker[None] | None = None
+        self._editing: int | None = None
+        self._next_draw_s = 0.0
+        self._acts: Mapping[str, Callable[[str], None]] = {
+            "model": self._use_model,
+            "seed": self._use_seed,
+            "system": self._use_system,
+            "stats": lambda _: self.tell(total_words(self.talk.turns)),
+            "copy": lambda _: self.action_copy(),
+            "save": self._save,
+            "retry": lambda _: self.action_again(),
+            "undo": lambda _: self._undo(),
+            "clear": lambda _: self.action_clear(),
+            "help": lambda _: self._help(),
+            "quit": lambda _: self.app.exit(),
+        }
+
+    def compose(self) -> ComposeResult:
+        """Return the turns, the box and the keys."""
+        yield ColumnLines(id="chat-top")
+        yield Static("Reading the lab home ...", id="chat-notice", markup=False)
+        yield VerticalScroll(id="turns", can_focus=False)
+        yield Static("", id="chat-hint", markup=False)
+        yield PromptBox("Say something, or /help")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Find the model to talk to, and draw."""
+        self.hint.display = False
+        self.area.anchor()
+        self.prompt.focus()
+        self._show_body()
+        self.read_models()
+        self.set_interval(1.0 / self.environment.frames_per_s, self.draw)
+
+    @on(ModelsListed)
+    def begin(self, message: ModelsListed) -> None:
+        """Talk to the model that was asked for, else to the newest."""
+        self._models = message.models
+        for wanted in self.wanted[:1]:
+            self._use_model(wanted)
+        if self.talk.model is None and message.models:
+            self.talk.model = first_two(message.models)[0]
+        self.notice.update(EMPTY if message.models else message.problem or NO_MODELS)
+        self._show_top()
+
+    @on(PromptBox.Sent)
+    def take_text(self, message: PromptBox.Sent) -> None:
+        """Carry out a command, or ask the model."""
+        text = message.text
+        if is_command(text):
+            try:
+                self._obey(parse_command(text))
+            except LabError as error:
+                self.tell(str(error), is_refused=True)
+            return
+        place, self._editing = self._editing, None
+        if place is not None:
+            self._forget(place)
+        self._say(text.removeprefix("/") if text.startswith("//") else text)
+
+    @on(PromptBox.Left)
+    def leave_box(self) -> None:
+        """Stop an answer, else give up an edit, else turn to the turns."""
+        if self.talk.is_at_work:
+            self.action_stop()
+        elif self._editing is not None:
+            self._editing = None
+            self.prompt.clear()
+        elif self.talk.turns:
+            self._focus_turn(len(self.talk.turns) - 1)
+        else:
+            self.set_focus(None)
+
+    @on(PromptBox.Changed)
+    def show_hint(self) -> None:
+        """List the commands that what is written may become."""
+        text = self.prompt.text
+        lines: list[str] = []
+        if text.startswith("/") and "\n" not in text:
+            word = text[1:].partition(" ")[0]
+            names = list(COMMANDS)
+            lines = [
+                line
+                for name, line in zip(names, usage_lines(), strict=True)
+                if name.startswith(word)
+            ][:MAX_HINTS]
+        elif self._editing is not None:
+            lines = ["Enter asks the changed question and drops what followed; Escape gives it up."]
+        self.hint.display = bool(lines)
+        self.hint.update("\n".join(lines))
+
+    async def draw(self) -> None:
+        """Add what has arrived to the last turn."""
+        began_s = time.monotonic()
+        if began_s < self._next_draw_s:
+            return
+        waiting = self.waiting() if self.talk.is_at_work else ""
+        for view in self.query(TurnView):
+            await view.grow(waiting)
+        # A long paragraph is laid out as a whole: it is drawn less often, so that keys are served.
+        ended_s = time.monotonic()
+        self._next_draw_s = ended_s + DRAW_SHARE * (ended_s - began_s)
+
+    def action_write(self) -> None:
+        """Go to the box."""
+        self.prompt.focus()
+
+    def action_model(self) -> None:
+        """Ask for another model."""
+        self.pick(self._switch)
+
+    def action_settings(self) -> None:
+        """Change how the next answers are drawn."""
+
+        def change(settings: TalkSettings | None) -> None:
+            if settings is not None:
+                self._draw_by(settings)
+
+        form = SamplingForm(settings=self.talk.settings, title="How the next answers are drawn")
+        self.app.push_screen(form, change)
+
+    def action_temperature(self, by: float) -> None:
+        """Raise or lower the temperature."""
+        wanted = min(max(self.talk.settings.temperature + by, 0.0), MAX_TEMPERATURE)
+        self._draw_by(self.talk.settings.changed(temperature=round(wanted, 2)))
+
+    def action_top_k(self, times: float) -> None:
+        """Widen or narrow top-k."""
+        wanted = round((self.talk.settings.top_k or MAX_TOP_K) * times)
+        self._draw_by(self.talk.settings.changed(top_k=min(max(wanted, 1), MAX_TOP_K)))
+
+    def action_stop(self) -> None:
+        """End the answer where it is."""
+        if self._worker is not None and self.talk.is_at_work:
+            self._worker.cancel()
+
+    def action_again(self) -> None:
+        """Answer the question of the focused turn, else of the last one, again."""
+        place = self._place()
+        if place is None:
+            self.tell("nothing has been asked yet", is_refused=True)
+            return
+        text = self.talk.turns[place].text
+        self._forget(place)
+        self._say(text)
+
+    def action_edit(self) -> None:
+        """Take the question of a turn back into the box."""
+        place = self._place()
+        if place is None:
+            self.tell("nothing has been asked yet", is_refused=True)
+            return
+        self._editing = place
+        self.prompt.write(self.talk.turns[place].text)
+        self.prompt.focus()
+
+    def action_copy(self) -> None:
+        """Offer the answer of a turn to the clipboard, and keep it in a file."""
+        place = self._place()
+        self.offer("" if place is None else self.talk.turns[place].answer.shown)
+
+    def action_clear(self) -> None:
+        """Begin a new conversation."""
+        self._editing = None
+        self._forget(0)
+        self.prompt.focus()
+
+    def action_keep(self) -> None:
+        """Write the talk to a file among the generations of the lab home."""
+        place = self.home.generations_dir / f"{new_ulid()}-chat.json"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._write(place, is_forced=False)
+        except OSError as error:
+            self.tell(f"cannot write {place}: {error.strerror}", is_refused=True)
+        except LabError as error:
+            self.tell(str(error), is_refused=True)
+
+    def action_step(self, by: int) -> None:
+        """Go to another turn, or past the last one to the box."""
+        place = self._place()
+        if place is None or place + by >= len(self.talk.turns):
+            self.prompt.focus()
+        else:
+            self._focus_turn(max(place + by, 0))
+
+    def _say(self, text: str) -> None:
+        if self.talk.is_at_work:
+            self.action_stop()
+            self.talk.turns[-1].answer.stop()
+        try:
+            turn, ask = self.talk.say(text)
+        except UsageError as error:
+            self.tell(str(error), is_refused=True)
+            return
+        self._show_body()
+        self.area.mount(TurnView(turn, glyphs=self.environment.glyphs))
+        self.area.anchor()
+        self._worker = self.stream(ask, turn.answer)
+
+    def _forget(self, place: int) -> None:
+        if self.talk.is_at_work:
+            self.action_stop()
+        forgotten = self.talk.cut(place)
+        for view in self.query(TurnView):
+            if view.turn in forgotten:
+                view.remove()
+        self._show_body()
+
+    def _obey(self, given: Given) -> None:
+        if given.name in SETTINGS:
+            if given.argument:
+                self._draw_by(changed_by(self.talk.settings, given))
+            self.tell(self.talk.settings.summary())
+        else:
+            self._acts[given.name](given.argument)
+
+    def _use_model(self, reference: str) -> None:
+        if not reference:
+            self.action_model()
+            return
+        model = find(self._models, reference)
+        if model is None:
+            self.tell(f"no model {reference!r}; /model lists all", is_refused=True)
+        else:
+            self._switch(model)
+
+    def _use_seed(self, argument: str) -> None:
+        if argument:
+            self.talk.seed(seed_of(argument))
+        self._draw_by(self.talk.settings)
+        self.tell(self.talk.settings.summary())
+
+    def _use_system(self, argument: str) -> None:
+        if argument:
+            self.talk.system = None if argument == OFF else argument
+        self.tell(f"system: {self.talk.system or 'none'}")
+
+    def _save(self, argument: str) -> None:
+        is_forced = argument.startswith("--force ")
+        name = argument.removeprefix("--force ").strip()
+        if not name:
+            raise UsageError("/save needs a file: /save talk.md or /save talk.json")
+        self._write(Path(name).expanduser(), is_forced=is_forced)
+
+    def _write(self, path: Path, *, is_forced: bool) -> None:
+        transcript = self.talk.transcript()
+        if not transcript.turns:
+            raise UsageError("nothing has been answered yet")
+        save_transcript(transcript, path, is_forced=is_forced)
+        num = len(transcript.turns)
+        counted = "1 turn" if num == 1 else f"{num} turns"
+        self.tell(f"saved {counted} to {path}")
+
+    def _undo(self) -> None:
+        if self.talk.turns:
+            self._forget(len(self.talk.turns) - 1)
+
+    def _help(self) -> None:
+        text = "Commands begin a line; //text says /text. Ctrl+J begins a new line."
+        screen = HelpScreen(title="Chat commands", text=text, keys=COMMAND_HELP)
+        self.app.push_screen(screen)
+
+    def _switch(self, model: ModelEntry) -> None:
+        self.talk.model = model
+        self._show_top()
+
+    def _draw_by(self, settings: TalkSettings) -> None:
+        self.talk.settings = settings
+        self._show_top()
+
+    def _show_top(self) -> None:
+        model = self.talk.model
+        name = "no model" if model is None else model.name
+        pieces = [Piece("Chat  ", "active"), Piece(name, "strong")]
+        if model is not None and model.is_base:
+            pieces.append(Piece("  goes on with a text", "warning"))
+        settings = self.talk.settings
+        top_k = OFF if settings.top_k is None else str(settings.top_k)
+        words = f"  T {settings.temperature:g}  k {top_k}  max {settings.max_new_tokens}"
+        self.top.lines = (ToneLine((*pieces, Piece(words, "quiet"))),)
+
+    def _show_body(self) -> None:
+        self.area.display = bool(self.talk.turns)
+        self.notice.display = not self.talk.turns
+
+    def _place(self) -> int | None:
+        """Return the turn that keys are for: the focused one, else the last."""
+        focused = self.focused
+        if isinstance(focused, TurnView) and focused.turn in self.talk.turns:
+            return self.talk.turns.index(focused.turn)
+        return len(self.talk.turns) - 1 if self.talk.turns else None
+
+    def _focus_turn(self, place: int) -> None:
+        for view in self.query(TurnView):
+            if view.turn is self.talk.turns[place]:
+                view.focus()

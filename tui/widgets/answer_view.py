@@ -1,0 +1,114 @@
+"""One answer, coloured by how unsure the model was at each token; it follows its own end."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.answer_rows import AnswerRows
+from tui.answers import Answer, TokenText
+
+KINDS = ("text", "level-0", "level-1", "level-2", "level-3", "level-4", "tool", "mark", "problem")
+HELP = """\
+An answer as it arrives. Its colour says how unsure the model was of each token: plain under 1 bit
+of entropy, then blue, green, underlined amber from 3 bits and bold underlined red from 4 bits on;
+the bars below say the same without colour. Where it first departs from the first column it is
+reversed. What a tool wrote is in italics.
+"""
+
+
+class AnswerView(ScrollView, can_focus=True):
+    """The text of one answer; only what is new is laid out again."""
+
+    BINDING_GROUP_TITLE = "Answer"
+    HELP = HELP
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"kind--{kind}" for kind in KINDS}
+    DEFAULT_CSS = """
+    AnswerView {
+        &> .kind--text, &> .kind--level-0 { color: $text; }
+        &> .kind--level-1 { color: $text-primary; }
+        &> .kind--level-2 { color: $text-success; }
+        &> .kind--level-3 { color: $text-warning; text-style: underline; }
+        &> .kind--level-4 { color: $text-error; text-style: bold underline; }
+        &> .kind--tool { color: $text-muted; text-style: italic; }
+        &> .kind--mark { text-style: reverse bold; }
+        &> .kind--problem { color: $text-error; text-style: bold; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answer: Answer | None = None
+        self._mark: int | None = None
+        self._is_coloured = True
+        self._rows = AnswerRows(1)
+        self._num_fed = 0
+        self._has_problem = False
+        self._is_following = True
+
+    def show(self, answer: Answer | None, *, mark: int | None, is_coloured: bool) -> None:
+        """Show an answer; `mark` is the token that is the first to differ."""
+        known = (self._answer, self._mark, self._is_coloured)
+        if known != (answer, mark, is_coloured):
+            if self._answer is not answer:
+                self._is_following = True
+            self._answer, self._mark, self._is_coloured = answer, mark, is_coloured
+            self._start_over()
+        self._feed()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap to the new width."""
+        self._start_over()
+        self._feed()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow the end from the moment that someone scrolls there."""
+        super().watch_scroll_y(old_value, new_value)
+        self._is_following = new_value >= self.max_scroll_y
+
+    def render_line(self, y: int) -> Strip:
+        """Return the row at `y` of the visible part."""
+        width = self.scrollable_content_region.width
+        row = y + int(self.scroll_offset.y)
+        segments = []
+        if row < len(self._rows.rows):
+            segments = [Segment(text, self._style(kind)) for text, kind in self._rows.runs(row)]
+        strip = Strip(segments).adjust_cell_length(width, self.rich_style)
+        return strip.apply_style(self.rich_style)
+
+    def _start_over(self) -> None:
+        self._rows = AnswerRows(max(self.scrollable_content_region.width, 1))
+        self._num_fed = 0
+        self._has_problem = False
+
+    def _feed(self) -> None:
+        answer = self._answer
+        tokens = [] if answer is None else answer.tokens
+        for index in range(self._num_fed, len(tokens)):
+            self._rows.feed(tokens[index].text, self._kind(index, tokens[index]))
+        self._num_fed = len(tokens)
+        if answer is not None and answer.problem and not self._has_problem:
+            self._has_problem = True
+            self._rows.feed(f"\n\n{answer.problem}" if tokens else answer.problem, "problem")
+        self.virtual_size = Size(self._rows.width, len(self._rows.rows))
+        if self._is_following:
+            self.scroll_end(animate=False)
+        self.refresh()
+
+    def _kind(self, index: int, token: TokenText) -> str:
+        if index == self._mark:
+            return "mark"
+        if token.is_tool:
+            return "tool"
+        if token.level is None or not self._is_coloured:
+            return "text"
+        return f"level-{token.level}"
+
+    def _style(self, kind: str) -> Style:
+        return self.get_component_rich_style(f"kind--{kind}", partial=True)

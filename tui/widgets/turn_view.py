@@ -1,0 +1,65 @@
+"""One turn of a talk: the question, the answer as markdown while it comes, and what it took."""
+
+from __future__ import annotations
+
+from textual import getters
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Markdown, Static
+
+from tui.glyphs import Glyphs
+from tui.talk import Turn, markdown_of, stats_words
+
+
+class TurnView(Vertical, can_focus=True):
+    """A turn, drawn; only what is new of its answer is added."""
+
+    BINDING_GROUP_TITLE = "Turn"
+    HELP = """\
+A question and its answer. Up and down go to other turns; the keys below copy the answer, ask
+again, or take the question back into the box to change it. Asking again and a changed question
+drop what followed.
+"""
+
+    answer_text = getters.query_one(Markdown)
+    state = getters.query_one(".turn-state", Static)
+    problem = getters.query_one(".turn-problem", Static)
+
+    def __init__(self, turn: Turn, *, glyphs: Glyphs) -> None:
+        super().__init__(classes="turn")
+        self.turn = turn
+        self._glyphs = glyphs
+        self._num_shown = 0
+        self._is_complete = False
+
+    def compose(self) -> ComposeResult:
+        """Return the question, the answer and what it took."""
+        yield Static(f"{self._glyphs.cursor} {self.turn.text}", classes="turn-text", markup=False)
+        yield Static(self.turn.model.name, classes="turn-model", markup=False)
+        yield Markdown(classes="turn-answer", open_links=False)
+        yield Static("", classes="turn-problem", markup=False)
+        yield Static("", classes="turn-state", markup=False)
+
+    def on_mount(self) -> None:
+        """Hide what is not known yet."""
+        self.problem.display = False
+
+    async def grow(self, waiting: str) -> None:
+        """Add what has arrived; `waiting` is what the server is busy with, if anything."""
+        if self._is_complete:
+            return
+        answer = self.turn.answer
+        # Taken before the text: what comes while that is drawn is for the next time.
+        is_over, tokens = answer.is_over, answer.tokens[self._num_shown :]
+        self._num_shown += len(tokens)
+        new = "".join(markdown_of(token.text, is_tool=token.is_tool) for token in tokens)
+        if new:
+            await self.answer_text.append(new)
+        if answer.phase == "waiting":
+            self.state.update(waiting or "waiting for the first token")
+        else:
+            self.state.update(stats_words(answer))
+        if is_over:
+            self._is_complete = True
+            self.problem.display = bool(answer.problem)
+            self.problem.update(answer.problem)
