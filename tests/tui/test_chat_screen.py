@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from textual import events
 from textual.pilot import Pilot
 
 from runs.paths import LabHome
@@ -123,3 +124,15 @@ async def test_escape_stops_an_answer_and_commands_change_how_the_next_is_drawn(
         await until_text(pilot, app, "goes on with a text")
         await send(pilot, screen, "/clear")
         assert screen.talk.turns == []
+
+
+async def test_what_is_typed_in_one_go_is_sent_whole(lab: LabHome, socket: Path) -> None:
+    app = asking_app(lab, "chat", OTHER, server=RunningServer(lab, socket))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await opened(pilot, app)
+        for char in "hello":
+            app.post_message(events.Key(char, char))
+        app.post_message(events.Key("enter", "\r"))
+        app.post_message(events.Key("x", "x"))
+        await until(pilot, lambda: bool(screen.talk.turns) and screen.prompt.text == "x")
+        assert screen.talk.turns[0].text == "hello"

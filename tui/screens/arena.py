@@ -94,7 +94,7 @@ labcli compare --votes shows what they say.
         yield ColumnLines(id="arena-top")
         yield Static("Reading the lab home ...", id="arena-notice", markup=False)
         yield Horizontal(id="arena-columns")
-        yield PromptBox("Ask every column at once")
+        yield PromptBox("Ask every column at once; Enter sends")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:

@@ -114,7 +114,7 @@ single letters are keys for the turn that has the focus.
         yield Static("Reading the lab home ...", id="chat-notice", markup=False)
         yield VerticalScroll(id="turns", can_focus=False)
         yield Static("", id="chat-hint", markup=False)
-        yield PromptBox("Say something, or /help")
+        yield PromptBox("Say something, or /help; Enter sends")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:

@@ -68,6 +68,7 @@ class ArenaColumn(Vertical):
         super().__init__(classes="column")
         self.lane = lane
         self._glyphs = glyphs
+        self._standing: Standing | None = None
 
     def compose(self) -> ComposeResult:
         """Return the head, the answer and the foot."""
@@ -79,8 +80,14 @@ class ArenaColumn(Vertical):
         """Tell that this column is the one that keys are for."""
         self.post_message(self.Chosen(self))
 
+    def on_resize(self) -> None:
+        """Draw for the new width."""
+        if self._standing is not None:
+            self.show(self._standing)
+
     def show(self, standing: Standing) -> None:
         """Draw the lane as it stands."""
+        self._standing = standing
         lane, answer = self.lane, self.lane.answer
         self.set_class(standing.is_current, "-current")
         self.head.lines = self._head(standing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
@@ -27,7 +28,6 @@ brings earlier texts back. Escape leaves the box, so that single letters are key
             show=False,
             id="prompt.line",
             tooltip="Begin a new line.",
-            priority=True,
         ),
         Binding(
             "escape", "leave", "Keys", id="prompt.leave", tooltip="Leave the box for the keys."
@@ -61,6 +61,20 @@ brings earlier texts back. Escape leaves the box, so that single letters are key
         self.highlight_cursor_line = False
         self._earlier: list[str] = []
         self._place = 0
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Claim Enter as a key of the text.
+
+        A binding would run before letters that wait: what is typed fast would be cut short.
+        """
+        return key == "enter" or super().check_consume_key(key, character)
+
+    def on_key(self, event: events.Key) -> None:
+        """Take Enter in its turn among the letters."""
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.action_send()
 
     def action_send(self) -> None:
         """Send what is written, unless that is nothing."""
