@@ -20,7 +20,6 @@ Write what the model is asked. Enter sends it, Ctrl+J begins a new line, Up on t
 brings earlier texts back. Escape leaves the box, so that single letters are keys again.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", id="prompt.send", tooltip="Send the text.", priority=True),
         Binding(
             "ctrl+j,shift+enter,alt+enter",
             "new_line",
@@ -62,15 +61,11 @@ brings earlier texts back. Escape leaves the box, so that single letters are key
         self._earlier: list[str] = []
         self._place = 0
 
-    def check_consume_key(self, key: str, character: str | None) -> bool:
-        """Claim Enter as a key of the text.
+    def on_key(self, event: events.Key) -> None:
+        """Send at Enter, in its turn among the letters.
 
         A binding would run before letters that wait: what is typed fast would be cut short.
         """
-        return key == "enter" or super().check_consume_key(key, character)
-
-    def on_key(self, event: events.Key) -> None:
-        """Take Enter in its turn among the letters."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
