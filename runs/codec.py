@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, SupportsFloat
 
-from runs.event_kinds import Event, Step
+from .event_kinds import Event, Step
 
 VERSION = 1
 MAX_LINE_BYTES = 4096

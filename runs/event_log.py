@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runs.codec import encode
-from runs.event_kinds import Alert, Event
+from .codec import encode
+from .event_kinds import Alert, Event
 
 
 class EventLog:

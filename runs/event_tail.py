@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from runs.codec import MAX_LINE_BYTES, EventRecord, decode
+from .codec import MAX_LINE_BYTES, EventRecord, decode
 
 
 class EventTail:

@@ -1,11 +1,12 @@
 """The event log, from one door: what may be said, how it is written, how it is read back.
 
-Stdlib only: every rank of every training process imports this file.
+Stdlib only: every rank of every training process imports this file. It and what it imports name
+each other relatively, so that a script that knows no `runs` of ours can load them too.
 """
 
 from __future__ import annotations
 
-from runs.codec import (
+from .codec import (
     MAX_LINE_BYTES,
     VERSION,
     EventRecord,
@@ -15,7 +16,7 @@ from runs.codec import (
     plain,
     split_metrics,
 )
-from runs.event_kinds import (
+from .event_kinds import (
     Alert,
     Artifact,
     Checkpoint,
@@ -33,8 +34,8 @@ from runs.event_kinds import (
     Step,
     Turn,
 )
-from runs.event_log import EventLog
-from runs.event_tail import EventTail, read_events
+from .event_log import EventLog
+from .event_tail import EventTail, read_events
 
 __all__ = [
     "MAX_LINE_BYTES",
