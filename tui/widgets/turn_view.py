@@ -46,20 +46,23 @@ drop what followed.
 
     async def grow(self, waiting: str) -> None:
         """Add what has arrived; `waiting` is what the server is busy with, if anything."""
-        if self._is_complete:
+        # A view that was just mounted has no parts yet, and one that is being removed none left.
+        if self._is_complete or not (self.is_mounted and self.is_attached and self.children):
             return
-        answer = self.turn.answer
+        answer, text, state, problem = (
+            self.turn.answer, self.answer_text, self.state, self.problem,
+        )  # fmt: skip
         # Taken before the text: what comes while that is drawn is for the next time.
         is_over, tokens = answer.is_over, answer.tokens[self._num_shown :]
         self._num_shown += len(tokens)
         new = "".join(markdown_of(token.text, is_tool=token.is_tool) for token in tokens)
         if new:
-            await self.answer_text.append(new)
+            await text.append(new)
         if answer.phase == "waiting":
-            self.state.update(waiting or "waiting for the first token")
+            state.update(waiting or "waiting for the first token")
         else:
-            self.state.update(stats_words(answer))
+            state.update(stats_words(answer))
         if is_over:
             self._is_complete = True
-            self.problem.display = bool(answer.problem)
-            self.problem.update(answer.problem)
+            problem.display = bool(answer.problem)
+            problem.update(answer.problem)
