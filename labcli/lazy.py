@@ -64,6 +64,24 @@ def lazy_group(table: Mapping[str, Entry]) -> type[LazyGroup]:
     return type("LazyGroup", (LazyGroup,), {"table": table})
 
 
+def lazy_app(table: Mapping[str, Entry], summary: str) -> typer.Typer:
+    """Return the application of a group over `table`; `summary` heads its help."""
+    app = typer.Typer(
+        cls=lazy_group(table),
+        rich_markup_mode=None,
+        add_completion=False,
+        help=summary,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    # With a callback a group stays a group, and its help is the summary.
+    app.callback(help=summary)(_nothing)
+    return app
+
+
+def _nothing() -> None:
+    """Do nothing before the command of a group."""
+
+
 def load(entry: Entry) -> Any:
     """Return the command object of an entry; this imports its module."""
     module, attribute = entry.target.split(":")

@@ -23,9 +23,9 @@ from core.data import harvest, prose
 from core.data.publish import building_directory, publish
 from core.data.shards import file_sha256, read_texts
 from core.engine import tools
-from core.tasks import arithmetic, counting, exchange, identity, library, spelling, words
+from core.tasks import arithmetic, counting, exchange, identity, spelling, standard_library, words
 from core.tasks.exchange import Exchange, messages
-from core.tasks.library import Fact, library_facts
+from core.tasks.standard_library import Fact, library_facts
 from core.tasks.words import WordSplit, corpus_words, split_words
 from runs.errors import Corrupt, NotFound
 from runs.events import Progress
@@ -41,7 +41,7 @@ SHARES: Mapping[str, float] = {
     arithmetic.NAME: 0.30,
     spelling.NAME: 0.30,
     counting.NAME: 0.25,
-    library.NAME: 0.10,
+    standard_library.NAME: 0.10,
     identity.NAME: 0.05,
 }
 GRADED = (arithmetic.NAME, counting.NAME, spelling.NAME)
@@ -62,7 +62,8 @@ STYLES: Mapping[str, Style] = {
 }
 TEST_VARIETY = 0.3
 _CODE: tuple[ModuleType, ...] = (
-    arithmetic, counting, exchange, identity, library, spelling, words, harvest, prose, tools,
+    arithmetic, counting, exchange, identity, standard_library, spelling, words, harvest, prose,
+    tools,
 )  # fmt: skip
 
 
@@ -236,15 +237,15 @@ def _generate(task: str, rng: Random, material: Material, variety: float) -> Exc
         return counting.generate(rng, rng.choice(material.words.train), variety=variety)
     if task == spelling.NAME:
         return spelling.generate(rng, rng.choice(material.words.train), variety=variety)
-    if task == library.NAME:
-        return library.generate(rng, rng.choice(material.facts), variety=variety)
+    if task == standard_library.NAME:
+        return standard_library.generate(rng, rng.choice(material.facts), variety=variety)
     return identity.generate(rng)
 
 
 def _fixed_texts(facts: tuple[Fact, ...]) -> Iterator[str]:
     for module in (arithmetic, counting, spelling, identity):
         yield from module.fixed_texts()
-    yield from library.fixed_texts(facts)
+    yield from standard_library.fixed_texts(facts)
 
 
 def _write_rows(

@@ -23,7 +23,7 @@ TIMEOUT_S = 120
 
 
 @cache
-def library() -> ctypes.CDLL | None:
+def compiled() -> ctypes.CDLL | None:
     """Return the compiled step, or None where there is no compiler or it cannot build it."""
     if not hardware.has_compiler():
         return None

@@ -99,7 +99,7 @@ def _pack(quantised_NC: Tensor) -> Tensor:
     """Return the weight in the layout of oneDNN's kernels."""
     try:
         packed: Tensor = torch.ops.onednn.qlinear_prepack(quantised_NC, None)
-    except (AttributeError, RuntimeError, NotImplementedError) as error:
+    except (AttributeError, RuntimeError) as error:
         raise UsageError(
             f"torch {torch.__version__} has no int8 kernels for this CPU ({error}); "
             "use float32 weights"

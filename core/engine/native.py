@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.engine.build import library
+from core.engine.build import compiled
 from core.engine.cache import KVCache
 from core.engine.weights import LayerWeights, Matrix, Weights
 
@@ -74,7 +74,7 @@ class NativeStep:
     def __init__(
         self, lib: ctypes.CDLL, weights: Weights, *, score_scale: float, eps: float
     ) -> None:
-        self._library = lib
+        self._compiled = lib
         lib.scratch_floats.restype = c_int64
         # What the structures point to lives as long as they do.
         self._kept: list[object] = [weights]
@@ -110,7 +110,7 @@ class NativeStep:
             cache.kv.data_ptr(), ctypes.addressof(targets),
             self._room(num, cache.num_slots, num_threads),
         )  # fmt: skip
-        self._library.run_step(ctypes.byref(self._model), ctypes.byref(step))
+        self._compiled.run_step(ctypes.byref(self._model), ctypes.byref(step))
 
     def _room(self, num_rows: int, num_slots: int, num_threads: int) -> int:
         sizes = (num_rows, num_slots, num_threads)
@@ -120,7 +120,7 @@ class NativeStep:
                 max(num_threads, self._sizes[2]),
             )  # fmt: skip
             model = ctypes.byref(self._model)
-            floats = self._library.scratch_floats(model, *(c_int64(size) for size in self._sizes))
+            floats = self._compiled.scratch_floats(model, *(c_int64(size) for size in self._sizes))
             self._scratch = torch.zeros(floats)
         return self._scratch.data_ptr()
 
@@ -187,5 +187,5 @@ def native_step(weights: Weights, *, score_scale: float, eps: float) -> NativeSt
         and (config.num_heads * config.head_dim) % LANES == 0
         and weights.bytes_read(1) <= MAX_BYTES
     )
-    lib = library() if is_fit else None
+    lib = compiled() if is_fit else None
     return None if lib is None else NativeStep(lib, weights, score_scale=score_scale, eps=eps)

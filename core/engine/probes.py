@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from core.engine.build import library
+from core.engine.build import compiled
 from core.engine.candidates import top
 from core.engine.request import Probe
 
@@ -21,7 +21,7 @@ def probe(
 ) -> list[Probe]:
     """Return a probe of each row for the id that it took; raw logits are soft-capped first."""
     most = min(max(num_alternatives), raw_RV.size(1))
-    lib = library() if raw_RV.device.type == "cpu" and raw_RV.dtype == torch.float32 else None
+    lib = compiled() if raw_RV.device.type == "cpu" and raw_RV.dtype == torch.float32 else None
     rows = (
         _judge_with_torch(raw_RV, ids, most, softcap)
         if lib is None

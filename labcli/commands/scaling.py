@@ -12,7 +12,7 @@ from labcli.analysis.naming import table_width
 from labcli.analysis.scaling import fit_object, fit_text, loss_name
 from labcli.analysis.scaling_plot import plot_text
 from labcli.lazy import Group
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.terminal import glyphs_of
 from runs.card import RunCard, load_card, load_cards
@@ -29,7 +29,6 @@ from runs.scaling_fit import (
 )
 from runs.states import ACTIVE
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 PLOT_ROWS = 20
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, home_of
 from labcli.sampling_options import WeightsOption, weight_type
 from runs.errors import ExitCode, UsageError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from core.serve.settings import ServeSettings
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 RUNPOD_URL = "https://{pod}-{port}.proxy.runpod.net"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=HELP_NAMES)

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from core.tasks import arithmetic, counting, identity, library, spelling
+from core.tasks import arithmetic, counting, identity, spelling, standard_library
 from core.tasks.registry import TASKS
 from core.tasks.words import corpus_words, split_words, words_in
 from runs.errors import StageFailed
@@ -108,13 +108,13 @@ def test_expression_in_a_question_is_spelled_as_in_the_code() -> None:
 
 def test_every_form_of_a_question_can_be_filled() -> None:
     rng = Random(SEED)
-    fact = library.Fact(name="len", sentence="Return the number of items.")
+    fact = standard_library.Fact(name="len", sentence="Return the number of items.")
     for _ in range(300):
         questions = [
             spelling.generate(rng, "tree", variety=1).question,
             counting.generate(rng, "tree", variety=1).question,
             arithmetic.generate(rng, is_held_out=False, variety=1).question,
-            library.generate(rng, fact, variety=1).question,
+            standard_library.generate(rng, fact, variety=1).question,
             identity.generate(rng).question,
         ]
         assert not any("{" in question or "}" in question for question in questions)

@@ -14,7 +14,7 @@ from core.model import GPT
 from tests.engine.builders import random_model, tiny_config
 from tests.engine.test_engine import prompt
 
-needs_compiler = pytest.mark.skipif(build.library() is None, reason="requires a C++ compiler")
+needs_compiler = pytest.mark.skipif(build.compiled() is None, reason="requires a C++ compiler")
 
 
 def filled(model: GPT, kind: WeightType, num_rows: int) -> tuple[CachedDecoder, list[Place]]:
@@ -95,10 +95,10 @@ def test_the_step_is_built_once_per_machine(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    assert build.library.__wrapped__() is not None
+    assert build.compiled.__wrapped__() is not None
     (built,) = (tmp_path / "labcli").iterdir()
     before = built.stat().st_mtime_ns
-    assert build.library.__wrapped__() is not None
+    assert build.compiled.__wrapped__() is not None
 
     assert built.stat().st_mtime_ns == before
 
@@ -114,9 +114,9 @@ def test_where_nothing_can_be_built_the_step_runs_without(
         with monkeypatch.context() as patched:
             patched.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
             patched.setenv(name, value)
-            assert build.library.__wrapped__() is None
+            assert build.compiled.__wrapped__() is None
 
-    monkeypatch.setattr("core.engine.native.library", lambda: None)
+    monkeypatch.setattr("core.engine.native.compiled", lambda: None)
     decoder, places = filled(random_model(tiny_config()), "float32", 2)
     assert not decoder.is_native
     assert bool(torch.isfinite(decoder.decode(0, list(places))).all())

@@ -11,13 +11,18 @@ import threading
 import traceback
 from pathlib import Path
 
+import duckdb
+
 from runs import store
+from runs.errors import LabError
 from runs.facts import FoldCache
 from runs.paths import LabHome
 from runs.query import list_runs
 from tests.torture.scenery import NUM_RUNS
 
 PAUSE_S = 0.2
+# What a reader meets in a lab that it cannot rely on.
+TROUBLE = (AssertionError, LabError, OSError, LookupError, TypeError, ValueError, duckdb.Error)
 
 
 def read(home: LabHome, cache: FoldCache) -> None:
@@ -39,7 +44,7 @@ def main(root: Path, task: str, complaints: Path) -> None:
                 read(home, cache)
             else:
                 assert store.reindex(home, wait_s=60.0) == NUM_RUNS
-        except Exception:
+        except TROUBLE:
             with open(complaints, "a") as stream:
                 stream.write(f"{task}: {traceback.format_exc()}\n")
 

@@ -7,11 +7,9 @@ from typing import Annotated
 import typer
 
 from labcli.attached import go_on
-from labcli.options import HomeOption, JsonOption, RunArgument, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from runs.refs import resolve_run
 from runs.requests import adopt as adopt_run
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

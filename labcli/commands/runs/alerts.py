@@ -9,6 +9,7 @@ import typer
 
 from labcli.alert_view import COLUMNS, Shown, alert_row, alert_table
 from labcli.options import (
+    HELP_NAMES,
     CsvOption,
     HomeOption,
     JsonlOption,
@@ -22,8 +23,6 @@ from runs.alerts import read_alerts
 from runs.query import run_dirs
 from runs.refs import resolve_run
 from runs.settings import load_settings
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

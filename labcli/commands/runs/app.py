@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from labcli.lazy import lazy_group
+from labcli.lazy import lazy_app
 from labcli.root import Entry
 
 COMMANDS = {
@@ -34,15 +32,4 @@ COMMANDS = {
     "reindex": Entry("labcli.commands.runs.reindex:app", "Rebuild the registry from the runs."),
 }
 
-app = typer.Typer(
-    cls=lazy_group(COMMANDS),
-    rich_markup_mode=None,
-    add_completion=False,
-    help="List, inspect, follow, stop and resume runs.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def runs() -> None:
-    """List, inspect, follow, stop and resume runs."""
+app = lazy_app(COMMANDS, "List, inspect, follow, stop and resume runs.")

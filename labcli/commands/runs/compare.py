@@ -8,15 +8,13 @@ import typer
 
 from labcli.analysis.comparisons import comparison_object, comparison_text
 from labcli.analysis.naming import load_several, table_width
-from labcli.options import HomeOption, JsonOption, RunsArgument, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunsArgument, home_of
 from labcli.output import emit, emit_json
 from runs.card import load_cards
 from runs.comparison import compare as compare_runs
 from runs.errors import UsageError, nearest
 from runs.repeat import repeat_command
 from runs.run_curve import AXES, Axis
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

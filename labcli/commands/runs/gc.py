@@ -9,14 +9,12 @@ import typer
 
 from labcli import diagnostics
 from labcli.gc_view import choice_object, choice_text
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import size
 from runs.errors import ExitCode, UsageError
 from runs.gc import plan_removal, remove
 from runs.retention import KeepRules, parse_age, parse_size
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

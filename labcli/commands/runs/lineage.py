@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from labcli.lineage_view import lineage_object, lineage_text
-from labcli.options import HomeOption, JsonOption, RunArgument, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit, emit_json
 from runs.graph import lineage_of
 from runs.refs import resolve_run
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 # Where stdout is no terminal, nothing has to fit.
 PIPE_COLUMNS = 200
 

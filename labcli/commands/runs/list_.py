@@ -16,6 +16,7 @@ from labcli.analysis.listing import (
     rows_of,
 )
 from labcli.options import (
+    HELP_NAMES,
     CsvOption,
     HomeOption,
     JsonlOption,
@@ -32,7 +33,6 @@ from runs.errors import UsageError
 from runs.filters import select
 from runs.run_keys import Key, parse_key
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 DEFAULT_GROUP_COLUMNS = "stage,val_bpb,created"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

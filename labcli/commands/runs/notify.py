@@ -9,14 +9,12 @@ from urllib.parse import urlsplit
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import ABSENT, render
 from runs.errors import ExitCode, UsageError
 from runs.notify import TARGETS, Message, address, post
 from runs.settings import FILE_NAME, NotifySettings, load_settings
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

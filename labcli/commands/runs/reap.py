@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import render
 from runs.errors import ExitCode
 from runs.orphans import GRACE_S, Fate, Orphan, end_orphans, find_orphans
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 COMMAND_WIDTH = 60
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from runs.store import reindex as rebuild_registry
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from labcli.options import HomeOption, JsonOption, RunArgument, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit, emit_json
 from labcli.views import show_object, show_text
 from runs.query import load_run
 from runs.record import load_record
 from runs.refs import resolve_run
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

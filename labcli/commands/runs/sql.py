@@ -8,6 +8,7 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import (
+    HELP_NAMES,
     CsvOption,
     HomeOption,
     JsonlOption,
@@ -20,8 +21,6 @@ from labcli.output import emit, emit_json, emit_rows
 from labcli.tables import ABSENT, render
 from runs.errors import UsageError
 from runs.sql import LIMIT_S, MAX_ROWS, ask, schema_columns, schema_text
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

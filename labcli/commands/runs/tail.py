@@ -10,11 +10,9 @@ import typer
 from labcli import diagnostics
 from labcli.fleet import Fleet, Told, parse_target
 from labcli.narrate import event_object, tail_line
-from labcli.options import HomeOption, NumLines, home_of
+from labcli.options import HELP_NAMES, HomeOption, NumLines, home_of
 from labcli.output import emit, emit_json_line
 from labcli.watch import wants_bell
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -8,12 +8,10 @@ import typer
 
 from labcli.analysis.explanations import why_object, why_text
 from labcli.analysis.naming import load_several, names_of, table_width
-from labcli.options import HomeOption, JsonOption, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from runs.card import load_cards
 from runs.why import why as find_reasons
-
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

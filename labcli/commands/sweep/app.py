@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from labcli.lazy import lazy_group
+from labcli.lazy import lazy_app
 from labcli.root import Entry
 
 COMMANDS = {
@@ -15,15 +13,4 @@ COMMANDS = {
     "resume": Entry("labcli.commands.sweep.resume:app", "Go on with what is not done."),
 }
 
-app = typer.Typer(
-    cls=lazy_group(COMMANDS),
-    rich_markup_mode=None,
-    add_completion=False,
-    help="Run many variants of a recipe or a stage, a few at a time.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def sweep() -> None:
-    """Run many variants of a recipe or a stage, a few at a time."""
+app = lazy_app(COMMANDS, "Run many variants of a recipe or a stage, a few at a time.")

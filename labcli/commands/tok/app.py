@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from labcli.lazy import lazy_group
+from labcli.lazy import lazy_app
 from labcli.root import Entry
 
 COMMANDS = {
@@ -18,15 +16,4 @@ COMMANDS = {
     "export": Entry("labcli.commands.tok.export:app", "Write a tokenizer for another tool."),
 }
 
-app = typer.Typer(
-    cls=lazy_group(COMMANDS),
-    rich_markup_mode=None,
-    add_completion=False,
-    help="Train, compare and look inside tokenizers.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def tok() -> None:
-    """Train, compare and look inside tokenizers."""
+app = lazy_app(COMMANDS, "Train, compare and look inside tokenizers.")
