@@ -13,7 +13,7 @@ from labcli.options import optional
 from labcli.speaker import Speaker, load_speaker
 from runs.errors import UsageError
 from runs.refs import ResolvedCheckpoint
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 Weights = Literal["native", "bfloat16", "int8"]
 DRAWN_TEMPERATURE = 0.6

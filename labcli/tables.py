@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tui.format import duration
+from tui.shell.format import duration
 
 ABSENT = "-"
 

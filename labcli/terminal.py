@@ -7,9 +7,9 @@ import unicodedata
 from functools import lru_cache
 from typing import TextIO
 
-from tui.environment import read_environment
-from tui.glyphs import Glyphs
-from tui.printable import printable as printable
+from tui.shell.environment import read_environment
+from tui.shell.glyphs import Glyphs
+from tui.shell.printable import printable as printable
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 

@@ -14,12 +14,12 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
 
-from tui import help as guide
-from tui.keymap import binding_ids, split_keymap
-from tui.palette import key_commands
 from tui.screens.jump import JumpScreen
 from tui.screens.modal import HelpScreen
-from tui.settings import (
+from tui.shell import help as guide
+from tui.shell.keymap import binding_ids, split_keymap
+from tui.shell.palette import key_commands
+from tui.shell.settings import (
     FILE_NAME,
     LoadedSettings,
     Settings,
@@ -27,7 +27,7 @@ from tui.settings import (
     save_value,
     settings_path,
 )
-from tui.themes import THEMES
+from tui.shell.themes import THEMES
 from tui.views import VIEWS, Opening, find_view
 
 NOTICE_S = 15.0

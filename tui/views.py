@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from runs.errors import UsageError, nearest
 from runs.paths import LabHome
-from tui.asker import Asker
-from tui.environment import Environment
-from tui.vocabularies import Vocabularies
+from tui.answering.asker import Asker
+from tui.shell.environment import Environment
+from tui.tokens.vocabularies import Vocabularies
 
 if TYPE_CHECKING:
     from textual.screen import Screen

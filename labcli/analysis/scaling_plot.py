@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from runs.power_law import PowerLaw
 from runs.scaling_points import ScalingPoint
-from tui.axes import Tick, log_ticks
-from tui.glyphs import Glyphs
+from tui.charts.axes import Tick, log_ticks
+from tui.shell.glyphs import Glyphs
 
 MIN_COLUMNS, MAX_COLUMNS = 30, 120
 MAX_ROWS = 24
@@ -26,7 +26,7 @@ def plot_text(
     """Return the points, and the law through them where there is one, with labelled axes."""
     import numpy as np
 
-    from tui.plot import Layer, Role, draw, window_of
+    from tui.charts.plot import Layer, Role, draw, window_of
 
     x = np.log10([point.flops for point in points])
     y = np.log10([point.loss for point in points])

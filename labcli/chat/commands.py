@@ -13,7 +13,15 @@ from labcli.chat.keeping import copy, pick_turn, save
 from labcli.chat.stats import stats_lines
 from labcli.terminal import cut, glyphs_of, printable
 from runs.errors import UsageError
-from tui.slash import OFF, SETTINGS, Given, changed_by, parse_command, seed_of, usage_lines
+from tui.answering.slash import (
+    OFF,
+    SETTINGS,
+    Given,
+    changed_by,
+    parse_command,
+    seed_of,
+    usage_lines,
+)
 
 if TYPE_CHECKING:
     from labcli.chat.loop import Talk

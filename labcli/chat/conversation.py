@@ -15,7 +15,7 @@ from labcli.chat.keys import stop_on_interrupt
 from labcli.prompting import prompt_of
 from labcli.speaker import Speaker
 from runs.errors import UsageError
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.chat_format import Part

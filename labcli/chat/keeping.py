@@ -12,12 +12,12 @@ from labcli.chat.conversation import Conversation, Turn
 from labcli.output import emit_part
 from runs.errors import UsageError
 from runs.paths import LabHome
-from tui.clipboard import MAX_OSC52_BYTES, keep_copy
+from tui.shell.clipboard import MAX_OSC52_BYTES, keep_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tui.transcript_file import Transcript
+    from tui.answering.transcript_file import Transcript
 
 
 def save(conversation: Conversation, path: Path, *, is_forced: bool) -> None:
@@ -26,14 +26,14 @@ def save(conversation: Conversation, path: Path, *, is_forced: bool) -> None:
     Raises:
         UsageError: another suffix, a file that exists, or a place that cannot be written to.
     """
-    from tui.transcript_file import save_transcript
+    from tui.answering.transcript_file import save_transcript
 
     save_transcript(transcript_of(conversation), path, is_forced=is_forced)
 
 
 def transcript_of(conversation: Conversation) -> Transcript:
     """Return the conversation as its file states it."""
-    from tui.transcript_file import SpokenTurn, Transcript
+    from tui.answering.transcript_file import SpokenTurn, Transcript
 
     turns = [
         SpokenTurn(

@@ -17,7 +17,7 @@ from labcli.speaker import Speaker
 from labcli.terminal import dim
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
-from tui.slash import COMMAND_WORDS, is_command
+from tui.answering.slash import COMMAND_WORDS, is_command
 
 Load = Callable[[str], Speaker]
 LEAVE_HINT = "Ctrl-C again, Ctrl-D or /quit leaves"

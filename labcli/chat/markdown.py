@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
-from tui.glyphs import Glyphs
+from tui.shell.glyphs import Glyphs
 
 TAB = "    "
 RULE_CELLS = 24

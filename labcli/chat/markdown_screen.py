@@ -10,7 +10,7 @@ from labcli.chat.markdown import Line, rows_of
 from labcli.chat.table import Table, is_row, may_be_dashes, open_table, table_rows, widths_of
 from labcli.styled import Row
 from labcli.terminal import printable
-from tui.glyphs import Glyphs
+from tui.shell.glyphs import Glyphs
 
 if TYPE_CHECKING:
     from core.chat_format import Part

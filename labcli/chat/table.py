@@ -13,7 +13,7 @@ from typing import Literal
 from labcli.chat.markdown import emphasised
 from labcli.styled import Cell, Row, Style, row_of, wrap
 from labcli.terminal import char_width
-from tui.glyphs import Glyphs
+from tui.shell.glyphs import Glyphs
 
 Side = Literal["left", "right", "middle"]
 MIN_COLUMN = 3

@@ -32,7 +32,7 @@ from runs.errors import ExitCode, UsageError
 from runs.labels import read_votes
 from runs.paths import LabHome
 from runs.refs import ResolvedCheckpoint, resolve_checkpoint
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 VIBE_ROWS = 8
 FIXED_SEED = 42

@@ -112,7 +112,7 @@ def show(
     from labcli.tok.catalogue import vocabularies
     from runs.refs import resolve_run
     from tui.app import open_view
-    from tui.environment import read_environment
+    from tui.shell.environment import read_environment
     from tui.views import Opening
 
     lab = home_of(ctx, home)

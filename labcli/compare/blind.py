@@ -23,7 +23,7 @@ from runs.errors import UsageError
 from runs.labels import Ballot, Choice, VotedAnswer, add_vote
 from runs.paths import LabHome
 from runs.refs import ResolvedCheckpoint
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 QUESTION = "Which is better? 1, 2, t(ie), s(kip), q(uit): "
 Decision = Literal[Choice, "skip", "quit"]

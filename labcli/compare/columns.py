@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tui.departure import text_departure
-from tui.sampling import TalkSettings
+from tui.answering.departure import text_departure
+from tui.answering.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.chat_format import Part

@@ -22,7 +22,7 @@ from runs.paths import LabHome, RunPaths
 from runs.query import load_run
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint, resolve_run
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 STAGE = "compare"
 RESULTS = "results.json"

@@ -9,7 +9,7 @@ from labcli.chat.stats import FINISHES, first_token
 from labcli.compare.columns import Column, difference
 from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
 from labcli.terminal import cut, printable
-from tui.glyphs import Glyphs
+from tui.shell.glyphs import Glyphs
 
 MIN_WIDTH = 26
 Band = Sequence[Column]

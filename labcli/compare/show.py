@@ -14,7 +14,7 @@ from labcli.compare.columns import Column
 from labcli.compare.layout import Layout, block, firsts_of
 from labcli.output import emit, emit_part
 from labcli.terminal import glyphs_of, is_styled
-from tui.environment import read_environment
+from tui.shell.environment import read_environment
 
 # The other screen of a terminal: what was there before comes back, and a resize spoils nothing.
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"

@@ -15,7 +15,7 @@ from labcli.compare.columns import label_of
 from labcli.output import emit, emit_json
 from labcli.prompting import prompt_of
 from runs.files import sha256_file
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.experiments.vibe.suite import GroupScore, Judged, Question

@@ -10,7 +10,7 @@ from typing import TextIO
 from core.experiments.report.strips import LEVEL_NAMES, Bucket, buckets, height_of, level_of
 from labcli.styled import LEVELS, Cell, Style, ansi, cells_of, row_of, wrap
 from labcli.terminal import glyphs_of, is_styled, printable
-from tui.glyphs import Glyphs
+from tui.shell.glyphs import Glyphs
 
 # A pipe has no width of its own.
 PIPE_WIDTH = 100

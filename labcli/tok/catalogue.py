@@ -11,7 +11,7 @@ from labcli.tok.refs import DEFAULT_NAME, resolve_tokenizer
 from runs.errors import LabError
 from runs.paths import LabHome
 from runs.query import run_dirs
-from tui.vocabularies import Choice, CorpusCounts, Vocabularies
+from tui.tokens.vocabularies import Choice, CorpusCounts, Vocabularies
 
 if TYPE_CHECKING:
     from core.tokenizer import Tokenizer

@@ -30,9 +30,9 @@ from labcli.tok.views import (
     token_table,
 )
 from runs.errors import UsageError
-from tui.environment import read_environment
-from tui.glyphs import ASCII_TREE, UNICODE_TREE, TreeGlyphs
-from tui.token_words import apart_text, brief, tree_lines
+from tui.shell.environment import read_environment
+from tui.shell.glyphs import ASCII_TREE, UNICODE_TREE, TreeGlyphs
+from tui.tokens.words import apart_text, brief, tree_lines
 
 # A text of more tokens is told as arrays in JSON: trees for all of them would be no help.
 MAX_DETAILED_TOKENS = 256

@@ -11,7 +11,7 @@ from core.inspection.explained import Explained
 from core.inspection.merges import Node, Step, merge_steps, merge_tree, pieces_after
 from core.inspection.nearest import NearToken
 from core.tokenizer import Tokenizer
-from tui.token_words import apart_text
+from tui.tokens.words import apart_text
 
 # Beyond these a tree is cut: JSON readers recurse, and a vocabulary can hold endless trees.
 MAX_TREE_DEPTH = 100

@@ -16,7 +16,7 @@ from core.inspection.nearest import NearToken
 from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
 from labcli.cells import cut, grid, width
-from tui.token_words import apart_text, brief
+from tui.tokens.words import apart_text, brief
 
 MAX_TOKEN_CELLS = 24
 # Of UTF-8.

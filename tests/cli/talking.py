@@ -21,7 +21,7 @@ from tests.engine.builders import (
     save_checkpoint,
     tiny_config,
 )
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 END = TOKENIZER.special("assistant_end")
 SETTINGS = TalkSettings(temperature=0.0, top_k=50, seed=0, max_new_tokens=40)

@@ -17,7 +17,7 @@ from labcli.chat.markdown_screen import MarkdownScreen, redraw
 from labcli.chat.screen import NoScreen, PlainScreen, pick_screen
 from labcli.terminal import printable
 from tests.cli.talking import Glass
-from tui.glyphs import ASCII, UNICODE
+from tui.shell.glyphs import ASCII, UNICODE
 
 ANSWER = """# Title
 

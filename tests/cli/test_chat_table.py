@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.chat_format import Part
 from labcli.chat.markdown_screen import MarkdownScreen
 from tests.cli.talking import Glass
-from tui.glyphs import ASCII
+from tui.shell.glyphs import ASCII
 
 TABLE = """Prices:
 | Fruit | Price | Colour |

@@ -18,8 +18,8 @@ from labcli.speaker import Speaker
 from runs.errors import UsageError
 from tests.cli.talking import SETTINGS, conversation, speaking, talk_of
 from tests.engine.builders import TOKENIZER
-from tui.slash import COMMANDS, is_command
-from tui.transcript_file import as_json
+from tui.answering.slash import COMMANDS, is_command
+from tui.answering.transcript_file import as_json
 
 
 def ignore(piece: Part) -> None:

@@ -15,8 +15,8 @@ from labcli.compare.show import frame
 from labcli.speaker import Speaker
 from labcli.terminal import text_width
 from tests.cli.talking import speaking
-from tui.glyphs import ASCII
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
+from tui.shell.glyphs import ASCII
 
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=60)
 

@@ -21,7 +21,7 @@ from labcli.speaker import Speaker
 from runs.errors import ExitCode
 from tests.cli.conftest import Labcli
 from tests.engine.builders import TOKENIZER, random_model, tiny_config
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 MODELS = [random_model(tiny_config(), seed=seed) for seed in (1, 2)]
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=6)

@@ -15,7 +15,7 @@ from labcli.speaker import Speaker
 from runs.errors import ExitCode, NotFound, UsageError
 from tests.cli.conftest import Labcli
 from tests.cli.talking import speaking
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=40)
 SUITE = """

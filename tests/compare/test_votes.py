@@ -21,7 +21,7 @@ from tests.cli.conftest import Labcli
 from tests.cli.keyboard import Keyboard
 from tests.cli.talking import speaking, trained_run
 from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 SETTINGS = TalkSettings(temperature=0.0, max_new_tokens=40)
 

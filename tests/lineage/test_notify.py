@@ -27,8 +27,8 @@ from tests.cli.conftest import Labcli
 from tests.lineage.hooks import Hook, hook_server
 from tests.lineage.spiky_worker import SPIKE_AT
 from tests.runs.builders import kill_everything, make_run, start, wait_for, wait_for_state
-from tui.feed import RunFeed
-from tui.state import LiveView, apply
+from tui.live.feed import RunFeed
+from tui.live.state import LiveView, apply
 
 SPIKY_WORKER = (str(Path(__file__).parent / "spiky_worker.py"),)
 

@@ -19,7 +19,7 @@ from core.experiments.report.strips import (
 from core.experiments.selfchat.transcript import Experiment
 from labcli.selfchat.look import Look
 from tests.selfchat_views.builders import make_trace
-from tui.glyphs import ASCII, UNICODE, Glyphs
+from tui.shell.glyphs import ASCII, UNICODE, Glyphs
 
 BITS = st.floats(min_value=0, max_value=20, allow_nan=False)
 

@@ -18,7 +18,7 @@ from labcli.selfchat.look import Look, look_of
 from labcli.selfchat.views import render_experiment
 from runs.errors import NotFound
 from tests.selfchat_views.builders import make_experiment, make_tokenizer, make_trace
-from tui.glyphs import ASCII, UNICODE
+from tui.shell.glyphs import ASCII, UNICODE
 
 HOSTILE = "\u6f22\u5b57 \x1b[2J\x1b]0;owned\x07 \u202eabc \u200b \ud800 wide " + "\uff37" * 60
 STYLE = re.compile(r"\x1b\[[0-9;]*m")

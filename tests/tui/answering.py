@@ -11,14 +11,14 @@ import httpx
 from runs.paths import LabHome
 from tests.builders import artifact, build_run
 from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
+from tui.answering.asker import Asker
+from tui.answering.chunks import Ask
+from tui.answering.client import LabClient
+from tui.answering.sampling import TalkSettings
+from tui.answering.server_process import ServerProcess
 from tui.app import LabApp
-from tui.asker import Asker
-from tui.chunks import Ask
-from tui.client import LabClient
-from tui.environment import Environment
-from tui.glyphs import UNICODE, Glyphs
-from tui.sampling import TalkSettings
-from tui.server_process import ServerProcess
+from tui.shell.environment import Environment
+from tui.shell.glyphs import UNICODE, Glyphs
 from tui.views import Opening
 
 ENDLESS, OTHER, BASE = "tiny:mid", "tiny:sft", "tiny:base"

@@ -12,9 +12,9 @@ from textual.pilot import Pilot
 
 from runs.paths import LabHome
 from tui.app import LabApp
-from tui.environment import Environment
-from tui.glyphs import UNICODE, Glyphs
 from tui.screens.dashboard import DashboardScreen
+from tui.shell.environment import Environment
+from tui.shell.glyphs import UNICODE, Glyphs
 from tui.views import Opening
 
 DEADLINE_S = 15.0

@@ -21,9 +21,9 @@ from runs.errors import LabError, UsageError
 from runs.paths import lab_home
 from runs.refs import resolve_run
 from tui.app import LabApp
-from tui.environment import FRAMES_PER_S, Environment
-from tui.glyphs import UNICODE
 from tui.screens.dashboard import DashboardScreen
+from tui.shell.environment import FRAMES_PER_S, Environment
+from tui.shell.glyphs import UNICODE
 from tui.views import Opening
 
 SIZES = ((80, 24), (200, 50))

@@ -14,12 +14,12 @@ from runs.paths import LabHome
 from tests.tui.builders import build_lab
 from tests.tui.frames import frame, settled, until, until_text
 from tui.app import LabApp
-from tui.environment import Environment
-from tui.glyphs import ASCII, UNICODE
 from tui.screens.jump import JumpScreen
 from tui.screens.modal import HelpScreen
-from tui.settings import Settings, load_settings, save_value, settings_path, with_value
-from tui.themes import THEMES
+from tui.shell.environment import Environment
+from tui.shell.glyphs import ASCII, UNICODE
+from tui.shell.settings import Settings, load_settings, save_value, settings_path, with_value
+from tui.shell.themes import THEMES
 from tui.views import VIEWS, Opening, find_view
 
 

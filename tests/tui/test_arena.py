@@ -15,11 +15,11 @@ from runs.labels import read_votes
 from runs.paths import LabHome
 from tests.tui.answering import ENDLESS, OTHER, RunningServer, asking_app, copy_of
 from tests.tui.frames import frame, until, until_text
-from tui.answers import departure, token_at
+from tui.answering.answers import departure, token_at
+from tui.answering.server_process import ServerProcess
 from tui.app import LabApp
-from tui.glyphs import ASCII
 from tui.screens.arena import ArenaScreen
-from tui.server_process import ServerProcess
+from tui.shell.glyphs import ASCII
 
 
 def arena(app: LabApp) -> ArenaScreen:

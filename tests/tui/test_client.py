@@ -9,10 +9,10 @@ import pytest
 from runs.errors import LabError
 from runs.paths import LabHome
 from tests.tui.answering import BASE, ENDLESS, RunningServer, ask
-from tui.chunks import Ask
-from tui.client import LabClient
-from tui.sampling import TalkSettings
-from tui.server_process import ServerProcess
+from tui.answering.chunks import Ask
+from tui.answering.client import LabClient
+from tui.answering.sampling import TalkSettings
+from tui.answering.server_process import ServerProcess
 
 
 async def test_an_answer_streams_with_a_probe_per_token_and_ends_with_its_figures(

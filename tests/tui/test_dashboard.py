@@ -18,8 +18,8 @@ from runs.events import Alert, End
 from runs.log import read_log
 from tests.tui.builders import build_lab, build_run, finish_until, running_run, step, training
 from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text
-from tui.glyphs import ASCII, UNICODE
 from tui.screens.modal import ConfirmScreen, HelpScreen
+from tui.shell.glyphs import ASCII, UNICODE
 from tui.widgets.chart import Chart
 from tui.widgets.runs_table import RunsTable
 from tui.widgets.stage_track import StageTrack

@@ -7,9 +7,9 @@ from pathlib import Path
 from runs.events import EventLog, Heartbeat
 from runs.paths import RunPaths
 from tests.tui.builders import build_run, start, step
-from tui.feed import LogTail, RunFeed, plain_line
-from tui.focus import FocusedRun
-from tui.state import LiveView, apply
+from tui.live.feed import LogTail, RunFeed, plain_line
+from tui.live.focus import FocusedRun
+from tui.live.state import LiveView, apply
 
 
 def test_a_poll_returns_only_what_is_new(tmp_path: Path) -> None:

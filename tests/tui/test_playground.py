@@ -19,13 +19,13 @@ from runs.errors import UsageError
 from runs.paths import LabHome
 from tests.tui.frames import frame, until, until_text
 from tui.app import LabApp
-from tui.conversation_text import parse_conversation
-from tui.environment import Environment
-from tui.glyphs import ASCII, UNICODE, Glyphs
 from tui.screens.playground import IDS_FILE, PlaygroundScreen
 from tui.screens.playground_dialogs import TokenizerPicker
-from tui.segmenting import LENSES, Vocabulary, look_at
-from tui.token_rows import Cells, row_layout
+from tui.shell.environment import Environment
+from tui.shell.glyphs import ASCII, UNICODE, Glyphs
+from tui.tokens.conversation_text import parse_conversation
+from tui.tokens.rows import Cells, row_layout
+from tui.tokens.segmenting import LENSES, Vocabulary, look_at
 from tui.views import Opening
 from tui.widgets.text_editor import MAX_EDIT_CHARS
 from tui.widgets.token_view import TokenView

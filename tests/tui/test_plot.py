@@ -8,9 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.axes import linear_ticks, log_ticks
-from tui.glyphs import ASCII, UNICODE
-from tui.plot import (
+from tui.charts.axes import linear_ticks, log_ticks
+from tui.charts.plot import (
     DOTS_X,
     DOTS_Y,
     Canvas,
@@ -25,7 +24,8 @@ from tui.plot import (
     log_layer,
     window_of,
 )
-from tui.series import FloatArray
+from tui.charts.series import FloatArray
+from tui.shell.glyphs import ASCII, UNICODE
 
 values = st.lists(
     st.floats(allow_nan=True, allow_infinity=True, width=64), min_size=1, max_size=300

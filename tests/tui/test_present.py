@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from runs.query import RunView, load_run
 from tests.tui.builders import build_run, finish_until
-from tui import format as fmt
-from tui.environment import read_environment
-from tui.focus import FocusedRun
-from tui.glyphs import ASCII, UNICODE
+from tui.live.focus import FocusedRun
+from tui.shell import format as fmt
+from tui.shell.environment import read_environment
+from tui.shell.glyphs import ASCII, UNICODE
 
 
 def test_the_environment_decides_on_glyphs_and_frame_rate() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.smoothing import ema, smoothing_beta
+from tui.charts.smoothing import ema, smoothing_beta
 
 
 def by_the_book(values: list[float], beta: float) -> list[float]:

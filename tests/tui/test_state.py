@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from runs.events import Alert, Checkpoint, Error, Eval, Event, Sample, decode, encode
 from tests.tui.builders import start, step
-from tui.present import charts, figures
-from tui.series import Series
-from tui.state import MAX_LINES, LiveView, StageRecord, apply
+from tui.charts.series import Series
+from tui.live.present import charts, figures
+from tui.live.state import MAX_LINES, LiveView, StageRecord, apply
 
 
 def records(

@@ -21,8 +21,10 @@ from textual.worker import Worker
 from runs.errors import LabError
 from runs.labels import add_vote
 from runs.paths import LabHome
-from tui.answers import Answer
-from tui.arena import (
+from tui.answering.answers import Answer
+from tui.answering.asker import Asker
+from tui.answering.chunks import Ask
+from tui.answering.columns import (
     LABELS,
     MAX_LANES,
     Lane,
@@ -31,18 +33,16 @@ from tui.arena import (
     page_of,
     verdict,
 )
-from tui.asker import Asker
-from tui.chunks import Ask
-from tui.environment import Environment
-from tui.models import ModelEntry, find, first_two
-from tui.printable import printable
-from tui.sampling import TalkSettings
-from tui.saved_answers import save_answers
+from tui.answering.models import ModelEntry, find, first_two
+from tui.answering.sampling import TalkSettings
+from tui.answering.saved import save_answers
 from tui.screens.arena_keys import ARENA_KEYS
 from tui.screens.asking import DEFAULTS, AskingScreen
 from tui.screens.pick_model import NO_MODELS, ModelsListed
 from tui.screens.sampling_form import SamplingForm
-from tui.tones import Piece, ToneLine
+from tui.shell.environment import Environment
+from tui.shell.printable import printable
+from tui.shell.tones import Piece, ToneLine
 from tui.widgets.arena_column import ArenaColumn, ColumnLines, Standing
 from tui.widgets.prompt_box import PromptBox
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from tui.arena import MAX_LANES
+from tui.answering.columns import MAX_LANES
 
 
 def _key(

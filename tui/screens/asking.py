@@ -10,14 +10,14 @@ from textual.screen import Screen
 
 from runs.errors import LabError
 from runs.paths import LabHome
-from tui.answers import Answer
-from tui.asker import Asker
-from tui.chunks import Ask
-from tui.clipboard import MAX_OSC52_BYTES, keep_copy
-from tui.environment import Environment
-from tui.models import ModelEntry, list_models
-from tui.sampling import TalkSettings
+from tui.answering.answers import Answer
+from tui.answering.asker import Asker
+from tui.answering.chunks import Ask
+from tui.answering.models import ModelEntry, list_models
+from tui.answering.sampling import TalkSettings
 from tui.screens.pick_model import ModelsListed, PickModelScreen
+from tui.shell.clipboard import MAX_OSC52_BYTES, keep_copy
+from tui.shell.environment import Environment
 
 DEFAULTS = TalkSettings(temperature=0.6, top_k=50, seed=0, max_new_tokens=256)
 

@@ -17,16 +17,10 @@ from textual.worker import Worker
 from runs.errors import LabError, UsageError
 from runs.ids import new_ulid
 from runs.paths import LabHome
-from tui.asker import Asker
-from tui.environment import Environment
-from tui.models import ModelEntry, find, first_two
-from tui.sampling import TalkSettings
-from tui.screens.asking import DEFAULTS, AskingScreen
-from tui.screens.chat_keys import CHAT_KEYS
-from tui.screens.modal import HelpScreen, KeyHelp
-from tui.screens.pick_model import NO_MODELS, ModelsListed
-from tui.screens.sampling_form import SamplingForm
-from tui.slash import (
+from tui.answering.asker import Asker
+from tui.answering.models import ModelEntry, find, first_two
+from tui.answering.sampling import TalkSettings
+from tui.answering.slash import (
     COMMANDS,
     OFF,
     SETTINGS,
@@ -37,9 +31,15 @@ from tui.slash import (
     seed_of,
     usage_lines,
 )
-from tui.talk import Talk, total_words
-from tui.tones import Piece, ToneLine
-from tui.transcript_file import save_transcript
+from tui.answering.talk import Talk, total_words
+from tui.answering.transcript_file import save_transcript
+from tui.screens.asking import DEFAULTS, AskingScreen
+from tui.screens.chat_keys import CHAT_KEYS
+from tui.screens.modal import HelpScreen, KeyHelp
+from tui.screens.pick_model import NO_MODELS, ModelsListed
+from tui.screens.sampling_form import SamplingForm
+from tui.shell.environment import Environment
+from tui.shell.tones import Piece, ToneLine
 from tui.widgets.arena_column import ColumnLines
 from tui.widgets.prompt_box import PromptBox
 from tui.widgets.turn_view import TurnView

@@ -24,12 +24,12 @@ from runs.facts import FoldCache
 from runs.paths import LabHome
 from runs.query import RunView, list_runs
 from runs.states import ACTIVE
-from tui import present
-from tui.environment import Environment
-from tui.focus import FocusedRun
-from tui.format import below_home
-from tui.messages import ActionDone, FocusFailed, FocusLoaded, RunsFailed, RunsListed
+from tui.live import present
+from tui.live.focus import FocusedRun
+from tui.live.messages import ActionDone, FocusFailed, FocusLoaded, RunsFailed, RunsListed
 from tui.screens.modal import ConfirmScreen
+from tui.shell.environment import Environment
+from tui.shell.format import below_home
 from tui.widgets.pane_bar import PANES
 from tui.widgets.run_detail import RunDetail
 from tui.widgets.run_header import RunHeader, TopBar

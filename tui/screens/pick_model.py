@@ -19,9 +19,9 @@ from textual.widgets.option_list import Option
 
 from runs.errors import LabError
 from runs.paths import LabHome
-from tui import format as fmt
-from tui.glyphs import Glyphs
-from tui.models import ModelEntry, list_models, search
+from tui.answering.models import ModelEntry, list_models, search
+from tui.shell import format as fmt
+from tui.shell.glyphs import Glyphs
 
 MAX_SHOWN = 200
 NO_MODELS = """\

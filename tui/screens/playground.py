@@ -22,9 +22,11 @@ from core.inspection.visible import visible
 from runs.errors import LabError
 from runs.files import write_atomic
 from runs.paths import LabHome
-from tui.environment import Environment
-from tui.format import size
-from tui.playground_messages import (
+from tui.screens.playground_dialogs import FileDialog, TokenizerPicker
+from tui.shell.environment import Environment
+from tui.shell.format import size
+from tui.tokens.facts import token_lines
+from tui.tokens.messages import (
     BoardMade,
     Copied,
     Counted,
@@ -34,10 +36,8 @@ from tui.playground_messages import (
     Trouble,
     VocabulariesLoaded,
 )
-from tui.screens.playground_dialogs import FileDialog, TokenizerPicker
-from tui.segmenting import LENSES, Column, Lens, Look, Vocabulary, language_board, look_at
-from tui.token_facts import token_lines
-from tui.vocabularies import CorpusCounts, Vocabularies
+from tui.tokens.segmenting import LENSES, Column, Lens, Look, Vocabulary, language_board, look_at
+from tui.tokens.vocabularies import CorpusCounts, Vocabularies
 from tui.widgets.language_table import LanguageTable
 from tui.widgets.playground_bars import PlaygroundTop, Remark
 from tui.widgets.text_editor import TextEditor, is_editable

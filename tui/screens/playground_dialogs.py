@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from runs.errors import LabError
-from tui.vocabularies import Choice, Vocabularies
+from tui.tokens.vocabularies import Choice, Vocabularies
 
 MAX_TOKENIZERS = 3
 

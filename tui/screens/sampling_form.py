@@ -13,8 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from runs.errors import UsageError
-from tui.sampling import TalkSettings
-from tui.slash import OFF, SETTINGS, Given, changed_by, seed_of
+from tui.answering.sampling import TalkSettings
+from tui.answering.slash import OFF, SETTINGS, Given, changed_by, seed_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.answer_rows import AnswerRows
-from tui.answers import Answer, TokenText
+from tui.answering.answers import Answer, TokenText
+from tui.answering.rows import AnswerRows
 
 KINDS = ("text", "level-0", "level-1", "level-2", "level-3", "level-4", "tool", "mark", "problem")
 HELP = """\

@@ -12,10 +12,10 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from core.experiments.report.strips import buckets, height_of
-from tui.answers import Answer
-from tui.arena import Departure, Lane, figures_line
-from tui.glyphs import Glyphs
-from tui.tones import Piece, Tone, ToneLine
+from tui.answering.answers import Answer
+from tui.answering.columns import Departure, Lane, figures_line
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, Tone, ToneLine
 from tui.widgets.answer_view import AnswerView
 from tui.widgets.toned import TonedWidget
 

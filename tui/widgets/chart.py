@@ -10,10 +10,10 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.axes import Tick, linear_ticks, log_ticks, step_label
-from tui.glyphs import Glyphs
-from tui.plot import Canvas, Role, Window, draw, log_layer, window_of
-from tui.present import ChartData
+from tui.charts.axes import Tick, linear_ticks, log_ticks, step_label
+from tui.charts.plot import Canvas, Role, Window, draw, log_layer, window_of
+from tui.live.present import ChartData
+from tui.shell.glyphs import Glyphs
 
 _ROLE_CLASS = {
     Role.EMPTY: "chart--axis",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 from textual.reactive import reactive
 
-from tui.glyphs import Glyphs
-from tui.present import Figure
-from tui.tones import Piece, ToneLine
+from tui.live.present import Figure
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
 
 _LABEL_WIDTH = 8

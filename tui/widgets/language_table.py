@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import DataTable
 
-from tui.glyphs import Glyphs
-from tui.segmenting import LanguageBoard
+from tui.shell.glyphs import Glyphs
+from tui.tokens.segmenting import LanguageBoard
 
 _LANGUAGE_WIDTH = 16
 _TOKENS_WIDTH = 12

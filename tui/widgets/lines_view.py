@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.tones import TONE_CLASSES, TONE_CSS, ToneLine
+from tui.shell.tones import TONE_CLASSES, TONE_CSS, ToneLine
 
 _CONTINUATION = 4
 

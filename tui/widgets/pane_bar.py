@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.reactive import reactive
 
-from tui.tones import Piece, ToneLine
+from tui.shell.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
 
 PANES = ("charts", "log", "samples", "checkpoints")

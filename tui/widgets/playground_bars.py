@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 from textual.reactive import reactive
 
-from tui.glyphs import Glyphs
-from tui.segmenting import LENSES, Lens, Look
-from tui.tones import Piece, ToneLine
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, ToneLine
+from tui.tokens.segmenting import LENSES, Lens, Look
 from tui.widgets.toned import TonedWidget, spread
 
 

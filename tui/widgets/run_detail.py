@@ -6,10 +6,10 @@ from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 
-from tui import present
-from tui.focus import FocusedRun
-from tui.glyphs import Glyphs
-from tui.state import CHARTED
+from tui.live import present
+from tui.live.focus import FocusedRun
+from tui.live.state import CHARTED
+from tui.shell.glyphs import Glyphs
 from tui.widgets.chart import Chart
 from tui.widgets.figures import Figures
 from tui.widgets.lines_view import CheckpointsView, LinesView, LogView, SamplesView

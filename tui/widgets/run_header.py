@@ -10,10 +10,10 @@ from textual.reactive import reactive
 
 from runs.query import RunView
 from runs.states import ACTIVE
-from tui import format as fmt
-from tui import present
-from tui.glyphs import Glyphs
-from tui.tones import Piece, ToneLine, state_tone
+from tui.live import present
+from tui.shell import format as fmt
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, ToneLine, state_tone
 from tui.widgets.toned import TonedWidget, spread
 
 MAX_PROBLEM_LINES = 2

@@ -14,10 +14,10 @@ from textual.reactive import reactive
 from textual.widgets import DataTable
 
 from runs.query import RunView
-from tui import format as fmt
-from tui import present
-from tui.glyphs import Glyphs
-from tui.tones import TONE_CLASSES, TONE_CSS, Tone, state_tone
+from tui.live import present
+from tui.shell import format as fmt
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import TONE_CLASSES, TONE_CSS, Tone, state_tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

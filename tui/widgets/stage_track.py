@@ -12,10 +12,10 @@ from textual.reactive import reactive
 
 from runs.query import RunView, StageView
 from runs.states import ACTIVE
-from tui import format as fmt
-from tui import present
-from tui.glyphs import Glyphs
-from tui.tones import Piece, Tone, ToneLine, state_tone
+from tui.live import present
+from tui.shell import format as fmt
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, Tone, ToneLine, state_tone
 from tui.widgets.toned import TonedWidget
 
 _NAME_WIDTH = 10

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.reactive import reactive
 
 from runs.query import RunView, StageView
-from tui import format as fmt
-from tui.tones import Piece, ToneLine
+from tui.shell import format as fmt
+from tui.shell.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
 
 _STAGE_WIDTH = 8

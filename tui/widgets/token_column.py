@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 
-from tui.format import decimal
-from tui.glyphs import Glyphs
-from tui.segmenting import Column
-from tui.tones import Piece, ToneLine
+from tui.shell.format import decimal
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, ToneLine
+from tui.tokens.segmenting import Column
 from tui.widgets.token_view import TokenView
 from tui.widgets.toned import TonedWidget, spread
 

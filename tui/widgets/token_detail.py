@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.reactive import reactive
 
-from tui.tones import Piece, ToneLine
+from tui.shell.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
 
 _NOTHING = (

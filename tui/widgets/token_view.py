@@ -16,9 +16,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.glyphs import Glyphs
-from tui.segmenting import Column
-from tui.token_rows import RowLayout, row_layout
+from tui.shell.glyphs import Glyphs
+from tui.tokens.rows import RowLayout, row_layout
+from tui.tokens.segmenting import Column
 
 NUM_COLOURS = 5
 # Laying out this many takes a few milliseconds; more is done in a thread.

@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.widget import Widget
 
-from tui.tones import TONE_CLASSES, TONE_CSS, Piece, ToneLine
+from tui.shell.tones import TONE_CLASSES, TONE_CSS, Piece, ToneLine
 
 
 class TonedWidget(Widget):

@@ -7,8 +7,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Markdown, Static
 
-from tui.glyphs import Glyphs
-from tui.talk import Turn, markdown_of, stats_words
+from tui.answering.talk import Turn, markdown_of, stats_words
+from tui.shell.glyphs import Glyphs
 
 
 class TurnView(Vertical, can_focus=True):

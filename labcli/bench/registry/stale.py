@@ -12,7 +12,7 @@ from pathlib import Path
 from labcli.bench.registry.lab import metrics_at, seeded
 from runs.events import EventLog, Step
 from runs.paths import RunPaths
-from tui.feed import RunFeed
+from tui.live.feed import RunFeed
 
 # What the dashboard does.
 POLL_S = 0.05

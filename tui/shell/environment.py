@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tui.glyphs import ASCII, UNICODE, Glyphs
+from tui.shell.glyphs import ASCII, UNICODE, Glyphs
 
 # A full redraw of four braille charts is 10 to 25 KB, which a thin SSH link feels at 10 fps.
 FRAMES_PER_S = 10.0

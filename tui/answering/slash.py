@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runs.errors import UsageError, nearest
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 _LOOKS_LIKE_COMMAND = re.compile(r"/\w*(?=\s|$)")
 OFF = "off"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from runs.events import EventRecord, number
-from tui.narrate import Line, narrate
-from tui.series import Series
+from tui.charts.series import Series
+from tui.live.narrate import Line, narrate
 
 CHARTED = ("loss", "val_bpb", "tok_per_sec", "mfu")
 MAX_LINES = 1000

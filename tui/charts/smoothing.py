@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tui.series import FloatArray
+from tui.charts.series import FloatArray
 
 _BLOCK = 64
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from core.inspection.apart import Reason
 from core.inspection.merges import Node
 from core.inspection.visible import quoted
-from tui.glyphs import TreeGlyphs
+from tui.shell.glyphs import TreeGlyphs
 
 # A tree of more lines is cut: nobody reads it, and a hostile vocabulary has endless ones.
 MAX_TREE_LINES = 200

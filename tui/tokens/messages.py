@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from tui.segmenting import LanguageBoard, Look, Vocabulary
-from tui.tones import ToneLine
-from tui.vocabularies import CorpusCounts
+from tui.shell.tones import ToneLine
+from tui.tokens.segmenting import LanguageBoard, Look, Vocabulary
+from tui.tokens.vocabularies import CorpusCounts
 
 
 @dataclass

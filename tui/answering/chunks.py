@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.chat_format import Part, PartType
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETION_PATH = "/v1/completions"

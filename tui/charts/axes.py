@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from core.ticks import nice_step
-from tui.format import SCALES, compact
+from tui.shell.format import SCALES, compact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from core.inspection.conversation import conversation_tokens
 from core.inspection.explained import Explained
 from core.inspection.visible import visible
 from core.tokenizer import SPECIAL_TOKENS, Tokenizer
-from tui.glyphs import Glyphs
+from tui.shell.glyphs import Glyphs
 
 Offsets = NDArray[np.int64]
 Flags = NDArray[np.bool_]

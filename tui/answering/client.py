@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from runs.errors import LabError
-from tui.chunks import Ask, Chunk, chunk_of
-from tui.server_process import ServerProcess
+from tui.answering.chunks import Ask, Chunk, chunk_of
+from tui.answering.server_process import ServerProcess
 
 _DATA = "data: "
 _DONE = "[DONE]"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from runs.paths import RunPaths
 from runs.query import RunView
-from tui import journal, present
-from tui.feed import DRAIN_BYTES, LogTail, RunFeed
-from tui.glyphs import Glyphs
-from tui.state import LiveView, StageCurves, apply
-from tui.tones import ToneLine
+from tui.live import journal, present
+from tui.live.feed import DRAIN_BYTES, LogTail, RunFeed
+from tui.live.state import LiveView, StageCurves, apply
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import ToneLine
 
 MAX_LOG_LINES = 1000
 

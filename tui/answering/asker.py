@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runs.paths import LabHome
 
 if TYPE_CHECKING:
-    from tui.client import LabClient
+    from tui.answering.client import LabClient
 
 
 class Asker:
@@ -20,8 +20,8 @@ class Asker:
     def client(self, home: LabHome) -> LabClient:
         """Return the client of a lab home."""
         if self._client is None:
-            process = importlib.import_module("tui.server_process").ServerProcess(home)
-            client: LabClient = importlib.import_module("tui.client").LabClient(process)
+            process = importlib.import_module("tui.answering.server_process").ServerProcess(home)
+            client: LabClient = importlib.import_module("tui.answering.client").LabClient(process)
             self._client = client
         return self._client
 

@@ -17,8 +17,8 @@ from runs.errors import LabError, UsageError
 from runs.files import write_synced
 from runs.ids import new_ulid
 from runs.paths import LabHome
-from tui.answers import Answer
-from tui.arena import Lane
+from tui.answering.answers import Answer
+from tui.answering.columns import Lane
 
 
 def save_answers(home: LabHome, lanes: Sequence[Lane]) -> Path:

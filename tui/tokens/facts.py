@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from core.inspection.apart import why_apart
 from core.inspection.merges import MAX_WORD_BYTES, merge_steps, merge_tree, pieces_after
 from core.inspection.visible import visible
-from tui.glyphs import ASCII_TREE, UNICODE_TREE, Glyphs
-from tui.segmenting import Column
-from tui.token_words import apart_text, brief, tree_lines
-from tui.tones import Piece, Tone, ToneLine
-from tui.vocabularies import CorpusCounts
+from tui.shell.glyphs import ASCII_TREE, UNICODE_TREE, Glyphs
+from tui.shell.tones import Piece, Tone, ToneLine
+from tui.tokens.segmenting import Column
+from tui.tokens.vocabularies import CorpusCounts
+from tui.tokens.words import apart_text, brief, tree_lines
 
 _LABEL_WIDTH = 8
 _MAX_HEX_BYTES = 24

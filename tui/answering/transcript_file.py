@@ -12,7 +12,7 @@ from core.chat_format import Part
 from core.engine.answer import readable
 from core.files import replace_file
 from runs.errors import UsageError
-from tui.sampling import TalkSettings
+from tui.answering.sampling import TalkSettings
 
 SUFFIXES = (".json", ".md")
 

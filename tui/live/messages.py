@@ -8,7 +8,7 @@ from pathlib import Path
 from textual.message import Message
 
 from runs.query import RunView
-from tui.focus import FocusedRun
+from tui.live.focus import FocusedRun
 
 
 @dataclass

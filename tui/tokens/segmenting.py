@@ -16,9 +16,9 @@ from core.inspection.explained import Explained, explain_text, whole_characters
 from core.inspection.languages import LanguageFertility, fertility_by_language, load_languages
 from core.tokenizer import SPECIAL_TOKENS
 from runs.errors import LabError
-from tui.conversation_text import parse_conversation
-from tui.glyphs import Glyphs
-from tui.token_rows import (
+from tui.shell.glyphs import Glyphs
+from tui.tokens.conversation_text import parse_conversation
+from tui.tokens.rows import (
     Cells,
     Flags,
     Offsets,
@@ -27,8 +27,8 @@ from tui.token_rows import (
     special_rows,
     text_rows,
 )
-from tui.token_words import brief
-from tui.vocabularies import NamedTokenizer
+from tui.tokens.vocabularies import NamedTokenizer
+from tui.tokens.words import brief
 
 Lens = Literal["text", "conversation", "languages"]
 LENSES: tuple[Lens, ...] = ("text", "conversation", "languages")

@@ -14,8 +14,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.glyphs import Glyphs
-from tui.series import FloatArray
+from tui.charts.series import FloatArray
+from tui.shell.glyphs import Glyphs
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]

@@ -16,7 +16,7 @@ import httpx
 
 from runs.errors import LabError
 from runs.paths import LabHome
-from tui.feed import LogTail
+from tui.live.feed import LogTail
 
 LOG_NAME = "tui-server.log"
 MAX_LOG_BYTES = 1 << 20

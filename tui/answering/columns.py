@@ -8,10 +8,10 @@ from itertools import combinations
 
 from runs.errors import UsageError
 from runs.labels import Ballot, VotedAnswer
-from tui.answers import Answer, departure, token_at
-from tui.format import compact, decimal, duration
-from tui.models import ModelEntry
-from tui.sampling import TalkSettings
+from tui.answering.answers import Answer, departure, token_at
+from tui.answering.models import ModelEntry
+from tui.answering.sampling import TalkSettings
+from tui.shell.format import compact, decimal, duration
 
 MAX_LANES = 6
 LABELS = "ABCDEF"

@@ -11,9 +11,9 @@ from typing import Literal
 from core.chat_format import Part
 from core.engine.answer import join_parts, readable
 from core.experiments.report.strips import NATS_PER_BIT, level_of
-from tui.chunks import Chunk, Ending
-from tui.departure import text_departure
-from tui.printable import printable
+from tui.answering.chunks import Chunk, Ending
+from tui.answering.departure import text_departure
+from tui.shell.printable import printable
 
 Phase = Literal["waiting", "answering", "done", "stopped", "failed"]
 

@@ -22,7 +22,7 @@ from typing import Any
 from runs.errors import nearest
 from runs.files import write_atomic
 from runs.paths import LabHome
-from tui.themes import LAB_DARK, THEME_NAMES
+from tui.shell.themes import LAB_DARK, THEME_NAMES
 
 FILE_NAME = "tui.toml"
 _KNOWN = ("theme", "toured", "keys")

@@ -14,7 +14,7 @@ from pathlib import Path
 from runs.events import MAX_LINE_BYTES, EventTail
 from runs.host_alerts import AlertFeed
 from runs.paths import RunPaths
-from tui.state import StageRecord
+from tui.live.state import StageRecord
 
 # Decoding 256 KB takes about 3 ms, so one poll never delays a key press noticeably.
 POLL_BYTES = 256 * 1024

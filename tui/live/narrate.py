@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runs.events import EventRecord, number
-from tui.format import decimal, size
-from tui.tones import Tone
+from tui.shell.format import decimal, size
+from tui.shell.tones import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

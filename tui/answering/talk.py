@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from runs.errors import UsageError
-from tui import format as fmt
-from tui.answers import Answer
-from tui.arena import first_token
-from tui.chunks import Ask, Message
-from tui.models import ModelEntry
-from tui.sampling import TalkSettings
-from tui.transcript_file import SpokenTurn, Transcript
+from tui.answering.answers import Answer
+from tui.answering.chunks import Ask, Message
+from tui.answering.columns import first_token
+from tui.answering.models import ModelEntry
+from tui.answering.sampling import TalkSettings
+from tui.answering.transcript_file import SpokenTurn, Transcript
+from tui.shell import format as fmt
 
 FINISHES = {"length": "cut off", "stopped": "stopped"}
 

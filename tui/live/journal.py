@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui import format as fmt
-from tui.glyphs import Glyphs
-from tui.narrate import Line
-from tui.state import LiveView, SampleText, SavedCheckpoint
-from tui.tones import Piece, ToneLine
+from tui.live.narrate import Line
+from tui.live.state import LiveView, SampleText, SavedCheckpoint
+from tui.shell import format as fmt
+from tui.shell.glyphs import Glyphs
+from tui.shell.tones import Piece, ToneLine
 
 _STAGE_WIDTH = 10
 _WRITTEN_WIDTH = 8

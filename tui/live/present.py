@@ -9,11 +9,11 @@ import numpy as np
 
 from runs.query import RunView, StageView
 from runs.states import ACTIVE, ENDED
-from tui import format as fmt
-from tui.plot import Layer, Role
-from tui.series import FloatArray
-from tui.smoothing import ema, smoothing_beta
-from tui.state import LiveView, StageCurves
+from tui.charts.plot import Layer, Role
+from tui.charts.series import FloatArray
+from tui.charts.smoothing import ema, smoothing_beta
+from tui.live.state import LiveView, StageCurves
+from tui.shell import format as fmt
 
 MODEL_STAGES = ("base", "mid", "sft", "rl")
 RESUMABLE = ENDED - {"finished"}
