@@ -69,7 +69,10 @@ def uninterrupted(world: Path) -> dict[int, float]:
     return run_process(world, name="whole")
 
 
-@pytest.mark.parametrize("kill_after", [2, 5, 11])
+@pytest.mark.parametrize(
+    "kill_after",
+    [pytest.param(2, marks=pytest.mark.soak), 5, pytest.param(11, marks=pytest.mark.soak)],
+)
 def test_killed_run_resumes_with_bitwise_equal_losses_and_weights(
     world: Path, uninterrupted: dict[int, float], kill_after: int
 ) -> None:
@@ -83,9 +86,9 @@ def test_killed_run_resumes_with_bitwise_equal_losses_and_weights(
 
 
 def test_two_ranks_train_like_one_with_twice_the_accumulation(world: Path) -> None:
-    one = run_process(world, name="one", num_iterations=20, eval_every=20)
-    two = run_process(world, name="two", num_iterations=20, eval_every=20, ranks=2)
-    assert list(one) == list(range(1, 21))
+    one = run_process(world, name="one", num_iterations=12, eval_every=12)
+    two = run_process(world, name="two", num_iterations=12, eval_every=12, ranks=2)
+    assert list(one) == list(range(1, 13))
     assert two == pytest.approx(one, rel=1e-5)
 
 

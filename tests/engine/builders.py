@@ -22,6 +22,10 @@ from core.tokenizer import Tokenizer
 TOKENIZER = Tokenizer(())
 
 
+# Slow enough that a person, or a test on a machine that stalls, can stop it.
+SLOW = {"num_layers": 8, "n_embd": 128, "num_heads": 4, "num_kv_heads": 4}
+
+
 def tiny_config(**changes: object) -> ModelConfig:
     config = ModelConfig(
         vocab_size=TOKENIZER.vocab_size,

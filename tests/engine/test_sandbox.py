@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -290,7 +291,8 @@ def test_deep_recursion_is_an_error_with_its_name(namespaces: bool) -> None:
 
 def test_recursion_without_the_interpreters_limit_fails_alone(namespaces: bool) -> None:
     code = "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()"
-    assert not run_code(code, limits=PATIENT, use_namespaces=namespaces).is_success
+    limits = replace(PATIENT, cpu_s=2)
+    assert not run_code(code, limits=limits, use_namespaces=namespaces).is_success
 
 
 def test_a_segmentation_fault_is_a_signal(namespaces: bool) -> None:

@@ -110,14 +110,17 @@ def whole(home: LabHome, world: Path) -> RunPaths:
     return paths
 
 
-@pytest.mark.parametrize(("kill_at", "everything"), [(15, False), (45, True), (75, True)])
+@pytest.mark.parametrize(
+    ("kill_at", "everything"),
+    [(15, False), (45, True), pytest.param(75, True, marks=pytest.mark.soak)],
+)
 def test_killed_run_is_seen_and_resumes_bit_for_bit(
     home: LabHome, world: Path, whole: RunPaths, kill_at: int, everything: bool
 ) -> None:
     paths = start(home, world)
     wait_for(lambda: len(losses(paths)) >= kill_at, f"step {kill_at}", deadline_s=60)
     kill(paths, everything=everything)
-    wait_for(lambda: listed_state(home) in ("killed", "crashed"), "the state to turn", deadline_s=5)
+    wait_for(lambda: listed_state(home) in ("killed", "crashed"), "the state to turn")
     assert len(losses(paths)) < STEPS
     resumed = labcli(home, "runs", "resume", "last", "--detach")
     assert resumed.returncode == 0, resumed.stderr

@@ -87,7 +87,8 @@ def test_sending_never_waits_for_a_server_that_hangs(home: LabHome) -> None:
         began = time.monotonic()
         for _ in range(500):
             notifier.send(message())
-        assert time.monotonic() - began < 0.5
+        # One that waited would wait for the sender's time-out, hundreds of times.
+        assert time.monotonic() - began < 5.0
 
 
 def test_what_has_not_arrived_when_the_supervisor_leaves_arrives_later(
@@ -102,7 +103,7 @@ def test_what_has_not_arrived_when_the_supervisor_leaves_arrives_later(
         wait_for(lambda: hook.num_tries, "the first try")
         began = time.monotonic()
         notifier.close(wait_s=0.1)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
         hook.conduct = "take"
         wait_for(lambda: len(hook.bodies) == 2, "the messages that were left")
         wait_for(lambda: outcomes(paths) == [True, True], "the outcome to be written down")
@@ -142,7 +143,7 @@ def test_a_webhook_that_hangs_delays_no_run(lab: LabHome, monkeypatch: pytest.Mo
         paths = run_spiky(lab)
         wait_for(lambda: hook.num_tries, "the first try")
         # A supervisor of the next attempt is let in as soon as this one has left.
-        wait_for(lambda: _has_left(paths), "the supervisor to leave", deadline_s=10.0)
+        wait_for(lambda: _has_left(paths), "the supervisor to leave")
 
 
 def _has_left(paths: RunPaths) -> bool:

@@ -19,7 +19,7 @@ from runs.process import find_family, identity_from, send_signal
 from runs.query import RunView, load_run
 
 TOY_WORKER = (str(Path(__file__).parent / "toy_worker.py"),)
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def toy_plan(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

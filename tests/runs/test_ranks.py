@@ -68,7 +68,7 @@ def test_ranks_checkpoint_and_end_when_torchrun_is_killed(home: LabHome) -> None
     paths = start(make_run(home, {"base": SLOW}, nproc=2))
     wait_for_step(paths, "base", 2)
     os.kill(worker_pid(paths, "base"), signal.SIGKILL)
-    view = wait_for_state(paths, "killed", deadline_s=5)
+    view = wait_for_state(paths, "killed")
     wait_for(lambda: not find_family(view.run_id), "the ranks to be gone")
 
 

@@ -120,7 +120,7 @@ def test_run_that_waits_for_its_restart_is_queued_and_resume_ends_the_wait(home:
     paths = start(make_run(home, {"base": {"steps": 30, "step_s": 0.02}}, policy=policy))
     wait_for_step(paths, "base", 3)
     os.kill(worker_pid(paths, "base"), signal.SIGKILL)
-    view = wait_for_state(paths, "queued", deadline_s=5)
+    view = wait_for_state(paths, "queued")
     assert view.problem is not None and "base was killed; restart 1 of 1 from step" in view.problem
     resume(paths.run_dir)
     assert wait_for_state(paths, "finished").stages[0].attempt == 2

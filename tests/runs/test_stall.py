@@ -141,7 +141,7 @@ def test_reader_sees_the_same_hang_without_a_supervisor(home: LabHome) -> None:
     wait_for(lambda: stage_facts(paths.run_dir, "base").step == 7, "step 7")
     supervisor = [r for r in read_log(paths.control) if r.kind == "supervisor"][-1].data["pid"]
     os.kill(supervisor, signal.SIGKILL)
-    wait_for_state(paths, "stalled", deadline_s=5)
+    wait_for_state(paths, "stalled")
 
 
 def alerts(paths: RunPaths) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ def autopsies(paths: RunPaths) -> list[Path]:
 
 def test_hanging_stage_is_stalled_with_an_autopsy_and_waits_for_a_person(home: LabHome) -> None:
     paths = start(make_run(home, {"base": {**QUICK, "hang_at": 8}}, policy=WATCHFUL))
-    view = wait_for_state(paths, "stalled", deadline_s=10)
+    view = wait_for_state(paths, "stalled")
     wait_for(lambda: alerts(paths), "the alert")
     (autopsy,) = autopsies(paths)
     text = autopsy.read_text()
@@ -168,7 +168,7 @@ def test_hanging_stage_is_stalled_with_an_autopsy_and_waits_for_a_person(home: L
     assert load_run(paths.run_dir).stages[0].attempt == 1
     assert view.stages[0].step == 7
     request_stop(paths.run_dir, now=True)
-    wait_for_state(paths, "killed", deadline_s=5)
+    wait_for_state(paths, "killed")
 
 
 def test_hanging_stage_is_restarted_after_its_autopsy_where_that_is_asked(home: LabHome) -> None:
@@ -189,10 +189,10 @@ def test_frozen_process_is_stalled_and_its_state_is_in_the_autopsy(home: LabHome
     paths = start(make_run(home, {"base": {"steps": 400, "step_s": 0.02}}, policy=WATCHFUL))
     wait_for(lambda: (stage_facts(paths.run_dir, "base").step or 0) >= 6, "step 6")
     os.kill(worker_pid(paths, "base"), signal.SIGSTOP)
-    wait_for_state(paths, "stalled", deadline_s=10)
+    wait_for_state(paths, "stalled")
     wait_for(lambda: autopsies(paths), "the autopsy")
     text = autopsies(paths)[0].read_text()
     assert "stopped" in text and "no answer" in text
     os.kill(worker_pid(paths, "base"), signal.SIGCONT)
-    wait_for_state(paths, "running", deadline_s=5)
+    wait_for_state(paths, "running")
     wait_for(lambda: [a["code"] for a in alerts(paths)] == ["stalled", "recovered"], "the news")

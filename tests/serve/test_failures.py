@@ -19,7 +19,7 @@ from tests.serve.builders import DEADLINE_S, Server, chat, endless, events_of, r
 from tests.serve.conftest import Start
 
 # A row is free within this time after its client has left; its answer would take several times it.
-FREE_S = 2.0
+FREE_S = 4.0
 
 
 async def until_first_token(response: httpx.Response) -> Any:

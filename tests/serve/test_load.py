@@ -19,7 +19,7 @@ from tests.serve.builders import DEADLINE_S, Server, endless, read_events
 from tests.serve.conftest import Start
 
 # What clients have left unread is no longer computed after this time.
-IDLE_S = 3.0
+IDLE_S = 20.0
 WINDOW_S = 0.5
 WORDS = ("cat", "dog", "owl", "fox")
 

@@ -260,7 +260,7 @@ def test_nothing_is_lost_and_every_state_is_true_while_processes_are_killed(
     stop_all(runs)
     told = complaints.read_text() if complaints.exists() else ""
     assert told == "", f"seed {seed}: {told}"
-    wait_for(lambda: not processes_about(home), "every process to be gone", deadline_s=10)
+    wait_for(lambda: not processes_about(home), "every process to be gone")
     num_acked = [check_events(paths) for paths in runs]
     num_steps = check_losses(runs[2])
     assert num_acked[0] and num_acked[1] and num_steps

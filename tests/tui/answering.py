@@ -10,7 +10,7 @@ import httpx
 
 from runs.paths import LabHome
 from tests.builders import artifact, build_run
-from tests.engine.builders import TOKENIZER, random_model, save_checkpoint, tiny_config
+from tests.engine.builders import SLOW, TOKENIZER, random_model, save_checkpoint, tiny_config
 from tui.answering.asker import Asker
 from tui.answering.chunks import Ask
 from tui.answering.client import LabClient
@@ -22,7 +22,6 @@ from tui.shell.glyphs import UNICODE, Glyphs
 from tui.views import Opening
 
 ENDLESS, OTHER, BASE = "tiny:mid", "tiny:sft", "tiny:base"
-SLOW = {"num_layers": 8, "n_embd": 128, "num_heads": 4, "num_kv_heads": 4}
 
 
 def build_lab(root: Path) -> LabHome:
@@ -31,7 +30,6 @@ def build_lab(root: Path) -> LabHome:
     built = build_run(home, stages=("tok", "base", "mid", "sft"), name="tiny")
     TOKENIZER.save(built.paths.artifacts_dir("tok") / "tokenizer.json")
     for seed, stage in ((1, "base"), (7, "mid"), (3, "sft")):
-        # Slow enough that a person, or a test, can stop it.
         model = random_model(tiny_config(**(SLOW if stage == "mid" else {})), seed)
         save_checkpoint(built.paths.checkpoints_dir(stage), model, TOKENIZER, stage)
     built.finish("tok", artifact("tokenizer", "artifacts/tok/tokenizer.json"))

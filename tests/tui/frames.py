@@ -17,7 +17,7 @@ from tui.shell.environment import Environment
 from tui.shell.glyphs import UNICODE, Glyphs
 from tui.views import Opening
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 _CHAR_WIDTH = 12.2
 _TEXT = re.compile(
     r'<text class="[^"]*-r\d+" x="(?P<x>[\d.]+)" y="[\d.]+" textLength="[\d.]+"'

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
-DEADLINE_MS = 30_000.0
+DEADLINE_MS = 60_000.0
 DESKTOP = (1200, 760)
 PHONE = (360, 740)
 # A tab of a sandboxed machine may not make namespaces of its own.
