@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.charts.axes import linear_ticks, log_ticks
+from tui.charts.envelope import BoolArray, dot_column, envelope
 from tui.charts.plot import (
     DOTS_X,
     DOTS_Y,
@@ -16,13 +17,13 @@ from tui.charts.plot import (
     Layer,
     Role,
     Window,
-    dot_column,
     dot_row,
     dots,
     draw,
-    envelope,
-    log_layer,
+    envelopes,
+    span_of,
     window_of,
+    window_over,
 )
 from tui.charts.series import FloatArray
 from tui.shell.glyphs import ASCII, UNICODE
@@ -49,13 +50,20 @@ def window(curve: Layer) -> Window:
     return found
 
 
+def dots_of(curve: Layer, *, width: int, height: int) -> BoolArray:
+    """Return the dots of a curve over its whole span."""
+    found = envelope(curve.points, span=window(curve).span, width=width)
+    return dots(found, window=window(curve), height=height)
+
+
 @given(finite, columns)
 def test_the_smallest_and_the_largest_value_of_a_column_are_never_lost(
     y: list[float], width: int
 ) -> None:
     curve = layer(y)
-    low, high, _ = envelope(curve.x, curve.y, window=window(curve), width=width)
-    at = dot_column(curve.x, window=window(curve), width=width)
+    found = envelope(curve.points, span=window(curve).span, width=width)
+    low, high = found.low, found.high
+    at = dot_column(curve.x, span=window(curve).span, width=width)
     for column in range(width):
         inside: FloatArray = curve.y[at == column]
         if len(inside):
@@ -67,9 +75,9 @@ def test_the_smallest_and_the_largest_value_of_a_column_are_never_lost(
 @given(finite, columns, rows)
 def test_every_point_has_its_dot(y: list[float], width: int, height: int) -> None:
     curve = layer(y)
-    shown = dots(curve, window=window(curve), width=width, height=height)
+    shown = dots_of(curve, width=width, height=height)
     at_row = dot_row(curve.y, window=window(curve), height=height)
-    at_column = dot_column(curve.x, window=window(curve), width=width)
+    at_column = dot_column(curve.x, span=window(curve).span, width=width)
     assert shown[at_row, at_column].all()
 
 
@@ -79,7 +87,7 @@ def test_a_spike_of_one_step_is_visible(num_steps: int, data: st.DataObject) -> 
     y = [1.0] * num_steps
     y[spike] = 9.0
     curve = layer(y)
-    shown = dots(curve, window=window(curve), width=40, height=20)
+    shown = dots_of(curve, width=40, height=20)
     assert shown[0].any()
 
 
@@ -87,12 +95,15 @@ def test_a_spike_of_one_step_is_visible(num_steps: int, data: st.DataObject) -> 
 def test_drawing_never_fails_and_fills_the_canvas(
     y: list[float], num_columns: int, num_rows: int, is_ascii: bool, is_log: bool
 ) -> None:
-    curve = log_layer(layer(y)) if is_log else layer(y)
-    found = window_of([curve])
+    curve = layer(y)
+    span = span_of([curve])
+    assert span is not None
+    reduced = envelopes([curve], span, columns=num_columns, is_log=is_log)
+    found = window_over([curve], reduced, span)
     if found is None:
         return
     glyphs = ASCII if is_ascii else UNICODE
-    canvas = draw([curve], found, columns=num_columns, rows=num_rows, glyphs=glyphs)
+    canvas = draw([curve], found, columns=num_columns, rows=num_rows, glyphs=glyphs, found=reduced)
     assert canvas.characters.shape == canvas.roles.shape == (num_rows, num_columns)
     if is_ascii:
         assert "".join(canvas.characters.ravel()).isascii()
@@ -105,13 +116,13 @@ def test_a_value_that_is_not_a_number_is_marked_and_leaves_a_gap() -> None:
     canvas = draw([curve], window(curve), columns=40, rows=4, glyphs=UNICODE)
     marked = np.argwhere(canvas.roles == int(Role.NOT_A_NUMBER))
     assert [tuple(place) for place in marked] == [(3, 20)]
-    shown = dots(curve, window=window(curve), width=80, height=16)
+    shown = dots_of(curve, width=80, height=16)
     assert not shown[:, 21:59].any()
 
 
 def test_two_points_are_joined_by_a_line() -> None:
     curve = layer([0.0, 10.0])
-    shown = dots(curve, window=window(curve), width=40, height=12)
+    shown = dots_of(curve, width=40, height=12)
     assert shown.any(axis=0).all()
     assert shown.any(axis=1).all()
 
@@ -138,7 +149,7 @@ def test_points_are_marked_only_where_there_is_room() -> None:
 def test_a_dot_is_in_the_cell_that_covers_it() -> None:
     curve = layer([0.0, 1.0])
     canvas = draw([curve], window(curve), columns=10, rows=5, glyphs=UNICODE)
-    shown = dots(curve, window=window(curve), width=10 * DOTS_X, height=5 * DOTS_Y)
+    shown = dots_of(curve, width=10 * DOTS_X, height=5 * DOTS_Y)
     lit = shown.reshape(5, DOTS_Y, 10, DOTS_X).any(axis=(1, 3))
     assert ((canvas.roles == int(Role.RAW)) == lit).all()
 

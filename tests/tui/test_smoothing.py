@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.charts.smoothing import ema, smoothing_beta
@@ -28,6 +28,7 @@ def by_the_book(values: list[float], beta: float) -> list[float]:
     st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(math.nan), st.just(math.inf)), max_size=400),
     st.floats(0.5, 0.999),
 )
+@settings(deadline=None)
 def test_the_average_equals_the_loop_that_defines_it(values: list[float], beta: float) -> None:
     expected = np.array(by_the_book(values, beta), dtype=np.float64)
     actual = ema(np.array(values, dtype=np.float64), beta)

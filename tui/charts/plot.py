@@ -1,4 +1,4 @@
-"""The chart rasteriser: points to dots to characters. Pure numpy, no terminal.
+"""The chart rasteriser: columns of extremes to dots to characters. Pure numpy, no terminal.
 
 A character cell holds 2 by 4 dots. Each column of dots shows the smallest and the largest value
 that falls into it, so a spike of one step is always visible, however long the curve is.
@@ -14,16 +14,27 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.charts.series import FloatArray
+from tui.charts.envelope import (
+    BoolArray,
+    Envelope,
+    IntArray,
+    Points,
+    Span,
+    bridge,
+    dot_column,
+    envelope,
+)
+from tui.charts.series import Blocks, FloatArray, Series
+from tui.charts.warp import Warp
 from tui.shell.glyphs import Glyphs
-
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 DOTS_X = 2
 DOTS_Y = 4
 _BRAILLE_BLANK = 0x2800
 _DOT_WEIGHTS = np.array([[1, 8], [2, 16], [4, 32], [64, 128]], dtype=np.int64)
+NO_RUN = -1
+# Letters stand this far apart on a curve, those of several curves beside each other.
+_LETTER_COLUMNS = 18
 
 
 class Role(IntEnum):
@@ -39,30 +50,86 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer:
-    """One curve of a chart. `has_points` marks every point where there is room for it."""
+    """One curve of a chart.
+
+    has_points: every point is marked where there is room for it.
+    run: which of several overlaid runs it is of; it has a colour of its own, and `letter` on it.
+    is_hidden: only its values that are not numbers are marked.
+    warp: bends the x axis; blocks: spare reading every point of a long curve.
+    """
 
     x: FloatArray
     y: FloatArray
     role: Role
     has_points: bool = False
+    run: int = NO_RUN
+    letter: str = ""
+    is_hidden: bool = False
+    warp: Warp | None = None
+    blocks: Blocks | None = None
+    is_sorted: bool | None = None
+
+    @property
+    def points(self) -> Points:
+        """The curve without what it looks like."""
+        return Points(
+            x=self.x, y=self.y, warp=self.warp, blocks=self.blocks, is_sorted=self.is_sorted
+        )
+
+
+def series_layer(
+    series: Series,
+    role: Role,
+    *,
+    warp: Warp | None = None,
+    has_points: bool = False,
+    run: int = NO_RUN,
+    letter: str = "",
+    is_hidden: bool = False,
+) -> Layer:
+    """Return the layer of a growing curve, which is read by its blocks."""
+    return Layer(
+        x=series.x,
+        y=series.y,
+        role=role,
+        has_points=has_points,
+        run=run,
+        letter=letter,
+        is_hidden=is_hidden,
+        warp=warp,
+        blocks=series.blocks,
+        is_sorted=series.is_sorted,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The part of the data that a plot shows."""
+    """The part of the data that a plot shows; y is a power of ten on a log scale."""
 
     x_min: float
     x_max: float
     y_min: float
     y_max: float
 
+    @property
+    def span(self) -> Span:
+        """Its range of the x axis."""
+        return Span(start=self.x_min, end=self.x_max)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Canvas:
-    """Characters and roles of a plot; both arrays are (rows, columns)."""
+    """Code points, roles and overlaid runs of a plot's cells; each array is (rows, columns)."""
 
-    characters: NDArray[np.str_]
+    codes: IntArray
     roles: IntArray
+    runs: IntArray
+
+    @property
+    def characters(self) -> NDArray[np.str_]:
+        """The cells as one-character strings."""
+        characters: NDArray[np.str_] = self.codes.astype(np.uint32).view("<U1")
+        return characters
 
 
 def log_layer(layer: Layer) -> Layer:
@@ -72,51 +139,45 @@ def log_layer(layer: Layer) -> Layer:
     return Layer(x=layer.x, y=logs, role=layer.role, has_points=layer.has_points)
 
 
-def window_of(layers: Sequence[Layer]) -> Window | None:
-    """Return the window that holds every finite point, or None when there is none."""
-    xs = [layer.x[np.isfinite(layer.x)] for layer in layers]
-    ys = [layer.y[np.isfinite(layer.x) & np.isfinite(layer.y)] for layer in layers]
-    x, y = np.concatenate([*xs, np.empty(0)]), np.concatenate([*ys, np.empty(0)])
-    if not len(x) or not len(y):
+def span_of(layers: Sequence[Layer]) -> Span | None:
+    """Return the range of the x axis that holds every point, or None when there is none."""
+    ends: list[float] = []
+    for layer in layers:
+        points = layer.points
+        x = points.x if points.grows else points.x[np.isfinite(points.x)]
+        if len(x):
+            outer = x[[0, -1]] if points.grows else np.array([x.min(), x.max()])
+            ends += [end for end in points.on_axis(outer).tolist() if np.isfinite(end)]
+    return Span(start=min(ends), end=max(ends)) if ends else None
+
+
+def envelopes(
+    layers: Sequence[Layer], span: Span, *, columns: int, is_log: bool = False
+) -> list[Envelope]:
+    """Return what each layer is reduced to in a plot of `columns` cells."""
+    found = [envelope(layer.points, span=span, width=columns * DOTS_X) for layer in layers]
+    return [one.log10() for one in found] if is_log else found
+
+
+def window_over(layers: Sequence[Layer], found: Sequence[Envelope], span: Span) -> Window | None:
+    """Return the window that holds every finite value in the span, None when there is none."""
+    shown = [one for layer, one in zip(layers, found, strict=True) if not layer.is_hidden]
+    lows = np.concatenate([np.empty(0), *(one.low[~np.isnan(one.low)] for one in shown)])
+    highs = np.concatenate([np.empty(0), *(one.high[~np.isnan(one.high)] for one in shown)])
+    if not len(lows) or not len(highs):
         return None
-    y_min, y_max = float(y.min()), float(y.max())
+    y_min, y_max = float(lows.min()), float(highs.max())
     if y_max - y_min <= 1e-9 * max(abs(y_min), abs(y_max)):
         margin = abs(y_min) * 0.05 or 1.0
         y_min = max(y_min - margin, -sys.float_info.max)
         y_max = min(y_max + margin, sys.float_info.max)
-    x_min, x_max = float(x.min()), float(x.max())
-    return Window(x_min=x_min, x_max=x_max, y_min=y_min, y_max=y_max)
+    return Window(x_min=span.start, x_max=span.end, y_min=y_min, y_max=y_max)
 
 
-def envelope(
-    x: FloatArray, y: FloatArray, *, window: Window, width: int
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Return the smallest and largest y of each dot column, and where non-finite y fall.
-
-    A column without a finite point holds NaN in both.
-    """
-    low, high = np.full(width, np.inf), np.full(width, -np.inf)
-    is_bad = np.zeros(width, dtype=np.bool_)
-    is_placed = np.isfinite(x)
-    x, y = x[is_placed], y[is_placed]
-    column = dot_column(x, window=window, width=width)
-    is_finite = np.isfinite(y)
-    np.minimum.at(low, column[is_finite], y[is_finite])
-    np.maximum.at(high, column[is_finite], y[is_finite])
-    is_bad[column[~is_finite]] = True
-    is_empty = low > high
-    low[is_empty] = high[is_empty] = np.nan
-    return low, high, is_bad
-
-
-def dot_column(x: FloatArray, *, window: Window, width: int) -> IntArray:
-    """Return the dot column of each x."""
-    span = window.x_max - window.x_min
-    if not span > 0:
-        return np.full(len(x), width - 1, dtype=np.int64)
-    share = (x - window.x_min) / span
-    column: IntArray = np.clip(np.rint(share * (width - 1)), 0, width - 1).astype(np.int64)
-    return column
+def window_of(layers: Sequence[Layer]) -> Window | None:
+    """Return the window that holds every finite point, or None when there is none."""
+    span = span_of(layers)
+    return None if span is None else window_over(layers, envelopes(layers, span, columns=1), span)
 
 
 def dot_row(y: FloatArray, *, window: Window, height: int) -> IntArray:
@@ -128,30 +189,10 @@ def dot_row(y: FloatArray, *, window: Window, height: int) -> IntArray:
     return row
 
 
-def bridge(low: FloatArray, high: FloatArray, is_bad: BoolArray) -> None:
-    """Fill, in place, the empty columns between two points with the line that joins them.
-
-    A gap with a non-finite value in it stays a gap.
-    """
-    filled = np.flatnonzero(~np.isnan(low))
-    if len(filled) < 2:
-        return
-    columns = np.arange(len(low))
-    following = np.searchsorted(filled, columns)
-    is_between = np.isnan(low) & (following > 0) & (following < len(filled))
-    left = filled[np.clip(following - 1, 0, None)]
-    right = filled[np.clip(following, None, len(filled) - 1)]
-    num_bad = np.concatenate([[0], np.cumsum(is_bad)])
-    is_between &= num_bad[right] == num_bad[left + 1]
-    middle = low[filled] / 2 + high[filled] / 2
-    line = np.interp(columns, filled, middle)
-    low[is_between] = high[is_between] = line[is_between]
-
-
-def dots(layer: Layer, *, window: Window, width: int, height: int) -> BoolArray:
-    """Return the dots of one layer, shape (height, width)."""
-    low, high, is_bad = envelope(layer.x, layer.y, window=window, width=width)
-    bridge(low, high, is_bad)
+def dots(found: Envelope, *, window: Window, height: int) -> BoolArray:
+    """Return the dots of one curve, shape (height, width)."""
+    joined = bridge(found)
+    low, high = joined.low, joined.high
     is_drawn = ~np.isnan(low)
     top = dot_row(np.where(is_drawn, high, 0.0), window=window, height=height)
     bottom = dot_row(np.where(is_drawn, low, 0.0), window=window, height=height)
@@ -169,10 +210,11 @@ def dots(layer: Layer, *, window: Window, width: int, height: int) -> BoolArray:
 
 def braille_cells(bits: BoolArray) -> IntArray:
     """Return the code point of each cell of a (4 * rows, 2 * columns) dot array."""
-    height, width = bits.shape
-    cells = bits.reshape(height // DOTS_Y, DOTS_Y, width // DOTS_X, DOTS_X)
-    weights: IntArray = np.einsum("rycx,yx->rc", cells.astype(np.int64), _DOT_WEIGHTS)
-    return weights + _BRAILLE_BLANK
+    cells = np.full((bits.shape[0] // DOTS_Y, bits.shape[1] // DOTS_X), _BRAILLE_BLANK)
+    for y in range(DOTS_Y):
+        for x in range(DOTS_X):
+            cells += bits[y::DOTS_Y, x::DOTS_X] * _DOT_WEIGHTS[y, x]
+    return cells
 
 
 def ascii_cells(bits: BoolArray) -> IntArray:
@@ -187,44 +229,88 @@ def ascii_cells(bits: BoolArray) -> IntArray:
 
 
 def draw(
-    layers: Sequence[Layer], window: Window, *, columns: int, rows: int, glyphs: Glyphs
+    layers: Sequence[Layer],
+    window: Window,
+    *,
+    columns: int,
+    rows: int,
+    glyphs: Glyphs,
+    found: Sequence[Envelope] | None = None,
 ) -> Canvas:
-    """Return the plot of all layers, each on top of those with a lower role."""
-    blank = ord(" ")
-    codes = np.full((rows, columns), blank, dtype=np.int64)
-    roles = np.full((rows, columns), int(Role.EMPTY), dtype=np.int64)
-    width, height = columns * DOTS_X, rows * DOTS_Y
-    to_cells = ascii_cells if glyphs.is_ascii else braille_cells
-    for layer in sorted(layers, key=lambda layer: layer.role):
-        bits = dots(layer, window=window, width=width, height=height)
-        is_hit = bits.reshape(rows, DOTS_Y, columns, DOTS_X).any(axis=(1, 3))
-        codes[is_hit] = to_cells(bits)[is_hit]
-        roles[is_hit] = int(layer.role)
-    for layer in layers:
-        if layer.has_points and len(layer.x) * 3 <= columns:
-            _mark_points(layer, window, codes, roles, ord(glyphs.point))
-    for layer in layers:
-        _, _, is_bad = envelope(layer.x, layer.y, window=window, width=width)
-        hit = np.flatnonzero(is_bad.reshape(columns, DOTS_X).any(axis=1))
+    """Return the plot of all layers, each on top of those with a lower role.
+
+    found: their envelopes, where they are known already.
+    """
+    if found is None:
+        found = envelopes(layers, window.span, columns=columns)
+    codes = np.full((rows, columns), ord(" "), dtype=np.int64)
+    canvas = Canvas(
+        codes=codes, roles=np.full_like(codes, int(Role.EMPTY)), runs=np.full_like(codes, NO_RUN)
+    )
+    pairs = sorted(zip(layers, found, strict=True), key=lambda pair: pair[0].role)
+    for layer, one in pairs:
+        if not layer.is_hidden:
+            _draw_curve(canvas, layer, one, window, glyphs)
+    for layer, one in pairs:
+        if layer.letter:
+            _put_letters(canvas, layer, one, window, num_runs=max(p[0].run for p in pairs) + 1)
+    for layer, one in pairs:
+        if layer.has_points:
+            _mark_points(canvas, layer, window, ord(glyphs.point))
         if layer.role is not Role.GHOST:
-            codes[-1, hit] = ord(glyphs.not_a_number)
-            roles[-1, hit] = int(Role.NOT_A_NUMBER)
-    return Canvas(characters=_characters(codes), roles=roles)
+            hit = np.flatnonzero(one.is_bad.reshape(columns, DOTS_X).any(axis=1))
+            canvas.codes[-1, hit] = ord(glyphs.not_a_number)
+            canvas.roles[-1, hit] = int(Role.NOT_A_NUMBER)
+    return canvas
 
 
-def _mark_points(layer: Layer, window: Window, codes: IntArray, roles: IntArray, code: int) -> None:
-    is_finite = np.isfinite(layer.x) & np.isfinite(layer.y)
-    x, y = layer.x[is_finite], layer.y[is_finite]
-    rows, columns = codes.shape
+def _draw_curve(
+    canvas: Canvas, layer: Layer, found: Envelope, window: Window, glyphs: Glyphs
+) -> None:
+    bits = dots(found, window=window, height=len(canvas.codes) * DOTS_Y)
+    cells = ascii_cells(bits) if glyphs.is_ascii else braille_cells(bits)
+    is_hit = cells != (ord(" ") if glyphs.is_ascii else _BRAILLE_BLANK)
+    if not glyphs.is_ascii and layer.run != NO_RUN:
+        # Where curves of several runs cross, the cell keeps the dots of both.
+        is_shared = is_hit & (canvas.roles == int(layer.role))
+        cells[is_shared] |= canvas.codes[is_shared]
+    canvas.codes[is_hit] = cells[is_hit]
+    canvas.roles[is_hit] = int(layer.role)
+    canvas.runs[is_hit] = layer.run
+
+
+def _put_letters(
+    canvas: Canvas, layer: Layer, found: Envelope, window: Window, *, num_runs: int
+) -> None:
+    """Write the letter of a run onto its curve here and there, so that no colour is needed."""
+    rows, columns = canvas.codes.shape
+    joined = bridge(found)
+    middle = joined.low / 2 + joined.high / 2
+    apart = max(_LETTER_COLUMNS, 3 * num_runs)
+    offset = 2 + 3 * max(layer.run, 0)
+    at = np.arange(min(offset, max(columns - 1, 0)), columns, apart)
+    at = at[~np.isnan(middle[at * DOTS_X])]
+    row = dot_row(middle[at * DOTS_X], window=window, height=rows * DOTS_Y) // DOTS_Y
+    canvas.codes[row, at] = ord(layer.letter)
+    canvas.roles[row, at] = int(Role.POINT)
+    canvas.runs[row, at] = layer.run
+
+
+def _mark_points(canvas: Canvas, layer: Layer, window: Window, code: int) -> None:
+    rows, columns = canvas.codes.shape
+    points, span = layer.points, window.span
+    if len(points.x) * 3 > columns and span.length > 0:
+        start, end = points.native(np.array([span.start, span.end]))
+        is_inside = (points.x >= start) & (points.x <= end)
+        if is_inside.sum() * 3 > columns:
+            return
+    x = points.on_axis(points.x)
+    is_shown = np.isfinite(x) & np.isfinite(layer.y) & (x >= span.start) & (x <= span.end)
+    y = layer.y[is_shown]
     at = (
         dot_row(y, window=window, height=rows * DOTS_Y) // DOTS_Y,
-        dot_column(x, window=window, width=columns * DOTS_X) // DOTS_X,
+        dot_column(x[is_shown], span=span, width=columns * DOTS_X) // DOTS_X,
     )
-    codes[at] = code
-    roles[at] = int(Role.POINT)
-
-
-def _characters(codes: IntArray) -> NDArray[np.str_]:
-    """Return code points as one-character strings."""
-    characters: NDArray[np.str_] = codes.astype(np.uint32).view("<U1")
-    return characters
+    if layer.run == NO_RUN:
+        canvas.codes[at] = code
+        canvas.roles[at] = int(Role.POINT)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from runs.query import RunView, StageView
 from runs.states import ACTIVE, ENDED
+from tui.charts.data import ChartData, Unit
 from tui.charts.plot import Layer, Role
 from tui.charts.series import FloatArray
 from tui.charts.smoothing import ema, smoothing_beta
@@ -19,19 +19,6 @@ MODEL_STAGES = ("base", "mid", "sft", "rl")
 RESUMABLE = ENDED - {"finished"}
 
 REPLAYED = "dim: replayed"
-Unit = Literal["plain", "compact", "percent"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ChartData:
-    """One chart: its title, the newest value, its curves and what a person should know."""
-
-    title: str
-    latest: str = ""
-    warning: str = ""
-    hint: str = ""
-    layers: tuple[Layer, ...] = ()
-    unit: Unit = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
