@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from tui.charts.envelope import Span
 from tui.charts.plot import NO_RUN, Layer, Role
 from tui.shell import format as fmt
 
@@ -33,6 +34,7 @@ class LegendEntry:
 class ChartData:
     """One chart: its title, the newest value, its curves and what a person should know.
 
+    span: how much of the x axis there is, where other charts hold more of it than its own curves.
     legend: the runs whose curves lie over each other; empty for the curves of one run.
     """
 
@@ -43,6 +45,7 @@ class ChartData:
     layers: tuple[Layer, ...] = ()
     unit: Unit = "plain"
     axis: AxisName = "step"
+    span: Span | None = None
     legend: tuple[LegendEntry, ...] = ()
 
     def probe(self, run: int = NO_RUN) -> Layer | None:

@@ -93,7 +93,7 @@ def lay_out(
     head = [_title(data, state, width)]
     if data.legend and height >= _LEGEND_ROWS + _MIN_ROWS:
         head.append(_legend(data, state, width))
-    full = span_of(data.layers)
+    full = data.span or span_of(data.layers)
     rows = height - len(head) - 1
     if full is None or rows < _MIN_ROWS or width < _MIN_COLUMNS:
         return Sheet(lines=(*head, *_blank(width, height - len(head))))

@@ -11,10 +11,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs.events import MAX_LINE_BYTES, EventTail
-from runs.host_alerts import AlertFeed
+from runs.events import MAX_LINE_BYTES, EventRecord, EventTail
+from runs.host_alerts import alert_from
+from runs.log import LogTail as RecordTail
 from runs.paths import RunPaths
-from tui.live.state import StageRecord
+from tui.live.state import HOST_SAMPLE, StageRecord
 
 # Decoding 256 KB takes about 3 ms, so one poll never delays a key press noticeably.
 POLL_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ class RunFeed:
 
     def __init__(self, run_dir: Path, stages: Sequence[str] = ()) -> None:
         self.run_dir = run_dir
-        self._alerts = AlertFeed(RunPaths(run_dir).host)
+        self._host = RecordTail(RunPaths(run_dir).host)
         self._place = {stage: place for place, stage in enumerate(stages)}
         self._tails: dict[tuple[str, int, int], EventTail] = {}
 
@@ -53,15 +54,30 @@ class RunFeed:
             # A file that yields nothing ends in a torn line, which nobody will finish.
             if (num_read and _has_more(tail)) or max_bytes < MAX_LINE_BYTES:
                 break
-        return found + [
-            StageRecord(stage=one.stage, attempt=one.attempt, rank=0, record=one.record)
-            for one in self._alerts.read()
-        ]
+        return found + self._read_host()
 
     @property
     def num_malformed(self) -> int:
         """How many lines could not be read."""
         return sum(tail.num_malformed for tail in self._tails.values())
+
+    def _read_host(self) -> list[StageRecord]:
+        """Return new samples of the machine and alerts of the supervisor."""
+        found = []
+        for record in self._host.read():
+            if record.kind not in ("alert", "sample"):
+                continue
+            alert = alert_from(record.t, record.data)
+            kind = "alert" if record.kind == "alert" else HOST_SAMPLE
+            found.append(
+                StageRecord(
+                    stage=alert.stage or "run",
+                    attempt=alert.attempt or 0,
+                    rank=0,
+                    record=EventRecord(seq=0, t=record.t, kind=kind, data=record.data),
+                )
+            )
+        return found
 
     def _order(self, key: tuple[str, int, int]) -> tuple[int, str, int, int]:
         return (self._place.get(key[0], len(self._place)), *key)

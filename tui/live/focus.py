@@ -1,19 +1,25 @@
-"""The run that the dashboard shows in detail: its events so far and what its worker printed.
+"""A run that is followed: its events so far and what its worker printed.
 
-Plain Python: built in a thread worker, then owned and advanced by the dashboard alone.
+Plain Python: built in a thread worker, then owned and advanced by one widget or screen alone.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from runs.alerts import read_alerts
+from runs.errors import LabError
+from runs.host_alerts import RunAlert
 from runs.paths import RunPaths
 from runs.query import RunView
+from runs.settings import AlertRules, load_settings
+from tui.charts.plot import NO_RUN
 from tui.live import journal, present
+from tui.live.axes import Subject
 from tui.live.feed import DRAIN_BYTES, LogTail, RunFeed
-from tui.live.state import LiveView, StageCurves, apply
-from tui.shell.glyphs import Glyphs
+from tui.live.state import LiveView, apply
 from tui.shell.tones import ToneLine
 
 MAX_LOG_LINES = 1000
@@ -28,24 +34,33 @@ class FocusedRun:
         self.view = LiveView()
         self.picked: str | None = None
         self.log_lines: tuple[ToneLine, ...] = ()
+        self._found_alerts: tuple[RunAlert, ...] = ()
         self._feed = RunFeed(run.path, [stage.stage for stage in run.stages])
         self._log = LogTail(run.path)
         self._log_place: tuple[str, int] | None = None
         self._num_told = 0
-        self._charted: tuple[StageCurves, tuple[present.ChartData, ...]] | None = None
 
     @property
     def stage(self) -> str | None:
         """The stage to show: the one a person picked, else the one in progress."""
         return self.picked or present.followed_stage(self.run, self.view)
 
+    @property
+    def alerts(self) -> tuple[RunAlert, ...]:
+        """Every alert, oldest first: those that were found at first and those heard since."""
+        known = {alert.key for alert in self._found_alerts}
+        new = {alert.key: alert for alert in self.view.alerts if alert.key not in known}
+        return (*self._found_alerts, *new.values()) if new else self._found_alerts
+
     def drain(self, is_cancelled: Callable[[], bool]) -> None:
         """Read everything that is there; for a thread worker, since it may take seconds."""
         while not is_cancelled():
             records = self._feed.poll(max_bytes=DRAIN_BYTES)
             if not records:
-                return
+                break
             self.view = apply(self.view, records)
+        if not is_cancelled():
+            self._found_alerts = tuple(read_alerts(self.run_dir, _rules(self.run_dir)))
 
     def advance(self) -> bool:
         """Read a bounded amount of what is new, and return whether anything was."""
@@ -54,12 +69,21 @@ class FocusedRun:
             self.view = apply(self.view, records)
         return self._advance_log() or bool(records)
 
-    def charts(self) -> tuple[present.ChartData, ...]:
-        """Return the charts of the shown stage; the same objects while nothing has changed."""
-        curves = self.view.stage(self.stage)
-        if self._charted is None or self._charted[0] is not curves:
-            self._charted = (curves, present.charts(curves))
-        return self._charted[1]
+    def subject(self, *, stage: str | None = None, run: int = NO_RUN, letter: str = "") -> Subject:
+        """Return what the charts show of it: of a stage where it has that, else of its own."""
+        name = stage if stage is not None and self.view.stage(stage).curves else self.stage
+        seen = next((one for one in self.run.stages if one.stage == name), None)
+        usd, worked_s = self.run.usd, self.run.worked_s
+        return Subject(
+            name=self.run.name,
+            curves=self.view.stage(name),
+            host=self.view.host,
+            run=run,
+            letter=letter,
+            usd_per_hour=usd / worked_s * 3600 if usd and worked_s else None,
+            started_s=seen.started_s if seen else None,
+            ended_s=seen.ended_s if seen else None,
+        )
 
     def step_stage(self, by: int) -> None:
         """Pick the stage before or after the one that is shown."""
@@ -67,17 +91,6 @@ class FocusedRun:
         if names:
             here = names.index(self.stage) if self.stage in names else 0
             self.picked = names[min(max(here + by, 0), len(names) - 1)]
-
-    def pane_lines(self, pane: str, glyphs: Glyphs) -> tuple[ToneLine, ...]:
-        """Return the lines of a text pane."""
-        match pane:
-            case "samples":
-                lines = journal.sample_lines(self.view.samples, glyphs)
-            case "checkpoints":
-                lines = journal.checkpoint_lines(self.view.checkpoints)
-            case _:
-                lines = self.log_lines
-        return lines or journal.nothing_yet(pane, self.view)
 
     def _advance_log(self) -> bool:
         stage = self.stage
@@ -97,5 +110,14 @@ class FocusedRun:
         if printed and not self.log_lines:
             added.append(journal.heading(f"logs/{place[0]}/a{attempt}.log"))
         added += journal.printed(printed)
-        self.log_lines = (*self.log_lines, *added)[-MAX_LOG_LINES:]
+        if added:
+            self.log_lines = (*self.log_lines, *added)[-MAX_LOG_LINES:]
         return bool(added)
+
+
+def _rules(run_dir: Path) -> AlertRules:
+    try:
+        return load_settings(RunPaths(run_dir).home, os.environ).alerts
+    except LabError:
+        # Whoever uses the settings names what is wrong with them; alerts are shown all the same.
+        return AlertRules()

@@ -11,12 +11,13 @@ from tui.shell.tones import Tone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the log pane: when, in which stage, and what happened."""
+    """One line of the log pane: when, in which stage, what happened, and at which step."""
 
     t: float
     stage: str
     tone: Tone
     text: str
+    step: float | None = None
 
 
 def narrate(stage: str, rank: int, record: EventRecord) -> list[Line]:
@@ -26,7 +27,8 @@ def narrate(stage: str, rank: int, record: EventRecord) -> list[Line]:
         return []
     place = stage if rank == 0 else f"{stage}#{rank}"
     parts = text.rstrip().splitlines()
-    return [Line(t=record.t, stage=place, tone=tone, text=part) for part in parts]
+    step = number(record.data.get("step"))
+    return [Line(t=record.t, stage=place, tone=tone, text=part, step=step) for part in parts]
 
 
 def _sentence(record: EventRecord) -> tuple[Tone, str]:

@@ -1,24 +1,16 @@
-"""Views as the cells, curves and figures that widgets show. Pure: no widgets, no clock."""
+"""Views as the cells and figures that widgets show. Pure: no widgets, no clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from runs.query import RunView, StageView
 from runs.states import ACTIVE, ENDED
-from tui.charts.data import ChartData, Unit
-from tui.charts.plot import Layer, Role
-from tui.charts.series import FloatArray
-from tui.charts.smoothing import ema, smoothing_beta
 from tui.live.state import LiveView, StageCurves
 from tui.shell import format as fmt
 
 MODEL_STAGES = ("base", "mid", "sft", "rl")
 RESUMABLE = ENDED - {"finished"}
-
-REPLAYED = "dim: replayed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +96,6 @@ def followed_stage(run: RunView, live: LiveView) -> str | None:
     return is_model[-1] if is_model else current
 
 
-def charts(curves: StageCurves) -> tuple[ChartData, ...]:
-    """Return the four charts of a stage: loss, validation, speed, utilisation."""
-    mfu_title = "MFU (CPU probe)" if curves.device == "cpu" else "MFU"
-    return (
-        _noisy_chart(curves, "loss", "loss", "plain"),
-        _point_chart(curves, "val_bpb", "val bpb"),
-        _noisy_chart(curves, "tok_per_sec", "tokens/s", "compact"),
-        _noisy_chart(curves, "mfu", mfu_title, "percent"),
-    )
-
-
 def figures(curves: StageCurves, stage: StageView | None) -> tuple[Figure, ...]:
     """Return the newest numbers of a stage, those that were never logged as blanks."""
     metrics = {**(dict(stage.metrics) if stage else {}), **curves.latest}
@@ -132,44 +113,3 @@ def figures(curves: StageCurves, stage: StageView | None) -> tuple[Figure, ...]:
         Figure(label="grad", value=fmt.decimal(metrics.get("grad_norm"))),
         Figure(label="lr x", value=fmt.decimal(metrics.get("lrm"))),
     )
-
-
-def _noisy_chart(curves: StageCurves, key: str, title: str, unit: Unit) -> ChartData:
-    series = curves.curve(key)
-    x, y = series.x, series.y
-    layers = [Layer(x=ghost.x, y=ghost.y, role=Role.GHOST) for ghost in curves.ghosts.get(key, ())]
-    layers.append(Layer(x=x, y=y, role=Role.RAW))
-    layers.append(Layer(x=x, y=ema(y, smoothing_beta(len(y))), role=Role.LINE))
-    return ChartData(
-        title=title,
-        latest=_value(series.last, unit),
-        warning=_warning(series.y),
-        hint=REPLAYED if curves.ghosts.get(key) else "",
-        layers=tuple(layers),
-        unit=unit,
-    )
-
-
-def _point_chart(curves: StageCurves, key: str, title: str) -> ChartData:
-    series = curves.curve(key)
-    ghosts = curves.ghosts.get(key, ())
-    layers = [Layer(x=ghost.x, y=ghost.y, role=Role.GHOST) for ghost in ghosts]
-    layers.append(Layer(x=series.x, y=series.y, role=Role.LINE, has_points=True))
-    return ChartData(
-        title=title,
-        latest=_value(series.last, "plain"),
-        warning=_warning(series.y),
-        hint=REPLAYED if ghosts else "",
-        layers=tuple(layers),
-    )
-
-
-def _value(value: float | None, unit: Unit) -> str:
-    if unit == "percent":
-        return fmt.percent(value, 1)
-    return fmt.compact(value) if unit == "compact" else fmt.decimal(value)
-
-
-def _warning(values: FloatArray) -> str:
-    num_bad = int(np.count_nonzero(~np.isfinite(values)))
-    return f"{num_bad} NaN" if num_bad else ""

@@ -30,9 +30,16 @@ class LinesView(ScrollView, can_focus=True):
     def __init__(self, *, widget_id: str) -> None:
         super().__init__(id=widget_id)
         self._rows: list[Strip] = []
+        self._first_rows: list[int] = []
+        self._line_of_row: list[int] = []
         self._wrapped: dict[ToneLine, list[Strip]] = {}
         self._wrap_key: tuple[int, Style] | None = None
         self._is_following = True
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the newest line is kept in sight."""
+        return self._is_following
 
     def watch_lines(self) -> None:
         """Lay the lines out again."""
@@ -57,8 +64,34 @@ class LinesView(ScrollView, can_focus=True):
         """Return the row at `y` of the visible part."""
         width = self.scrollable_content_region.width
         row = y + int(self.scroll_offset.y)
-        strip = self._rows[row] if row < len(self._rows) else Strip([])
-        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+        if row >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        strip = self._rows[row].adjust_cell_length(width, self.rich_style)
+        above = self.line_style(self._line_of_row[row])
+        if above is not None:
+            strip = strip.apply_style(above)
+        return strip.apply_style(self.rich_style)
+
+    def line_style(self, line: int) -> Style | None:
+        """Return what sets a line apart, if anything does."""
+        return None
+
+    def scroll_to_line(self, line: int) -> None:
+        """Scroll just far enough for a line to be seen whole."""
+        if not 0 <= line < len(self._first_rows):
+            return
+        first = self._first_rows[line]
+        after = self._first_rows[line + 1] if line + 1 < len(self._first_rows) else len(self._rows)
+        top, height = int(self.scroll_offset.y), self.scrollable_content_region.height
+        if first < top:
+            self.scroll_to(y=first, animate=False, force=True)
+        elif after > top + height:
+            self.scroll_to(y=min(first, after - height), animate=False, force=True)
+
+    def line_at(self, y: int) -> int | None:
+        """Return the line at a row of the visible part."""
+        row = y + int(self.scroll_offset.y)
+        return self._line_of_row[row] if 0 <= row < len(self._line_of_row) else None
 
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width
@@ -69,7 +102,12 @@ class LinesView(ScrollView, can_focus=True):
             self._wrap_key, self._wrapped = key, {}
         known = self._wrapped
         self._wrapped = {line: known.get(line) or self._wrap(line, width) for line in self.lines}
-        self._rows = [strip for line in self.lines for strip in self._wrapped[line]]
+        self._rows, self._first_rows, self._line_of_row = [], [], []
+        for place, line in enumerate(self.lines):
+            strips = self._wrapped[line]
+            self._first_rows.append(len(self._rows))
+            self._rows += strips
+            self._line_of_row += [place] * len(strips)
         self.virtual_size = Size(width, len(self._rows))
         if self._is_following:
             self.scroll_end(animate=False)
@@ -91,34 +129,3 @@ class LinesView(ScrollView, can_focus=True):
             Strip([*([indent] if place else []), *row.render(console, end="")])
             for place, row in enumerate(rows)
         ]
-
-
-class LogView(LinesView):
-    """What happened in the run, and what its worker printed."""
-
-    BINDING_GROUP_TITLE = "Log"
-    HELP = """\
-What happened in the run, newest last: starts, evaluations, checkpoints, alerts, notes, errors,
-then what the worker of the chosen stage printed. Up, down, Page Up and Page Down scroll; End
-follows the newest line again.
-"""
-
-
-class SamplesView(LinesView):
-    """What the model wrote while it was trained."""
-
-    BINDING_GROUP_TITLE = "Samples"
-    HELP = """\
-Texts that the model wrote at fixed prompts while it was trained, newest last, with the step.
-Up, down, Page Up and Page Down scroll; End follows the newest again.
-"""
-
-
-class CheckpointsView(LinesView):
-    """The checkpoints that were written."""
-
-    BINDING_GROUP_TITLE = "Checkpoints"
-    HELP = """\
-The checkpoints that the stages wrote, newest last. Older ones of a stage may have been removed
-to save room: a stage keeps as many as its setting keep_checkpoints says.
-"""
