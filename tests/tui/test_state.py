@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runs.events import Alert, Checkpoint, Error, Eval, Event, Sample, decode, encode
 from tests.tui.builders import start, step
-from tui.charts.series import Series
-from tui.live.present import charts, figures
+from tui.charts.series import BLOCK, Series
+from tui.live.axes import Subject
+from tui.live.chart_set import MAIN, make_chart
+from tui.live.present import figures
 from tui.live.state import MAX_LINES, LiveView, StageRecord, apply
 
 
@@ -99,6 +102,7 @@ def test_evaluations_samples_checkpoints_and_alerts_are_kept() -> None:
     assert view.stage("base").curve("val_bpb").last == 1.5
     assert view.samples[0].text == "The end"
     assert view.checkpoints[0].path == "checkpoints/base/step_100"
+    assert [(alert.code, alert.stage) for alert in view.alerts] == [("spike", "base")]
     assert [line.text for line in view.lines] == [
         "step 100: val bpb 1.5000",
         "step 100: saved 1.0 MiB",
@@ -129,19 +133,21 @@ def test_records_with_missing_or_foreign_fields_are_survived() -> None:
     ]
     view = apply(LiveView(), found)
     assert view.num_records == len(broken)
-    assert len(charts(view.stage("base"))) == 4
+    subject = Subject(name="x", curves=view.stage("base"))
+    assert [len(make_chart([subject], spec, "step").layers) for spec in MAIN] == [0, 0, 0, 0]
 
 
 def test_nan_is_counted_in_the_title_and_skipped_by_the_smooth_line() -> None:
     view = apply(LiveView(), records(*(step(n, loss=2.0) for n in (1, 2)), step(3, loss=math.nan)))
-    loss = charts(view.stage("base"))[0]
+    loss = make_chart([Subject(name="x", curves=view.stage("base"))], MAIN[0], "step")
     assert (loss.latest, loss.warning) == ("NaN", "1 NaN")
     assert loss.layers[-1].y.tolist() == [2.0, 2.0, 2.0]
 
 
 def test_utilisation_on_a_cpu_is_labelled_as_measured_against_a_probe() -> None:
     view = apply(LiveView(), records(start("base", 1), step(1)))
-    assert charts(view.stage("base"))[3].title == "MFU (CPU probe)"
+    subject = Subject(name="x", curves=view.stage("base"))
+    assert make_chart([subject], MAIN[3], "step").title == "MFU (CPU probe)"
     assert figures(view.stage("base"), None)[3].label == "MFU cpu"
 
 
@@ -152,3 +158,38 @@ def test_series_split_and_growth_keep_every_point() -> None:
     kept, rest = series.split(499)
     assert (len(kept), len(rest), rest.last) == (500, 500, 1998.0)
     assert kept.y.tolist() + rest.y.tolist() == series.y.tolist()
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=700), st.data()
+)
+@settings(deadline=None)
+def test_what_is_kept_of_a_growing_curve_equals_what_its_points_say(
+    values: list[float], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(values)))
+    whole = Series().extended(np.arange(cut), np.array(values[:cut]))
+    assert whole.num_bad == sum(not math.isfinite(value) for value in values[:cut])
+    len(whole.smoothed)
+    whole = whole.extended(np.arange(cut, len(values)), np.array(values[cut:]))
+    finite = [value for value in values if math.isfinite(value)]
+    assert whole.num_bad == len(values) - len(finite)
+    blocks = whole.blocks
+    for place in range(len(values) // BLOCK):
+        block = [v for v in values[place * BLOCK : (place + 1) * BLOCK] if math.isfinite(v)]
+        expected = (min(block), max(block)) if block else (math.inf, -math.inf)
+        assert (blocks.low[place], blocks.high[place]) == expected
+    assert len(whole.smoothed) == len(values)
+
+
+def test_a_smoothed_curve_is_the_same_however_it_grew() -> None:
+    values = np.random.default_rng(1).standard_normal(3000)
+    grown = Series()
+    for first in range(0, 3000, 7):
+        part = values[first : first + 7]
+        grown = grown.extended(np.arange(first, first + len(part)), part)
+        if first % 21 == 0:
+            len(grown.smoothed)
+    at_once = Series().extended(np.arange(3000), values)
+    np.testing.assert_allclose(grown.smoothed.y, at_once.smoothed.y, rtol=1e-9)
+    assert grown.smoothed.y is not at_once.smoothed.y

@@ -18,7 +18,7 @@ from tui.charts.data import (
     value_at,
     value_text,
 )
-from tui.charts.envelope import Span, dot_column
+from tui.charts.envelope import Envelope, Span, dot_column
 from tui.charts.plot import (
     DOTS_X,
     NO_RUN,
@@ -90,7 +90,7 @@ def lay_out(
     data: ChartData, state: ChartState, *, width: int, height: int, glyphs: Glyphs
 ) -> Sheet:
     """Return a chart in a box of characters."""
-    head = [_title(data, state, width)]
+    head = [_title(data, state, width, glyphs)]
     if data.legend and height >= _LEGEND_ROWS + _MIN_ROWS:
         head.append(_legend(data, state, width))
     full = data.span or span_of(data.layers)
@@ -98,27 +98,48 @@ def lay_out(
     if full is None or rows < _MIN_ROWS or width < _MIN_COLUMNS:
         return Sheet(lines=(*head, *_blank(width, height - len(head))))
     span = shown_span(state.zoom, full)
-    # The labels' width decides how many columns there are, and these the labels: once over.
-    columns = width - 6
-    for _ in range(2):
-        if columns < _MIN_COLUMNS:
-            return Sheet(lines=(*head, *_blank(width, height - len(head))))
-        found = envelopes(data.layers, span, columns=columns, is_log=state.is_log)
-        window = window_over(data.layers, found, span)
-        if window is None:
-            return Sheet(lines=(*head, *_blank(width, height - len(head))))
-        ticks = _ticks(data, window, rows, is_log=state.is_log)
-        gutter = max((len(tick.label) for tick in ticks), default=0) + 1
-        if columns == width - gutter:
-            break
-        columns = width - gutter
-    else:
-        found = envelopes(data.layers, span, columns=columns, is_log=state.is_log)
-    canvas = draw(data.layers, window, columns=columns, rows=rows, glyphs=glyphs, found=found)
+    plot = _plot(data, state, span, width=width, rows=rows)
+    if plot is None:
+        return Sheet(lines=(*head, *_blank(width, height - len(head))))
+    columns, gutter, ticks = plot.columns, width - plot.columns, plot.ticks
+    canvas = draw(
+        data.layers, plot.window, columns=columns, rows=rows, glyphs=glyphs, found=plot.found
+    )
     labels = {round((1 - tick.share) * (rows - 1)): tick.label for tick in ticks}
     plotted = _rows(canvas, labels, gutter, _cross_column(state, span, columns), glyphs)
     foot = _foot(data, state, span, full, width, gutter)
     return Sheet(lines=(*head, *plotted, foot), full=full, span=span, left=gutter, columns=columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plot:
+    """What fits into a chart: columns beside the labels, and the curves reduced to them."""
+
+    columns: int
+    found: list[Envelope]
+    window: Window
+    ticks: list[Tick]
+
+
+def _plot(data: ChartData, state: ChartState, span: Span, *, width: int, rows: int) -> _Plot | None:
+    # The labels' width decides how many columns there are, and these the labels: once over.
+    columns = width - 6
+    plot: _Plot | None = None
+    for _ in range(2):
+        if columns < _MIN_COLUMNS:
+            return None
+        found = envelopes(data.layers, span, columns=columns, is_log=state.is_log)
+        window = window_over(data.layers, found, span)
+        if window is None:
+            return None
+        # The second time over, the labels must fit what the first one left them.
+        ticks = plot.ticks if plot else _ticks(data, window, rows, is_log=state.is_log)
+        plot = _Plot(columns=columns, found=found, window=window, ticks=ticks)
+        fitting = width - max((len(tick.label) for tick in ticks), default=0) - 1
+        if fitting == columns:
+            break
+        columns = fitting
+    return plot
 
 
 def _ticks(data: ChartData, window: Window, rows: int, *, is_log: bool) -> list[Tick]:
@@ -128,12 +149,15 @@ def _ticks(data: ChartData, window: Window, rows: int, *, is_log: bool) -> list[
     return make(window.y_min, window.y_max, wanted, is_percent=is_percent)
 
 
-def _title(data: ChartData, state: ChartState, width: int) -> Pieces:
+def _title(data: ChartData, state: ChartState, width: int, glyphs: Glyphs) -> Pieces:
     latest, style = data.latest, "chart--latest"
     if state.crosshair is not None and not data.legend:
         layer = data.probe()
         value = None if layer is None else value_at(layer, state.crosshair)
-        latest = f"{value_text(value, data.unit)} at {place_text(state.crosshair, data.axis)}"
+        latest = value_text(value, data.unit) or glyphs.absent
+        at = f" at {place_text(state.crosshair, data.axis)}"
+        if len(data.title) + 2 + len(latest) + len(at) <= width:
+            latest += at
         style = "chart--crosshair"
     pieces = [(data.title, "chart--title"), ("  " + latest, style)]
     if data.legend and state.crosshair is not None:
@@ -157,11 +181,12 @@ def _legend(data: ChartData, state: ChartState, width: int) -> Pieces:
     values = []
     for entry in data.legend:
         layer = data.probe(entry.run)
-        value = None
-        if layer is not None and len(layer.y):
-            is_last = state.crosshair is None
-            value = float(layer.y[-1]) if is_last else value_at(layer, state.crosshair or 0.0)
-        values.append(value_text(value, data.unit))
+        if layer is None or not len(layer.y):
+            values.append("")
+        elif state.crosshair is None:
+            values.append(value_text(float(layer.y[-1]), data.unit))
+        else:
+            values.append(value_text(value_at(layer, state.crosshair), data.unit))
     room = width // max(len(values), 1) - 4 - max(map(len, values), default=0)
     pieces: list[tuple[str, str]] = []
     for entry, value in zip(data.legend, values, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -32,7 +32,7 @@ class Subject:
 
     name: str
     curves: StageCurves = NO_CURVES
-    host: dict[str, Series] = field(default_factory=dict)
+    host: Mapping[str, Series] = field(default_factory=dict)
     run: int = NO_RUN
     letter: str = ""
     usd_per_hour: float | None = None

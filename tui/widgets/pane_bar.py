@@ -6,10 +6,11 @@ from rich.text import Text
 from textual.reactive import reactive
 
 from tui.charts.data import AXIS_LABELS, AxisName
-from tui.shell.tones import Piece
+from tui.shell.tones import Piece, Tone
 from tui.widgets.toned import TonedWidget, spread
 
 PANES = ("charts", "log", "samples", "checkpoints", "alerts")
+_SHORT = {"samples": "texts", "checkpoints": "saved"}
 
 
 class PaneBar(TonedWidget):
@@ -45,13 +46,16 @@ class PaneBar(TonedWidget):
             if name == "charts" and not self.has_charts_pane:
                 continue
             is_selected = name == self.selected
-            shown = name[:5] if is_short and not is_selected else name
-            label = f"{number} {shown}" + (f" {counts[name]}" if counts.get(name) else "")
-            if name == "charts" and self.page[1] > 1:
-                label += f" {self.page[0] + 1}/{self.page[1]}"
-            text = f"[{label}]" if is_selected else f" {label} "
             is_alarming = name == "alerts" and counts.get(name)
-            tone = "active" if is_selected else "warning" if is_alarming else "quiet"
+            label = f"{number} {_SHORT.get(name, name) if is_short else name}"
+            if counts.get(name) and (is_alarming or not is_short):
+                label += f" {counts[name]}"
+            text = f"[{label}]" if is_selected else f" {label} "
+            if name == "charts" and self.page[1] > 1:
+                text = f"{text.rstrip()} {self.page[0] + 1}/{self.page[1]} "
+            if is_short:
+                text = text.strip() + " "
+            tone: Tone = "active" if is_selected else "warning" if is_alarming else "quiet"
             pieces.append(Piece(text, tone))
         return tuple(pieces)
 

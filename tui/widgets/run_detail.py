@@ -182,6 +182,9 @@ class RunDetail(Horizontal):
             self.main.set_class(pane == self.bar.selected, f"-pane-{pane}")
         if had_focus and self.bar.selected != "charts":
             self.query_one(f"#{self.bar.selected}", LinesView).focus()
+        if self._focused is not None:
+            self._draw_charts()
+            self._draw_pane(self._focused)
 
     def toggle_log_scale(self) -> None:
         """Draw y axes as logarithms, or not any more."""
