@@ -228,6 +228,17 @@ class StageFacts:
         return merged or None
 
     @property
+    def best_bpb(self) -> float | None:
+        """The lowest bits per byte on the validation text that the last evaluation used."""
+        last = self.last_bpb
+        if last is None:
+            return None
+        comparable = (entry for entry in self.evals if entry["val_sha256"] == last[1])
+        found = [entry["val_bpb"] for entry in comparable if entry["val_bpb"] is not None]
+        # NaN is lower than nothing.
+        return min((value for value in found if value == value), default=last[0])
+
+    @property
     def last_bpb(self) -> tuple[float, str | None] | None:
         """The latest validation bits per byte, and the hash of the text it was measured on."""
         for entry in reversed(self.evals):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class StageView:
     ended_s: float | None = None
     val_bpb: float | None = None
     val_sha256: str | None = None
+    best_bpb: float | None = None
     results: Mapping[str, Mapping[str, float]] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
@@ -70,6 +71,7 @@ class RunView:
 
     `position` is the place in the queue of a run that waits there, from 1. `worked_s` is how long
     its stages were at work, over all attempts, and `usd` what that costs where a price is known.
+    `best_bpb` is the lowest that was measured on the validation text of `val_bpb`.
     """
 
     run_id: str
@@ -93,6 +95,7 @@ class RunView:
     position: int | None = None
     worked_s: float | None = None
     usd: float | None = None
+    best_bpb: float | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -252,8 +255,15 @@ def _run_view(
         stages=stages,
         path=run_dir,
         problem=_problem(record, control, here, current, state),
+        best_bpb=_best_bpb(measured),
         source=record.source,
     )
+
+
+def _best_bpb(measured: Sequence[StageView]) -> float | None:
+    """Return the lowest bits per byte on the validation text of the last evaluation."""
+    found = [view.best_bpb for view in measured if view.val_sha256 == measured[-1].val_sha256]
+    return min((value for value in found if value is not None), default=None)
 
 
 def _stage_view(
@@ -290,6 +300,7 @@ def _stage_view(
         ended_s=(facts.ended_s or exit_s or facts.last_s) if state in ENDED else None,
         val_bpb=bpb[0] if bpb else None,
         val_sha256=bpb[1] if bpb else None,
+        best_bpb=facts.best_bpb,
         results=facts.results,
         metrics=facts.metrics,
         error=facts.error if is_heard else None,

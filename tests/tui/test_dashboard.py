@@ -57,13 +57,13 @@ async def test_80_by_24_shows_states_stages_and_four_charts_without_cut_labels(
         lines = frame(app)
     assert (
         lines[1]
-        == "   state        run                 stage       done     ETA    bpb  tok/s  MFU"
+        == "    state            run               stage      done    ETA    bpb  tok/s  MFU"
     )
-    starts = [line[1:33].split() for line in lines[2:7]]
+    starts = [line[1:36].split() for line in lines[2:7]]
     assert starts == [
         [STATES["queued"], "queued", "night-shift"],
-        [UNICODE.cursor, STATES["running"], "running", "amber-fox"],
-        [STATES["failed"], "failed", "hot-lr"],
+        [UNICODE.cursor, STATES["running"], "running", f"{UNICODE.alert}1", "amber-fox"],
+        [STATES["failed"], "failed", f"{UNICODE.alert}1", "hot-lr"],
         [STATES["killed"], "killed", "wide-batch"],
         [STATES["finished"], "finished", "first-light"],
     ]

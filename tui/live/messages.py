@@ -13,9 +13,14 @@ from tui.live.focus import FocusedRun
 
 @dataclass
 class RunsListed(Message):
-    """The lab home was read."""
+    """The lab home was read.
+
+    num_unread: runs that are there and come later. cost_s: the processor time that it took.
+    """
 
     runs: tuple[RunView, ...]
+    num_unread: int = 0
+    cost_s: float = 0.0
 
 
 @dataclass
@@ -42,7 +47,11 @@ class FocusFailed(Message):
 
 @dataclass
 class ActionDone(Message):
-    """A request to stop or resume a run was made, or refused."""
+    """What a person asked of some runs was done, or refused.
+
+    touched: the runs that have changed by it.
+    """
 
     text: str
     is_refused: bool
+    touched: tuple[Path, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,10 +16,11 @@ FRAMES_PER_S_OVER_SSH = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The glyphs to draw with and the fastest redraw."""
+    """The glyphs to draw with, the fastest redraw, and whether a browser can be opened."""
 
     glyphs: Glyphs
     frames_per_s: float
+    has_browser: bool = False
 
 
 def read_environment(env: Mapping[str, str], encoding: str) -> Environment:
@@ -27,7 +29,13 @@ def read_environment(env: Mapping[str, str], encoding: str) -> Environment:
     return Environment(
         glyphs=ASCII if wants_ascii else UNICODE,
         frames_per_s=FRAMES_PER_S_OVER_SSH if env.get("SSH_CONNECTION") else FRAMES_PER_S,
+        has_browser=_has_desktop(env) and not env.get("SSH_CONNECTION"),
     )
+
+
+def _has_desktop(env: Mapping[str, str]) -> bool:
+    # A browser without one draws in the terminal, over the app.
+    return sys.platform == "darwin" or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
 
 
 def is_utf8(encoding: str) -> bool:

@@ -29,6 +29,10 @@ class Glyphs:
     absent: str
     arrow: str
     alert: str
+    # A run that a person has marked, and the direction in which a column is sorted.
+    mark: str
+    ascending: str
+    descending: str
     # White space in the tokenizer playground.
     space: str
     line_feed: str
@@ -82,6 +86,9 @@ UNICODE = Glyphs(
     absent="–",
     arrow="→",
     alert="▲",
+    mark="◆",
+    ascending="↑",
+    descending="↓",
     space="·",
     line_feed="⏎",
     tab="⇥",
@@ -118,6 +125,9 @@ ASCII = Glyphs(
     absent="-",
     arrow="->",
     alert="!",
+    mark="@",
+    ascending="^",
+    descending="v",
     space=" ",
     line_feed="\\n",
     tab="\\t",

@@ -28,6 +28,12 @@ class TopBar(TonedWidget):
     """The state of every run."""
     problem: reactive[str] = reactive("")
     """Why the lab home cannot be read, if so."""
+    num_unread: reactive[int] = reactive(0)
+    """How many runs are still being read."""
+    num_marked: reactive[int] = reactive(0)
+    """How many runs are marked."""
+    num_alerted: reactive[int] = reactive(0)
+    """How many runs at work have alerts."""
 
     def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="top")
@@ -41,7 +47,14 @@ class TopBar(TonedWidget):
         counts = Counter(self.states)
         order = sorted(counts, key=lambda state: (state not in ACTIVE, state in ("finished",)))
         total = len(self.states)
-        right = [Piece("1 run" if total == 1 else f"{total} runs", "quiet")]
+        right = [Piece("1 run" if total == 1 else f"{total:,} runs", "quiet")]
+        if self.num_unread:
+            right = [Piece(f"{total:,} of {total + self.num_unread:,} runs read", "active")]
+        if self.num_marked:
+            right.insert(0, Piece(f"{self._glyphs.mark} {self.num_marked} marked  ", "active"))
+        if self.num_alerted:
+            told = f"{self._glyphs.alert} {self.num_alerted} with alerts  "
+            right.insert(0, Piece(told, "warning"))
         right += [
             Piece(f"  {self._glyphs.state(state)} {counts[state]} {state}", state_tone(state))
             for state in order
@@ -89,7 +102,7 @@ class RunHeader(TonedWidget):
             left.append(
                 Piece(f"  {run.recipe}" + (f"/{run.preset}" if run.preset else ""), "quiet")
             )
-        num_alerts = sum(stage.num_alerts for stage in run.stages)
+        num_alerts = run.num_alerts
         if num_alerts:
             word = "alert" if num_alerts == 1 else "alerts"
             left.append(Piece(f"  {glyphs.alert} {num_alerts} {word}", "warning"))
