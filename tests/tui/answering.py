@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from runs.paths import LabHome
 from tests.builders import artifact, build_run
 from tests.engine.builders import SLOW, TOKENIZER, random_model, save_checkpoint, tiny_config
 from tui.answering.asker import Asker
-from tui.answering.chunks import Ask
+from tui.answering.chunks import Ask, Chunk
 from tui.answering.client import LabClient
 from tui.answering.sampling import TalkSettings
 from tui.answering.server_process import ServerProcess
@@ -45,6 +47,31 @@ def ask(model: str = ENDLESS, text: str = "hello", **settings: Any) -> Ask:
     return Ask(model=model, is_base=False, messages=messages, settings=drawn)
 
 
+class HeldClient(LabClient):
+    """Reads an answer that begins while it is held no further: no test races a model.
+
+    num_read: tokens that are read of a held answer.
+    """
+
+    def __init__(self, server: ServerProcess, *, num_read: int = 4) -> None:
+        super().__init__(server)
+        self._num_read = num_read
+        self._is_free = asyncio.Event()
+
+    def let_go(self) -> None:
+        """Read every answer to its end from now on."""
+        self._is_free.set()
+
+    async def answer(self, ask: Ask) -> AsyncIterator[Chunk]:
+        """Yield an answer, waiting after its first tokens while it is held."""
+        num = 0
+        async for chunk in super().answer(ask):
+            yield chunk
+            num += 1
+            if num == self._num_read:
+                await self._is_free.wait()
+
+
 class RunningServer(ServerProcess):
     """A server that runs already, on a socket: nothing is started and nothing ended."""
 
@@ -70,11 +97,11 @@ def asking_app(
     home: LabHome,
     view: str,
     *models: str,
-    server: ServerProcess,
+    server: ServerProcess | LabClient,
     glyphs: Glyphs = UNICODE,
 ) -> LabApp:
     """Return the app on a view that asks a server, beginning with these models."""
     environment = Environment(glyphs=glyphs, frames_per_s=10.0)
-    asker = Asker(LabClient(server))
+    asker = Asker(server if isinstance(server, LabClient) else LabClient(server))
     opening = Opening(home=home, environment=environment, models=models, asker=asker)
     return LabApp(opening, view=view)

@@ -13,12 +13,13 @@ from textual.pilot import Pilot
 from core.experiments.compare.answers import ANSWERS_FILE, read_answers, read_asked, read_times
 from runs.labels import read_votes
 from runs.paths import LabHome
-from tests.tui.answering import ENDLESS, OTHER, RunningServer, asking_app, copy_of
+from tests.tui.answering import ENDLESS, OTHER, HeldClient, RunningServer, asking_app, copy_of
 from tests.tui.frames import frame, until, until_text
 from tui.answering.answers import departure, token_at
 from tui.answering.server_process import ServerProcess
 from tui.app import LabApp
 from tui.screens.arena import ArenaScreen
+from tui.screens.pick_model import PickModelScreen
 from tui.shell.glyphs import ASCII
 
 
@@ -38,7 +39,13 @@ async def ask(pilot: Pilot[None], screen: ArenaScreen, text: str = "hello") -> N
     await pilot.press(*text, "enter")
     await until(pilot, lambda: all(lane.answer is not None for lane in screen.lanes))
     await until(pilot, lambda: not any(lane.is_at_work for lane in screen.lanes))
-    await pilot.pause(0.1)
+    await until(pilot, lambda: not screen.has_news)
+    await pilot.pause()
+
+
+def is_picking(app: LabApp) -> bool:
+    """Return whether there are models to choose from."""
+    return isinstance(app.screen, PickModelScreen) and app.screen.listed.option_count > 0
 
 
 def shorten(screen: ArenaScreen, num_tokens: int) -> None:
@@ -78,7 +85,8 @@ async def test_columns_stream_at_once_with_figures_and_a_mark_where_they_part(
 async def test_one_column_is_stopped_while_the_other_goes_on_and_both_can_be_asked_again(
     lab: LabHome, socket: Path
 ) -> None:
-    app = asking_app(lab, "arena", ENDLESS, ENDLESS, server=RunningServer(lab, socket))
+    client = HeldClient(RunningServer(lab, socket))
+    app = asking_app(lab, "arena", ENDLESS, ENDLESS, server=client)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         screen = await opened(pilot, app)
         shorten(screen, 4000)
@@ -93,6 +101,7 @@ async def test_one_column_is_stopped_while_the_other_goes_on_and_both_can_be_ask
         assert first.is_at_work
         await pilot.press("S")
         await until(pilot, lambda: running.phase == "stopped")
+        client.let_go()
         shorten(screen, 3)
         await pilot.press("r")
         await until(pilot, lambda: second.is_whole)
@@ -134,11 +143,11 @@ async def test_a_model_is_found_as_it_is_typed_and_six_columns_page_in_a_small_t
     app = asking_app(lab, "arena", ENDLESS, server=RunningServer(lab, socket), glyphs=ASCII)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         screen = await opened(pilot, app, 1)
-        for _ in range(5):
+        for num in range(2, 7):
             await pilot.press("escape", "a")
-            await until_text(pilot, app, ":base@12")
+            await until(pilot, lambda: is_picking(app))
             await pilot.press(*"base", "enter")
-            await pilot.pause()
+            await until(pilot, lambda num=num: len(screen.lanes) == num)  # type: ignore[misc]
         assert [lane.model.stage for lane in screen.lanes] == ["mid", *["base"] * 5]
         assert [lane.settings.seed for lane in screen.lanes] == [0, 0, 1, 2, 3, 4]
         await pilot.press("escape")
@@ -169,7 +178,8 @@ async def test_a_killed_server_is_told_in_place_and_the_app_starts_another_that_
 ) -> None:
     home = copy_of(lab, tmp_path / "lab")
     server = ServerProcess(home)
-    app = asking_app(home, "arena", ENDLESS, server=server)
+    client = HeldClient(server)
+    app = asking_app(home, "arena", ENDLESS, server=client)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         screen = await opened(pilot, app, 1)
         shorten(screen, 4000)
@@ -182,6 +192,7 @@ async def test_a_killed_server_is_told_in_place_and_the_app_starts_another_that_
         pid = server.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        client.let_go()
         await until(pilot, lambda: answer.phase == "failed")
         await until_text(pilot, app, "was ended by SIGKILL")
         assert answer.num_tokens > 3

@@ -9,10 +9,12 @@ from textual import events
 from textual.pilot import Pilot
 
 from runs.paths import LabHome
-from tests.tui.answering import ENDLESS, OTHER, RunningServer, asking_app, copy_of
+from tests.tui.answering import ENDLESS, OTHER, HeldClient, RunningServer, asking_app, copy_of
 from tests.tui.frames import frame, until, until_text
+from tui.answering.talk import stats_words
 from tui.app import LabApp
 from tui.screens.chat import ChatScreen
+from tui.widgets.turn_view import TurnView
 
 
 def chat(app: LabApp) -> ChatScreen:
@@ -37,7 +39,8 @@ async def say(pilot: Pilot[None], screen: ChatScreen, text: str) -> None:
     num = len(screen.talk.turns)
     await send(pilot, screen, text)
     await until(pilot, lambda: len(screen.talk.turns) > num and not screen.talk.is_at_work)
-    await pilot.pause(0.1)
+    told = stats_words(screen.talk.turns[-1].answer)
+    await until(pilot, lambda: screen.query(TurnView).last().state.content == told)
 
 
 async def test_a_talk_of_several_turns_is_kept_across_views_and_saved(
@@ -60,7 +63,7 @@ async def test_a_talk_of_several_turns_is_kept_across_views_and_saved(
         await until(pilot, lambda: not isinstance(app.screen, ChatScreen))
         await pilot.press("f6")
         await until(pilot, lambda: app.screen is screen)
-        assert "again" in "\n".join(frame(app))
+        await until_text(pilot, app, "again")
         await send(pilot, screen, f"/save {tmp_path}/talk.json")
         await until_text(pilot, app, "saved 2 turns")
         await pilot.press("escape", "w")
@@ -95,13 +98,14 @@ async def test_an_earlier_question_is_changed_and_the_last_one_asked_again(
         (turn,) = screen.talk.turns
         assert turn.text == "one!"
         assert turn.settings.seed > before.settings.seed
-        assert "two" not in "\n".join(frame(app))
+        await until(pilot, lambda: "two" not in "\n".join(frame(app)))
 
 
 async def test_escape_stops_an_answer_and_commands_change_how_the_next_is_drawn(
     lab: LabHome, socket: Path
 ) -> None:
-    app = asking_app(lab, "chat", ENDLESS, server=RunningServer(lab, socket))
+    client = HeldClient(RunningServer(lab, socket))
+    app = asking_app(lab, "chat", ENDLESS, server=client)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         screen = await opened(pilot, app, 4000)
         await send(pilot, screen, "/temperature 0")
@@ -118,12 +122,12 @@ async def test_escape_stops_an_answer_and_commands_change_how_the_next_is_drawn(
         await send(pilot, screen, "/nothing")
         await until_text(pilot, app, "no command '/nothing'")
         await pilot.press("escape", "plus", "greater_than_sign")
-        assert (screen.talk.settings.temperature, screen.talk.settings.top_k) == (0.1, 14)
+        await until_text(pilot, app, "T 0.1  k 14")
         await pilot.press("i")
         await send(pilot, screen, "/model tiny:base")
         await until_text(pilot, app, "goes on with a text")
         await send(pilot, screen, "/clear")
-        assert screen.talk.turns == []
+        await until(pilot, lambda: screen.talk.turns == [])
 
 
 async def test_what_is_typed_in_one_go_is_sent_whole(lab: LabHome, socket: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.text import Text
-from textual import events, getters
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
@@ -60,21 +60,23 @@ class ArenaColumn(Vertical):
             super().__init__()
             self.column = column
 
-    head = getters.query_one(".column-head", ColumnLines)
-    view = getters.query_one(AnswerView)
-    foot = getters.query_one(".column-foot", ColumnLines)
-
     def __init__(self, lane: Lane, *, glyphs: Glyphs) -> None:
         super().__init__(classes="column")
         self.lane = lane
+        # Held, not queried: the arena's timer draws before they are there and while they leave.
+        self.head = ColumnLines(classes="column-head")
+        self.view = AnswerView()
+        self.foot = ColumnLines(classes="column-foot")
         self._glyphs = glyphs
         self._standing: Standing | None = None
 
     def compose(self) -> ComposeResult:
         """Return the head, the answer and the foot."""
-        yield ColumnLines(classes="column-head")
-        yield AnswerView()
-        yield ColumnLines(classes="column-foot")
+        yield from (self.head, self.view, self.foot)
+
+    def on_mount(self) -> None:
+        """Draw what was to be shown before there was anything to draw on."""
+        self._draw()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Tell that this column is the one that keys are for."""
@@ -82,13 +84,18 @@ class ArenaColumn(Vertical):
 
     def on_resize(self) -> None:
         """Draw for the new width."""
-        if self._standing is not None:
-            self.show(self._standing)
+        self._draw()
 
     def show(self, standing: Standing) -> None:
-        """Draw the lane as it stands."""
+        """Draw the lane as it stands, or as soon as there is something to draw on."""
         self._standing = standing
-        lane, answer = self.lane, self.lane.answer
+        self._draw()
+
+    def _draw(self) -> None:
+        standing, lane, answer = self._standing, self.lane, self.lane.answer
+        parts = (self.head, self.view, self.foot)
+        if standing is None or not all(part.is_mounted and part.is_attached for part in parts):
+            return
         self.set_class(standing.is_current, "-current")
         self.head.lines = self._head(standing)
         mark = standing.departure.token if standing.departure else None

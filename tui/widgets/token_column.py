@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
@@ -21,17 +20,16 @@ class ColumnHead(TonedWidget):
 
     column: reactive[Column | None] = reactive(None)
     """The tokens."""
-    name_shown: reactive[str] = reactive("")
-    """What to call the tokenizer."""
 
-    def __init__(self, *, glyphs: Glyphs) -> None:
+    def __init__(self, *, glyphs: Glyphs, name_shown: str) -> None:
         super().__init__()
         self._glyphs = glyphs
+        self._name_shown = name_shown
 
     def render(self) -> Text:
         """Return the name, and below it the counts."""
         width = self.size.width
-        name = Piece(self._glyphs.cut(self.name_shown, width), "strong")
+        name = Piece(self._glyphs.cut(self._name_shown, width), "strong")
         if self.column is None:
             return self.toned(ToneLine((name,)), ToneLine((Piece("no tokens yet", "quiet"),)))
         ids = Piece(f"{self.column.vocabulary.tokenizer.vocab_size:,} ids ", "quiet")
@@ -59,23 +57,15 @@ def _counts(column: Column, glyphs: Glyphs) -> tuple[tuple[Piece, ...], tuple[Pi
 class TokenColumn(Vertical):
     """A head and the tokens below it."""
 
-    head = getters.query_one(ColumnHead)
-    view = getters.query_one(TokenView)
-
     def __init__(self, *, glyphs: Glyphs, number: int, name: str) -> None:
         super().__init__(id=f"column-{number}")
-        self._glyphs = glyphs
-        self._number = number
-        self._tokenizer_name = name
+        # Held, not queried: what is shown may come before they are there and while they leave.
+        self.head = ColumnHead(glyphs=glyphs, name_shown=name)
+        self.view = TokenView(glyphs=glyphs, number=number)
 
     def compose(self) -> ComposeResult:
         """Return the head and the tokens."""
-        yield ColumnHead(glyphs=self._glyphs)
-        yield TokenView(glyphs=self._glyphs, number=self._number)
-
-    def on_mount(self) -> None:
-        """Say whose tokens these are before there are any."""
-        self.head.name_shown = self._tokenizer_name
+        yield from (self.head, self.view)
 
     def show(self, column: Column) -> None:
         """Show other tokens."""

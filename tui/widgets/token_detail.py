@@ -41,11 +41,15 @@ stands, why it is not one with the next, how often it occurs in the corpus of th
 of merges that makes it, and the merges of its word in the order in which the encoder makes them.
 """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = DetailText()
+
     def compose(self) -> ComposeResult:
         """Return the text."""
-        yield DetailText()
+        yield self._text
 
     def show(self, lines: tuple[ToneLine, ...]) -> None:
         """Show another token."""
-        self.query_one(DetailText).lines = lines
+        self._text.lines = lines
         self.scroll_home(animate=False)

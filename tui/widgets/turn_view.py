@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Markdown, Static
@@ -21,13 +20,13 @@ again, or take the question back into the box to change it. Asking again and a c
 drop what followed.
 """
 
-    answer_text = getters.query_one(Markdown)
-    state = getters.query_one(".turn-state", Static)
-    problem = getters.query_one(".turn-problem", Static)
-
     def __init__(self, turn: Turn, *, glyphs: Glyphs) -> None:
         super().__init__(classes="turn")
         self.turn = turn
+        # Held, not queried: the chat's timer draws before they are there and while they leave.
+        self.answer_text = Markdown(classes="turn-answer", open_links=False)
+        self.problem = Static("", classes="turn-problem", markup=False)
+        self.state = Static("", classes="turn-state", markup=False)
         self._glyphs = glyphs
         self._num_shown = 0
         self._is_complete = False
@@ -36,9 +35,7 @@ drop what followed.
         """Return the question, the answer and what it took."""
         yield Static(f"{self._glyphs.cursor} {self.turn.text}", classes="turn-text", markup=False)
         yield Static(self.turn.model.name, classes="turn-model", markup=False)
-        yield Markdown(classes="turn-answer", open_links=False)
-        yield Static("", classes="turn-problem", markup=False)
-        yield Static("", classes="turn-state", markup=False)
+        yield from (self.answer_text, self.problem, self.state)
 
     def on_mount(self) -> None:
         """Hide what is not known yet."""
@@ -46,12 +43,12 @@ drop what followed.
 
     async def grow(self, waiting: str) -> None:
         """Add what has arrived; `waiting` is what the server is busy with, if anything."""
-        # A view that was just mounted has no parts yet, and one that is being removed none left.
-        if self._is_complete or not (self.is_mounted and self.is_attached and self.children):
-            return
         answer, text, state, problem = (
             self.turn.answer, self.answer_text, self.state, self.problem,
         )  # fmt: skip
+        parts = (text, state, problem)
+        if self._is_complete or not all(part.is_mounted and part.is_attached for part in parts):
+            return
         # Taken before the text: what comes while that is drawn is for the next time.
         is_over, tokens = answer.is_over, answer.tokens[self._num_shown :]
         self._num_shown += len(tokens)
