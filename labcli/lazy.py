@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from labcli.parameters import direct
 from labcli.root import Entry
 from runs.errors import UsageError, nearest
 
@@ -85,4 +86,4 @@ def _nothing() -> None:
 def load(entry: Entry) -> Any:
     """Return the command object of an entry; this imports its module."""
     module, attribute = entry.target.split(":")
-    return get_command(getattr(importlib.import_module(module), attribute))
+    return direct(get_command(getattr(importlib.import_module(module), attribute)))

@@ -16,6 +16,7 @@ from labcli import diagnostics
 from labcli.lazy import lazy_group
 from labcli.options import Session
 from labcli.output import OutputClosedError, discard_stdout, emit
+from labcli.parameters import direct
 from labcli.root import COMMANDS, EPILOG, OPTIONS, SUMMARY
 from runs.errors import ExitCode, LabError
 
@@ -107,7 +108,7 @@ def run_command(argv: Sequence[str]) -> int:
 
 
 def _invoke(args: list[str]) -> Any:
-    return get_command(app).main(args, prog_name="labcli", standalone_mode=False)
+    return direct(get_command(app)).main(args, prog_name="labcli", standalone_mode=False)
 
 
 def _split_verbose(argv: Sequence[str]) -> tuple[list[str], bool]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runs.errors import Corrupt, LabError
 from runs.events import number
 from runs.facts import event_files, sizes
 from runs.files import read_json
+from runs.kept_cards import KeptCards
 from runs.paths import LabHome, RunPaths
 from runs.query import RunView, list_runs, load_run
 from runs.record import RunRecord, load_record
@@ -33,8 +33,7 @@ PLAN_FIGURES = (
 _HIGHER = ("accuracy", "core_metric", "mfu", "tok_per_sec", "reward", "score")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Figures(NamedTuple):
     """What one curve comes down to; None where it holds no number."""
 
     last: float | None
@@ -47,8 +46,11 @@ class Figures:
 class RunCard:
     """One run, read as far as it was asked about. Not for use by several threads at once."""
 
-    def __init__(self, view: RunView, *, now_s: float | None = None) -> None:
+    def __init__(
+        self, view: RunView, *, now_s: float | None = None, kept: KeptCards | None = None
+    ) -> None:
         self.view = view
+        self._kept = kept
         self.now_s = time.time() if now_s is None else now_s
         self._curves: dict[str, MetricTable] = {}
 
@@ -58,7 +60,7 @@ class RunCard:
         run.json is written once, and figures stand still when a run has ended. A dashboard that
         filters at every key stroke reads each run once that way.
         """
-        card = RunCard(view, now_s=now_s)
+        card = RunCard(view, now_s=now_s, kept=self._kept)
         kept = ["record", "settings"]
         if view.state in ENDED and (view.state, view.ended_s) == (
             self.view.state,
@@ -82,6 +84,34 @@ class RunCard:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """Every setting by "stage.key", and the plan's own figures by "model.x" and "plan.x"."""
+        if self._kept is None:
+            return self._read_settings()
+        kept = self._kept.settings(self.view.path, self._setting_parts)
+        return self._read_settings() if kept is None else kept
+
+    @cached_property
+    def figures(self) -> Mapping[str, Figures]:
+        """The figures of every curve by "stage.metric", stages in their order, then results."""
+        if self._kept is None:
+            return self._read_figures()
+        rows = self._kept.figures(self.view.path, self.view.state, self._figure_rows)
+        try:
+            return {key: Figures(*row) for key, row in rows.items()}
+        except (TypeError, AttributeError):
+            # The file they are kept in holds something else.
+            return self._read_figures()
+
+    def _setting_parts(self) -> list[dict[str, Any]] | None:
+        # What a tracked script has logged comes from elsewhere, at any time.
+        stages = self.record.stages if self.record else ()
+        if self.record is None or any(entry.stage == TRACKED_STAGE for entry in stages):
+            return None
+        parts: list[dict[str, Any]] = [{} for _ in stages]
+        for part, entry in zip(parts, stages, strict=True):
+            _flatten(entry.stage, entry.config, part)
+        return [*parts, _plan_figures(self.record.plan)]
+
+    def _read_settings(self) -> Mapping[str, Any]:
         if self.record is None:
             return {}
         flat: dict[str, Any] = {}
@@ -89,15 +119,12 @@ class RunCard:
             _flatten(entry.stage, entry.config, flat)
             if entry.stage == TRACKED_STAGE:
                 _flatten(entry.stage, logged_config(RunPaths(self.view.path)), flat)
-        plan = self.record.plan
-        model = plan.get("model")
-        _flatten("model", model if isinstance(model, dict) else {}, flat)
-        flat.update({f"plan.{key}": plan[key] for key in PLAN_FIGURES if key in plan})
-        return flat
+        return {**flat, **_plan_figures(self.record.plan)}
 
-    @cached_property
-    def figures(self) -> Mapping[str, Figures]:
-        """The figures of every curve by "stage.metric", stages in their order, then results."""
+    def _figure_rows(self) -> dict[str, Sequence[Any]]:
+        return {key: tuple(found) for key, found in self._read_figures().items()}
+
+    def _read_figures(self) -> dict[str, Figures]:
         known = self._summary()
         flat: dict[str, Figures] = {}
         for seen in self.view.stages:
@@ -145,12 +172,27 @@ def load_card(home: LabHome, ref: str) -> RunCard:
 
 def load_cards(home: LabHome) -> list[RunCard]:
     """Return every run of a lab home, newest first."""
-    return [RunCard(view) for view in list_runs(home)]
+    kept = KeptCards(home)
+    return [RunCard(view, kept=kept) for view in list_runs(home)]
+
+
+def keep_cards(cards: Sequence[RunCard]) -> None:
+    """Keep what was read of runs, so that the next filter finds it; never fails."""
+    for card in cards[:1]:
+        if card._kept is not None:
+            card._kept.save()
 
 
 def is_higher_better(metric: str) -> bool:
     """Return whether more of a metric is better; the metric may carry its stage and task."""
     return metric.rpartition(".")[2] in _HIGHER
+
+
+def _plan_figures(plan: Mapping[str, Any]) -> dict[str, Any]:
+    model = plan.get("model")
+    flat: dict[str, Any] = {}
+    _flatten("model", model if isinstance(model, dict) else {}, flat)
+    return {**flat, **{f"plan.{key}": plan[key] for key in PLAN_FIGURES if key in plan}}
 
 
 def _flatten(prefix: str, values: Mapping[str, Any], flat: dict[str, Any]) -> None:

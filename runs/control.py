@@ -62,17 +62,21 @@ def fold_control(records: Iterable[LogRecord], before: Control | None = None) ->
     """Return what the records say, continuing from an earlier fold."""
     control = before or Control()
     first_s, last_s, worked = control.first_s, control.last_s, control.worked
+    stages = dict(control.stages)
     for record in records:
         # Most of a log is signs of life, which say nothing but when.
-        if record.kind != "heartbeat":
-            worked = add_record(replace(worked, heard_s=last_s or 0.0), record)
+        if record.kind in ("supervisor", "budget", "state"):
             control = _apply(control, record)
+        elif record.kind != "heartbeat":
+            if record.kind in ("launch", "exit"):
+                worked = add_record(replace(worked, heard_s=last_s or 0.0), record)
+            _apply_to_stages(stages, record)
         first_s = record.t if first_s is None else first_s
         last_s = record.t
     if (first_s, last_s) == (control.first_s, control.last_s):
         return control
     worked = replace(worked, heard_s=last_s or 0.0)
-    return replace(control, first_s=first_s, last_s=last_s, worked=worked)
+    return replace(control, first_s=first_s, last_s=last_s, worked=worked, stages=stages)
 
 
 def _apply(control: Control, record: LogRecord) -> Control:
@@ -87,16 +91,17 @@ def _apply(control: Control, record: LogRecord) -> Control:
         )
     if record.kind == "budget":
         return replace(control, over_budget=record.text("message"))
-    if record.kind == "state":
-        return replace(control, state=record.text("state"), state_s=record.t)
+    return replace(control, state=record.text("state"), state_s=record.t)
+
+
+def _apply_to_stages(stages: dict[str, StageControl], record: LogRecord) -> None:
     stage = record.text("stage")
     attempt = record.integer("attempt")
     if stage is None or attempt is None:
-        return control
-    entry = _apply_stage(control.stages.get(stage), attempt, record)
-    if entry is None:
-        return control
-    return replace(control, stages={**control.stages, stage: entry})
+        return
+    entry = _apply_stage(stages.get(stage), attempt, record)
+    if entry is not None:
+        stages[stage] = entry
 
 
 def _apply_stage(

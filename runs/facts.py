@@ -21,6 +21,7 @@ from runs.host_alerts import HostAlertTail, RunAlert
 from runs.kept_views import KeptViews
 from runs.log import LogTail
 from runs.paths import RunPaths
+from runs.record import RunRecord, load_record
 
 _EVENTS_NAME = re.compile(r"(?P<stage>.+)\.a(?P<attempt>\d+)\.r(?P<rank>\d+)\.jsonl")
 
@@ -57,6 +58,7 @@ class OneReading:
 
     summaries: Mapping[str, Any]
     files: dict[str, list[EventFile]]
+    record: RunRecord | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +70,11 @@ class FoldCache:
     hosts: dict[Path, HostAlertTail] = field(default_factory=dict)
     kept: KeptViews[Any] | None = None
     once: OneReading | None = None
+
+    def record(self, run_dir: Path) -> RunRecord:
+        """Return the content of run.json; see `load_record`."""
+        known = self.once.record if self.once else None
+        return known or load_record(run_dir)
 
     def fold(self, file: EventFile) -> AttemptFold:
         """Return the fold of an event log, brought up to date."""

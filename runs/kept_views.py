@@ -47,13 +47,13 @@ class KeptViews(Generic[T]):
         known = self._known.get(run_dir.name)
         if known is not None:
             mark, view = known
-            if mark == _mark(run_dir, self._form.state(view)):
+            if mark == view_mark(run_dir, self._form.state(view)):
                 return view
         mark = fingerprint(run_dir)
         view = make(run_dir)
         state = self._form.state(view)
         if state in KEPT_STATES and mark == fingerprint(run_dir):
-            self._known[run_dir.name] = (_mark(run_dir, state), view)
+            self._known[run_dir.name] = (view_mark(run_dir, state), view)
             self._num_new += 1
         else:
             self._known.pop(run_dir.name, None)
@@ -77,7 +77,8 @@ class KeptViews(Generic[T]):
             return
 
 
-def _mark(run_dir: Path, state: str) -> str:
+def view_mark(run_dir: Path, state: str) -> str:
+    """Return a text that changes with the files of a run that has ended in this state."""
     # Of a finished run every log has its end; another may still be written by a lost worker.
     logs = "" if state == "finished" else log_fingerprint(run_dir)
     return f"{fingerprint(run_dir)} {logs}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runs.budget import SHARED_BUDGET
+from runs.collecting import uncollected
 from runs.control import Control, StageControl
 from runs.errors import LabError
 from runs.events import number
@@ -22,7 +24,7 @@ from runs.log import read_log
 from runs.paths import LabHome, RunPaths
 from runs.process import Liveness, identity_from, liveness
 from runs.queue import position, why_waiting
-from runs.record import RunRecord, StagePlan, load_record
+from runs.record import RunRecord, StagePlan
 from runs.states import (
     ACTIVE,
     ENDED,
@@ -122,17 +124,21 @@ def run_dirs(home: LabHome) -> list[Path]:
     """Return the run directories of a lab home, newest first."""
     if not home.runs_dir.is_dir():
         return []
-    named = [path for path in home.runs_dir.iterdir() if is_ulid(path.name[:26])]
-    return sorted((path for path in named if path.is_dir()), reverse=True)
+    with os.scandir(home.runs_dir) as entries:
+        named = [entry.path for entry in entries if is_ulid(entry.name[:26]) and entry.is_dir()]
+    return [Path(path) for path in sorted(named, reverse=True)]
 
 
 def list_runs(home: LabHome, cache: FoldCache | None = None) -> list[RunView]:
     """Return the view of every run, newest first; a poller hands in the same cache each time."""
     cache = cache or FoldCache()
-    if cache.kept is None:
-        cache.kept = KeptViews(home.run_views, _KEPT_FORM)
-    kept: KeptViews[RunView] = cache.kept
-    views = [kept.view(path, lambda run_dir: load_run(run_dir, cache)) for path in run_dirs(home)]
+    with uncollected():
+        if cache.kept is None:
+            cache.kept = KeptViews(home.run_views, _KEPT_FORM)
+        kept: KeptViews[RunView] = cache.kept
+        views = [
+            kept.view(path, lambda run_dir: load_run(run_dir, cache)) for path in run_dirs(home)
+        ]
     kept.save()
     return views
 
@@ -168,7 +174,7 @@ def presence(run_dir: Path, control: Control) -> Presence:
 
 def _load(run_dir: Path, cache: FoldCache) -> RunView:
     paths = RunPaths(run_dir)
-    record = load_record(run_dir)
+    record = cache.record(run_dir)
     control = cache.control(paths.control)
     facts = load_facts(run_dir, cache)
     here = presence(run_dir, control)

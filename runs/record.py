@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ class StagePlan:
     nproc: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No slots: they leave no room for what is made once.
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """The content of run.json."""
 
@@ -59,7 +61,7 @@ class RunRecord:
     source: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def stages(self) -> tuple[StagePlan, ...]:
         """The stages of the plan, in the order in which they run."""
         return tuple(_stage_plan(entry) for entry in self.plan["stages"])

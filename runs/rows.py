@@ -45,11 +45,11 @@ def run_rows(run_dir: Path, read: Callable[[Path], OneReading] = read_once) -> R
     once = read(run_dir)
     if (after := fingerprint(run_dir)) != mark:
         mark, once = after, read_once(run_dir)
-    view = load_run(run_dir, FoldCache(once=once))
     try:
-        record = load_record(run_dir)
+        record = once.record = load_record(run_dir)
     except LabError:
-        return RunRows(runs=[_run_row(view, None, mark)])
+        return RunRows(runs=[_run_row(load_run(run_dir), None, mark)])
+    view = load_run(run_dir, FoldCache(once=once))
     summaries = once.summaries
     if view.state in ACTIVE:
         # Its state can change without a write to any file, by the death of a process.

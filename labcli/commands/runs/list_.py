@@ -27,7 +27,7 @@ from labcli.options import (
 )
 from labcli.output import Format, emit, emit_json, emit_json_line, emit_rows
 from labcli.views import LIST_COLUMNS, list_table
-from runs.card import RunCard, load_cards
+from runs.card import RunCard, keep_cards, load_cards
 from runs.columns import check_keys, group_cards, parse_columns, sort_cards
 from runs.errors import UsageError
 from runs.filters import select
@@ -113,6 +113,7 @@ def list_(
     elif reverse:
         chosen.reverse()
     chosen = chosen[:limit]
+    keep_cards(cards)
     if group_by:
         _emit_groups(chosen, parse_key(group_by), keys, form)
     else:
