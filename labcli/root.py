@@ -36,6 +36,7 @@ COMMANDS = {
     "runs": Entry("labcli.commands.runs.app:app", "List, inspect, follow, stop and resume runs."),
     "sweep": Entry("labcli.commands.sweep.app:app", "Run many variants, a few at a time."),
     "track": Entry("labcli.commands.track:app", "Run any script as a tracked run."),
+    "data": Entry("labcli.commands.data.app:app", "Download, prepare and look into text."),
     "tok": Entry("labcli.commands.tok.app:app", "Train, compare and look inside tokenizers."),
     "chat": Entry("labcli.commands.chat:app", "Talk to a model that was trained here."),
     "serve": Entry("labcli.commands.serve:app", "Answer over HTTP: OpenAI's API and a web chat."),

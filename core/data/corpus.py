@@ -19,10 +19,11 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data import harvest, prose, shards, sources
+from core.data import harvest, prose, shard_writer, shards, sources
 from core.data.harvest import FileProse, read_files
 from core.data.publish import building_directory, publish
-from core.data.shards import Manifest, SourceCount, load_manifest, write_shards
+from core.data.shard_writer import write_shards
+from core.data.shards import Manifest, SourceCount, load_manifest
 from core.data.sources import Source, SourceFile, source_files
 from core.files import replace_file
 from runs.errors import Corrupt, NotFound, StageFailed
@@ -194,7 +195,7 @@ def _grouped(pieces: Sequence[str]) -> Iterator[str]:
 def _pointer(data_dir: Path, found: Sequence[Source]) -> Path:
     """Return the file that remembers which corpus these sources and this code gave."""
     digest = hashlib.sha256()
-    for module in (harvest, prose, shards, sources):
+    for module in (harvest, prose, shard_writer, shards, sources):
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(Path(__file__).read_bytes())
     for source in found:

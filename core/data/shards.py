@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from runs.errors import Corrupt, NotFound
@@ -45,14 +46,27 @@ class SourceCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaterShard:
+    """A training shard that arrives while models train; its hash is known before it is here."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a corpus directory holds and where it came from (package name -> version)."""
+    """What a corpus directory holds and where it came from (package name -> version).
+
+    `shards` were there when the directory appeared; pretraining goes on to the `later` ones.
+    """
 
     corpus_id: str
     sources: Mapping[str, str]
     counts: Mapping[str, SourceCount]
     shards: tuple[ShardInfo, ...]
     val_sha256: str
+    later: tuple[LaterShard, ...] = ()
 
     @property
     def num_docs(self) -> int:
@@ -70,31 +84,18 @@ class Manifest:
         return sum(shard.bytes for shard in self.shards)
 
 
-def write_shards(
-    directory: Path,
-    *,
-    train: Sequence[str],
-    val: Sequence[str],
-    sources: Mapping[str, str],
-    counts: Mapping[str, SourceCount],
-    shard_chars: int = SHARD_CHARS,
-) -> Manifest:
-    """Write the texts and their manifest into an empty directory; return the manifest."""
-    shards: list[ShardInfo] = []
-    for texts in _cut(train, shard_chars):
-        shards.append(_write(directory, len(shards), texts, "train"))
-    shards.append(_write(directory, len(shards), val, "val"))
-    digest = hashlib.sha256("".join(shard.sha256 for shard in shards).encode())
-    manifest = Manifest(
-        corpus_id=digest.hexdigest()[:16],
-        sources=dict(sources),
-        counts=dict(counts),
-        shards=tuple(shards),
-        val_sha256=shards[-1].sha256,
-    )
-    body = json.dumps({"v": VERSION, **asdict(manifest)}, indent=1, sort_keys=True)
+def corpus_id(sha256s: Iterable[str]) -> str:
+    """Return the name of a corpus: a hash of the hashes of its shards in their order."""
+    return hashlib.sha256("".join(sha256s).encode()).hexdigest()[:16]
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write the manifest of a corpus into its directory."""
+    values = asdict(manifest)
+    if not manifest.later:
+        del values["later"]
+    body = json.dumps({"v": VERSION, **values}, indent=1, sort_keys=True)
     (directory / MANIFEST).write_text(body + "\n", encoding="utf-8")
-    return manifest
 
 
 def load_manifest(directory: Path, *, verify: bool = False) -> Manifest:
@@ -139,38 +140,27 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _cut(texts: Sequence[str], shard_chars: int) -> Iterator[list[str]]:
-    """Yield runs of whole row groups, each closed once it holds `shard_chars`."""
-    held: list[str] = []
+def measure_shard(path: Path, split: Split) -> ShardInfo:
+    """Return what one parquet file holds.
+
+    Raises:
+        Corrupt: it is not a parquet file with a column `text` of texts.
+    """
     num_chars = 0
-    for text in texts:
-        held.append(text)
-        num_chars += len(text)
-        if num_chars >= shard_chars and len(held) % ROW_GROUP == 0:
-            yield held
-            held, num_chars = [], 0
-    if held:
-        yield held
-
-
-def _write(directory: Path, index: int, texts: Sequence[str], split: Split) -> ShardInfo:
-    path = directory / f"shard_{index:05d}.parquet"
-    table = pa.table({"text": pa.array(texts, type=pa.string())})
-    pq.write_table(
-        table,
-        path,
-        row_group_size=ROW_GROUP,
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=False,
-        write_statistics=False,
-    )
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                texts = file.read_row_group(group, columns=["text"])["text"]
+                num_chars += pc.sum(pc.utf8_length(texts)).as_py() or 0
+            num_docs = file.metadata.num_rows
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise Corrupt(f"{path} is no parquet file with a column of texts: {error}") from None
     return ShardInfo(
         name=path.name,
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
-        num_docs=len(texts),
-        num_chars=sum(map(len, texts)),
+        num_docs=num_docs,
+        num_chars=num_chars,
         split=split,
     )
 
@@ -185,6 +175,7 @@ def _parse(body: Any, path: Path) -> Manifest:
             counts={name: SourceCount(**count) for name, count in body["counts"].items()},
             shards=tuple(ShardInfo(**shard) for shard in body["shards"]),
             val_sha256=body["val_sha256"],
+            later=tuple(LaterShard(**shard) for shard in body.get("later", ())),
         )
         last = manifest.shards[-1]
         if last.split != "val" or last.sha256 != manifest.val_sha256:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from core.config import BaseConfig, ModelConfig, build_stage_config
-from core.data.shards import SourceCount, write_shards
+from core.data.shard_writer import write_shards
+from core.data.shards import SourceCount
 from core.stages.context import Input, StageContext
 from core.tokenizer import Tokenizer
 

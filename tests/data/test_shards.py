@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from core.data.shards import MANIFEST, SourceCount, load_manifest, read_texts, write_shards
+from core.data.shard_writer import write_shards
+from core.data.shards import MANIFEST, SourceCount, load_manifest, read_texts
 from runs.errors import Corrupt, NotFound
 
 TRAIN = [f"train document {index} \u00e9" for index in range(2500)]

@@ -90,7 +90,7 @@ def test_a_directory_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
 
 
 def test_a_corpus_gives_its_training_text_by_path_or_id(tmp_path: Path) -> None:
-    from core.data.shards import write_shards
+    from core.data.shard_writer import write_shards
 
     corpus = tmp_path / "data" / "c0ffee"
     corpus.mkdir(parents=True)

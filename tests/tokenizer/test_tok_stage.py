@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.config import TokConfig
-from core.data.shards import write_shards
+from core.data.shard_writer import write_shards
 from core.stages import tok
 from core.stages.context import Input, StageContext
 from core.tokenizer import Tokenizer

@@ -1,0 +1,81 @@
+"""A corpus in words and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labcli.tables import ABSENT, render, short_count, size
+
+if TYPE_CHECKING:
+    from core.data.shards import Manifest
+
+COLUMNS = ("name", "corpus_id", "num_shards", "num_docs", "num_chars", "bytes", "state")
+
+
+def corpus_row(path: Path, manifest: Manifest) -> dict[str, Any]:
+    """Return the figures of a corpus of this lab."""
+    from core.data.library import corpus_name
+
+    num_later = len(manifest.later)
+    num_here = sum((path / shard.name).is_file() for shard in manifest.later)
+    return {
+        "kind": "corpus",
+        "name": corpus_name(manifest),
+        "corpus_id": manifest.corpus_id,
+        "path": str(path),
+        "num_shards": len(manifest.shards) + num_here,
+        "num_shards_planned": len(manifest.shards) + num_later,
+        "num_docs": manifest.num_docs,
+        "num_chars": manifest.num_chars,
+        "bytes": manifest.num_bytes,
+        "val_sha256": manifest.val_sha256,
+        "sources": dict(manifest.sources),
+        "state": "complete" if num_here == num_later else "arriving",
+    }
+
+
+def list_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return corpora as a table."""
+    return render(
+        ("NAME", "CORPUS", "SHARDS", "DOCUMENTS", "CHARACTERS", "SIZE", "STATE"),
+        [
+            [
+                row["name"],
+                row["corpus_id"] or ABSENT,
+                str(row["num_shards"]),
+                short_count(row["num_docs"]),
+                short_count(row["num_chars"]),
+                size(row["bytes"]),
+                row["state"],
+            ]
+            for row in rows
+        ],
+        right="llrrrrl",
+    )
+
+
+def facts_text(facts: Mapping[str, str]) -> str:
+    """Return named facts, one on a line; empty ones are left out."""
+    width = max(map(len, facts))
+    return "\n".join(f"{key.ljust(width)}  {value}" for key, value in facts.items() if value)
+
+
+def corpus_facts(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures of a corpus in words."""
+    sources = ", ".join(f"{name} {version}" for name, version in row["sources"].items())
+    shards = f"{row['num_shards']}"
+    if row["num_shards"] < row["num_shards_planned"]:
+        shards += f" of {row['num_shards_planned']}; the others arrive while models train"
+    return {
+        "corpus": row["corpus_id"],
+        "name": row["name"],
+        "from": sources,
+        "shards": shards,
+        "documents": f"{row['num_docs']:,}",
+        "characters": f"{row['num_chars']:,}",
+        "size": size(row["bytes"]),
+        "validation": f"sha256 {row['val_sha256']}",
+        "directory": row["path"],
+    }
