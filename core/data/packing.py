@@ -8,9 +8,11 @@ consumed. Nothing depends on the world size, so any number of ranks continues th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,9 @@ from core.loss import IGNORED
 from runs.errors import UsageError
 
 BUFFER_DOCS = 1000
+_DOC_BITS = 40
+_ANY_DOC = (1 << _DOC_BITS) - 1
+_CHUNK_DOCS = 1 << 16
 Ints = npt.NDArray[np.int64]
 
 
@@ -45,19 +50,21 @@ def plan_epoch(lengths: Ints, capacity: int, *, seed: int, epoch: int, crop: boo
     documents than a row are cut on entry: otherwise they would fill the buffer for good.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(lengths))
-    waiting = iter([(min(int(lengths[doc]), capacity), int(doc)) for doc in order])
-    buffered = sorted(pair for pair, _ in zip(waiting, range(BUFFER_DOCS), strict=False))
-    starts, docs, sizes = [0], [], []
+    # Length and document in one whole number: it sorts as the pair does, in a third of the time.
+    pairs = np.minimum(lengths[order], capacity) << _DOC_BITS | order
+    waiting = _whole_numbers(pairs)
+    buffered = sorted(islice(waiting, BUFFER_DOCS))
+    starts, docs, sizes = [0], array("q"), array("q")
     while buffered:
         remaining = capacity
         while remaining and buffered:
-            at = bisect_right(buffered, (remaining, len(lengths))) - 1
+            at = bisect_right(buffered, remaining << _DOC_BITS | _ANY_DOC) - 1
             if at < 0 and not crop:
                 break
-            length, doc = buffered.pop(max(at, 0))
-            docs.append(doc)
-            sizes.append(min(length, remaining))
-            remaining -= min(length, remaining)
+            pair = buffered.pop(max(at, 0))
+            docs.append(pair & _ANY_DOC)
+            sizes.append(min(pair >> _DOC_BITS, remaining))
+            remaining -= sizes[-1]
             if (fresh := next(waiting, None)) is not None:
                 insort(buffered, fresh)
         if remaining and crop:
@@ -68,6 +75,12 @@ def plan_epoch(lengths: Ints, capacity: int, *, seed: int, epoch: int, crop: boo
         piece_docs=np.array(docs, dtype=np.int64),
         piece_lengths=np.array(sizes, dtype=np.int64),
     )
+
+
+def _whole_numbers(values: Ints) -> Iterator[int]:
+    """Yield the values as Python's numbers, a few at a time: a list of all takes gigabytes."""
+    for start in range(0, len(values), _CHUNK_DOCS):
+        yield from values[start : start + _CHUNK_DOCS].tolist()
 
 
 class Rows(ABC):

@@ -127,11 +127,22 @@ def read_texts(directory: Path, split: str) -> Iterator[str]:
 def read_arrays(directory: Path, split: str) -> Iterator[pa.StringArray]:
     """Yield the documents of a split as Arrow arrays of some thousand, in the same order."""
     for shard in load_manifest(directory).shards:
-        if shard.split != split:
-            continue
-        with pq.ParquetFile(directory / shard.name) as file:
+        if shard.split == split:
+            yield from read_shard(directory / shard.name)
+
+
+def read_shard(path: Path) -> Iterator[pa.StringArray]:
+    """Yield the documents of one shard as Arrow arrays of some thousand.
+
+    Raises:
+        Corrupt: the file cannot be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 yield from file.read_row_group(group, columns=["text"])["text"].chunks
+    except (pa.ArrowException, KeyError) as error:
+        raise Corrupt(f"shard {path} cannot be read: {error}") from None
 
 
 def file_sha256(path: Path) -> str:
@@ -146,15 +157,10 @@ def measure_shard(path: Path, split: Split) -> ShardInfo:
     Raises:
         Corrupt: it is not a parquet file with a column `text` of texts.
     """
-    num_chars = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                texts = file.read_row_group(group, columns=["text"])["text"]
-                num_chars += pc.sum(pc.utf8_length(texts)).as_py() or 0
-            num_docs = file.metadata.num_rows
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise Corrupt(f"{path} is no parquet file with a column of texts: {error}") from None
+    num_docs = num_chars = 0
+    for texts in read_shard(path):
+        num_docs += len(texts)
+        num_chars += pc.sum(pc.utf8_length(texts)).as_py() or 0
     return ShardInfo(
         name=path.name,
         sha256=file_sha256(path),

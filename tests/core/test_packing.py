@@ -43,6 +43,53 @@ def test_cropped_rows_are_full_and_use_each_document_at_most_once(lengths: list[
         assert pieces.sum() == 33
 
 
+def test_no_document_is_lost_between_the_buffer_and_those_that_wait() -> None:
+    plan = plan_epoch(np.full(2500, 7), 16, seed=0, epoch=0, crop=False)
+    assert Counter(plan.piece_docs.tolist()) == Counter(range(2500))
+
+
+def naive_rows(lengths: list[int], capacity: int, seed: int, *, crop: bool) -> list[list[int]]:
+    """Return the rows that the rule gives when every buffered document is looked at each time."""
+    order = np.random.default_rng((seed, 0)).permutation(len(lengths)).tolist()
+    size = {doc: min(lengths[doc], capacity) for doc in order}
+    buffered, waiting = order[:1000], order[1000:]
+    rows: list[list[int]] = []
+    while buffered:
+        row: list[int] = []
+        remaining = capacity
+        while remaining and buffered:
+            fitting = [doc for doc in buffered if size[doc] <= remaining]
+            if not fitting and not crop:
+                break
+            pick = max if fitting else min
+            doc = pick(fitting or buffered, key=lambda doc: (size[doc], doc))
+            buffered.remove(doc)
+            row.append(doc)
+            remaining -= min(size[doc], remaining)
+            if waiting:
+                buffered.append(waiting.pop(0))
+        if remaining and crop:
+            break
+        rows.append(row)
+    return rows
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 90), min_size=1, max_size=60),
+    repeats=st.sampled_from([1, 1, 1, 25]),
+    crop=st.booleans(),
+)
+def test_rows_are_those_of_a_plain_linear_scan(
+    lengths: list[int], repeats: int, crop: bool
+) -> None:
+    many = lengths * repeats
+    plan = plan_epoch(np.array(many), 33, seed=3, epoch=0, crop=crop)
+    ends = zip(plan.row_starts, plan.row_starts[1:], strict=False)
+    found = [plan.piece_docs[start:end].tolist() for start, end in ends]
+    assert found == naive_rows(many, 33, 3, crop=crop)
+
+
 def test_longest_fitting_document_is_taken_first() -> None:
     plan = plan_epoch(np.array([5, 20, 9, 28]), 33, seed=0, epoch=0, crop=False)
     rows = [

@@ -129,4 +129,4 @@ def _lines(file: DocumentFile, column: str) -> Iterator[str]:
 
 def _open(file: DocumentFile) -> IO[bytes]:
     raw = pa.input_stream(str(file.path), compression=file.codec)
-    return io.BufferedReader(raw, _BUFFER_BYTES)  # type: ignore[arg-type]
+    return io.BufferedReader(raw, _BUFFER_BYTES)
