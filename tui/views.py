@@ -79,6 +79,12 @@ VIEWS: Mapping[str, View] = {
         summary="Ask several models the same and see the answers side by side.",
         needs=("home", "environment", "asker", "models", "clock"),
     ),
+    "selfchat": View(
+        target="tui.screens.selfchat:SelfchatScreen",
+        key="f5",
+        summary="Watch models talk to themselves, every token measured, live or replayed.",
+        needs=("home", "environment", "focus", "clock"),
+    ),
     "chat": View(
         target="tui.screens.chat:ChatScreen",
         key="f6",

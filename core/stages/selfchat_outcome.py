@@ -15,9 +15,9 @@ from core.experiments.selfchat.archive import (
     TOKENS_FILE,
     TRANSCRIPTS_FILE,
     experiment_text,
-    tokens_table,
     transcripts_text,
 )
+from core.experiments.selfchat.token_table import tokens_table
 from core.experiments.selfchat.transcript import Experiment
 from core.files import replace_file
 from core.stages.artifacts import write_artifact

@@ -92,6 +92,12 @@ def arena(ctx: typer.Context, home: HomeOption = None, model: ModelsOption = Non
 
 
 @app.command()
+def selfchat(ctx: typer.Context, home: HomeOption = None, run: RunOption = None) -> None:
+    """Watch models talk to themselves, every token measured, live or replayed."""
+    show(ctx, home, "selfchat", run=run)
+
+
+@app.command()
 def chat(ctx: typer.Context, home: HomeOption = None, model: ModelOption = None) -> None:
     """Talk to a model, turn by turn."""
     show(ctx, home, "chat", models=() if model is None else (model,))
@@ -131,5 +137,6 @@ FOR_PIPES = {
     "dashboard": "runs list",
     "playground": "tok explain",
     "arena": "compare",
+    "selfchat": "selfchat --show last",
     "chat": "chat",
 }

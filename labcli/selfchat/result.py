@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.experiments.selfchat.archive import STAGE, SUMMARY_FILE, load_experiment
 from runs.errors import NotFound, UsageError
 from runs.files import read_json
 from runs.paths import RunPaths
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from core.experiments.measures.summary import Summary
     from core.experiments.selfchat.transcript import Experiment
     from core.tokenizer import Tokenizer
-
-STAGE = "selfchat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ def load_result(run_dir: Path) -> Result:
         Corrupt: its files cannot be read.
     """
     from core.experiments.measures.summary import summarise
-    from core.experiments.selfchat.archive import load_experiment
+    from tui.selfchat.reading import tokenizer_of
 
     artifacts = _require_ended(run_dir).parent
     experiment = load_experiment(artifacts)
@@ -57,7 +56,7 @@ def load_result(run_dir: Path) -> Result:
         run_id=load_record(run_dir).run_id,
         experiment=experiment,
         summary=summarise(experiment),
-        tokenizer=_tokenizer(run_dir),
+        tokenizer=tokenizer_of(run_dir),
     )
 
 
@@ -66,18 +65,10 @@ def _require_ended(run_dir: Path) -> Path:
     record = load_record(run_dir)
     if record.recipe != STAGE:
         raise UsageError(f"run {record.slug} is no self-chat but a run of {record.recipe}")
-    path = RunPaths(run_dir).artifacts_dir(STAGE) / "summary.json"
+    path = RunPaths(run_dir).artifacts_dir(STAGE) / SUMMARY_FILE
     if not path.is_file():
         raise NotFound(
             f"run {record.slug} has no findings yet: it is {load_run(run_dir).state}; "
             f"to go on: labcli runs resume {record.slug}"
         )
     return path
-
-
-def _tokenizer(run_dir: Path) -> Tokenizer | None:
-    from core.tokenizer import Tokenizer
-
-    given = load_record(run_dir).inputs
-    paths = [Path(entry["path"]) for name, entry in given.items() if name.startswith("tokenizer:")]
-    return Tokenizer.from_file(paths[0]) if paths and paths[0].is_file() else None

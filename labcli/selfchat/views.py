@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.experiments.measures.comparison import Comparison
 from core.experiments.measures.entropy import mean_entropy_bits
 from core.experiments.measures.summary import SettingSummary, Summary
-from core.experiments.measures.verdicts import SIGNIFICANCE
 from core.experiments.report.figures import (
     compared,
     estimate_of,
-    metric_names,
+    in_a_word,
     metric_title,
     p_text,
     short_names,
+    telling_metric_names,
     verdicts,
     what_was_run,
     with_interval,
@@ -57,11 +56,7 @@ def _verdicts(summary: Summary, look: Look) -> list[str]:
 def _settings(summary: Summary, look: Look) -> list[str]:
     """Metrics by settings; settings that do not fit side by side follow below."""
     # The same figures in another unit are left to the exports.
-    names = [
-        name
-        for name in metric_names(summary)
-        if name.replace("_nats", "_bits") not in metric_names(summary) or not name.endswith("_nats")
-    ]
+    names = telling_metric_names(summary)
     titles = [metric_title(name) for name in names]
     lead = min(max(map(width, ["", *titles])), look.width // 2)
     lines = [look.paint(line, Style.DIM) for line in look.wrapped(
@@ -110,7 +105,7 @@ def _comparisons(summary: Summary, look: Look) -> list[str]:
     shown = [one for one in summary.comparisons if one.p <= limit][:MAX_COMPARISONS]
     rows = [
         [metric_title(one.metric), with_interval(estimate_of(one.difference)),
-         f"p {p_text(one.p)}", _word(one)]
+         f"p {p_text(one.p)}", in_a_word(one.difference.difference, one.p, one.verdict)]
         for one in shown
     ]  # fmt: skip
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
@@ -126,13 +121,6 @@ def _comparisons(summary: Summary, look: Look) -> list[str]:
     note = "The first minus the second; p is corrected for all comparisons together (Holm)."
     note += f" {more} less sure ones are in the exports." if more else ""
     return [*lines, *(look.paint(line, Style.DIM) for line in look.wrapped(note))]
-
-
-def _word(one: Comparison) -> str:
-    """Return a verdict in a word or two; its sentence is among the verdicts or in the exports."""
-    if one.p < SIGNIFICANCE:
-        return "higher" if one.difference.difference > 0 else "lower"
-    return " ".join(one.verdict.split()[: 3 if one.verdict.startswith("too few") else 2])
 
 
 def list_conversations(experiment: Experiment, summary: Summary, look: Look) -> list[str]:

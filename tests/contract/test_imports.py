@@ -26,6 +26,7 @@ TORCH_FREE_CORE = (
     "inspection.apart", "inspection.difference", "inspection.evaluation", "inspection.tail",
     "experiments.selfchat.archive", "experiments.selfchat.cost", "experiments.selfchat.grid",
     "experiments.selfchat.journal", "experiments.selfchat.script", "experiments.selfchat.topics",
+    "experiments.selfchat.token_table",
     "experiments.selfchat.transcript", "experiments.measures.summary", "experiments.report.export",
     "experiments.report.strips", "ticks", "experiments.compare.answers", "experiments.vibe.checks",
     "experiments.compare.prompts", "experiments.vibe.suite",

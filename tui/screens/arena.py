@@ -86,6 +86,7 @@ labcli compare --votes shows what they say.
         self.current = 0
         self.is_blind = False
         self.is_revealed = False
+        self._has_begun = False
         self._is_coloured = True
         self._workers: dict[int, Worker[None]] = {}
 
@@ -115,11 +116,20 @@ labcli compare --votes shows what they say.
         for wanted, model in found:
             if model is None:
                 self.tell(f"no model {wanted!r} in this lab home", is_refused=True)
+        here = {lane.model.name for lane in self.lanes}
         chosen = [model for _, model in found if model is not None]
         for model in chosen or first_two(message.models):
-            self._add(model)
+            if len(self.lanes) < MAX_LANES and not (self._has_begun and model.name in here):
+                self._add(model)
+        self._has_begun = True
         if not self.lanes:
             self.notice.update(message.problem or NO_MODELS)
+
+    def bring(self, models: tuple[str, ...]) -> None:
+        """Give these models a column each where they have none, beside what is open."""
+        self.wanted = models
+        if self._has_begun:
+            self.read_models()
 
     @on(PromptBox.Sent)
     def ask_all(self, message: PromptBox.Sent) -> None:

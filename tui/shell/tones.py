@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Tone = Literal["plain", "quiet", "strong", "active", "good", "warning", "error"]
-
-TONE_CLASSES: frozenset[str] = frozenset(
-    f"tone--{name}" for name in ("plain", "quiet", "strong", "active", "good", "warning", "error")
-)
+# level-N: the entropy of a token, from sure to guessing. tool: what a program wrote.
+Tone = Literal[
+    "plain", "quiet", "strong", "active", "good", "warning", "error",
+    "level-0", "level-1", "level-2", "level-3", "level-4", "tool",
+]  # fmt: skip
+LEVEL_TONES: tuple[Tone, ...] = ("level-0", "level-1", "level-2", "level-3", "level-4")
+TONE_CLASSES: frozenset[str] = frozenset(f"tone--{name}" for name in get_args(Tone))
 
 # Shared by every widget that writes toned text; `&` is the widget.
 TONE_CSS = """
@@ -20,6 +22,12 @@ TONE_CSS = """
     &> .tone--good { color: $text-success; }
     &> .tone--warning { color: $text-warning; text-style: bold; }
     &> .tone--error { color: $text-error; text-style: bold; }
+    &> .tone--level-0 { color: $text; }
+    &> .tone--level-1 { color: $text-primary; }
+    &> .tone--level-2 { color: $text-success; }
+    &> .tone--level-3 { color: $text-warning; text-style: underline; }
+    &> .tone--level-4 { color: $text-error; text-style: bold underline; }
+    &> .tone--tool { color: $text-muted; text-style: italic; }
 """
 
 _STATE_TONES: dict[str, Tone] = {

@@ -9,7 +9,7 @@ from typing import Any
 from core.experiments.measures.comparison import Comparison, compare_all, setting_names
 from core.experiments.measures.measure import Measures, measure_all, measure_turn
 from core.experiments.measures.metrics import METRICS
-from core.experiments.measures.verdicts import SIGNIFICANCE, setting_verdict
+from core.experiments.measures.verdicts import SIGNIFICANCE, Tested, Told, setting_verdict
 from core.experiments.selfchat.transcript import Conversation, Experiment, Setting
 from runs.statistics import Estimate, mean_interval, share_interval
 
@@ -80,9 +80,11 @@ def summarise(experiment: Experiment, *, seed: int = 0) -> Summary:
         trends=tuple(
             trend
             for one in held.settings
-            for trend in _trends(one.index, names[one.index], held.of_setting(one.index), seed)
+            for trend in trends_of(
+                one.index, names[one.index], held.of_setting(one.index), seed=seed
+            )
         ),
-        verdict=_headline(settings, comparisons),
+        verdict=headline(settings, comparisons),
     )
 
 
@@ -118,13 +120,21 @@ def _summarise_setting(
     )
 
 
-def _trends(setting: int, name: str, talks: Sequence[Conversation], seed: int) -> list[Trend]:
+def trends_of(
+    setting: int,
+    name: str,
+    talks: Sequence[Conversation],
+    metrics: Sequence[str] = TREND_METRICS,
+    *,
+    seed: int = 0,
+) -> list[Trend]:
+    """Return how metrics of scope turn go over the turns of a setting's conversations."""
     by_turn: dict[int, list[Measures]] = {}
     for one in talks:
         for place, turn in enumerate(one.turns):
-            by_turn.setdefault(turn.index, []).append(measure_turn(one, place, only=TREND_METRICS))
+            by_turn.setdefault(turn.index, []).append(measure_turn(one, place, only=metrics))
     trends = []
-    for metric in TREND_METRICS:
+    for metric in metrics:
         known = {
             index: _known(found[metric] for found in by_turn[index]) for index in sorted(by_turn)
         }
@@ -140,7 +150,7 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _headline(settings: Sequence[SettingSummary], comparisons: Sequence[Comparison]) -> str:
+def headline(settings: Sequence[Told], comparisons: Sequence[Tested]) -> str:
     """Return the surest difference; without one, what the first comparison or setting says."""
     if comparisons:
         surest = min(comparisons, key=lambda one: one.p)

@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 from runs.statistics import Difference, Estimate
 
 SIGNIFICANCE = 0.05
+
+
+class Told(Protocol):
+    """A finding that has been put into a sentence."""
+
+    @property
+    def verdict(self) -> str:
+        """The sentence, without its capital and its full stop."""
+
+
+class Tested(Told, Protocol):
+    """A comparison that has been put into a sentence."""
+
+    @property
+    def p(self) -> float:
+        """Corrected for all comparisons."""
+
+
+class Findings(Told, Protocol):
+    """The sentences of a whole experiment; its own is the clearest of them."""
+
+    @property
+    def settings(self) -> Sequence[Told]:
+        """What each setting shows."""
+
+    @property
+    def comparisons(self) -> Sequence[Tested]:
+        """How settings differ."""
+
 
 # How a sentence calls a metric, and its unit.
 _NAMES = {

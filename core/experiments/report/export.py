@@ -20,7 +20,7 @@ from core.experiments.measures.metrics import METRICS
 from core.experiments.measures.summary import Summary
 from core.experiments.report.markdown import render_report
 from core.experiments.report.page import render_page
-from core.experiments.selfchat.archive import tokens_table
+from core.experiments.selfchat.token_table import tokens_table
 from core.experiments.selfchat.transcript import Conversation, Experiment, turn_row
 from core.files import replace_file
 from core.tokenizer import Tokenizer

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from core.experiments.measures.comparison import Comparison
+from core.experiments.measures.comparison import Comparison, setting_names
 from core.experiments.measures.metrics import METRICS, Metric
-from core.experiments.measures.summary import Summary
-from core.experiments.measures.verdicts import SIGNIFICANCE
-from core.experiments.selfchat.transcript import Conversation, ConversationEnd, Experiment
+from core.experiments.measures.summary import SettingSummary
+from core.experiments.measures.verdicts import SIGNIFICANCE, Findings
+from core.experiments.selfchat.transcript import (
+    Conversation,
+    ConversationEnd,
+    Experiment,
+    Setting,
+)
 from runs.statistics import Difference, Estimate
 
 ABSENT = "-"
@@ -23,6 +29,14 @@ END_WORDS: Mapping[ConversationEnd | None, str] = {
 # Endings of a metric's name that repeat its unit.
 _UNIT_ENDINGS = ("_bits", "_nats", "_tokens")
 _METRICS: Mapping[str, Metric] = {one.name: one for one in METRICS}
+
+
+class Measured(Protocol):
+    """Whatever holds what was measured under each setting."""
+
+    @property
+    def settings(self) -> Sequence[SettingSummary]:
+        """The settings in their order."""
 
 
 def metric_title(name: str) -> str:
@@ -46,16 +60,24 @@ def with_interval(estimate: Estimate | None) -> str:
     """Return an estimate with its interval: 2.31 [2.19, 2.43]."""
     if estimate is None:
         return ABSENT
-    digits = digits_of(estimate)
-    if estimate.ci_low is None or estimate.ci_high is None:
-        return f"{estimate.mean:.{digits}f}"
-    low, high = f"{estimate.ci_low:.{digits}f}", f"{estimate.ci_high:.{digits}f}"
-    return f"{estimate.mean:.{digits}f} [{low}, {high}]"
+    return interval_text(estimate.mean, estimate.ci_low, estimate.ci_high)
+
+
+def interval_text(mean: float, low: float | None, high: float | None) -> str:
+    """Return a value with its interval, where it has one."""
+    digits = _digits(mean, low, high)
+    if low is None or high is None:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def digits_of(estimate: Estimate) -> int:
     """Return how many decimals an estimate is worth showing with."""
-    size = max(abs(estimate.mean), abs(estimate.ci_low or 0.0), abs(estimate.ci_high or 0.0))
+    return _digits(estimate.mean, estimate.ci_low, estimate.ci_high)
+
+
+def _digits(mean: float, low: float | None, high: float | None) -> int:
+    size = max(abs(mean), abs(low or 0.0), abs(high or 0.0))
     if size == 0 or 0.0995 <= size < 100:
         return 2
     return 4 if size < 0.00995 else 3 if size < 0.1 else 1 if size < 1000 else 0
@@ -95,7 +117,7 @@ def sentence(verdict: str) -> str:
     return f"{verdict[:1].upper()}{verdict[1:]}."
 
 
-def verdicts(summary: Summary) -> list[str]:
+def verdicts(summary: Findings) -> list[str]:
     """Return what was found, as sentences: the clearest finding, then the settings one by one.
 
     Comparisons that show a difference follow; what they do not show is left to their table.
@@ -103,6 +125,13 @@ def verdicts(summary: Summary) -> list[str]:
     shown = [one.verdict for one in summary.comparisons if one.p < SIGNIFICANCE]
     told = [summary.verdict, *(one.verdict for one in summary.settings), *shown]
     return [sentence(one) for one in dict.fromkeys(told)]
+
+
+def in_a_word(difference: float, p: float, verdict: str) -> str:
+    """Return a comparison's verdict in a word or two; its sentence stands elsewhere."""
+    if p < SIGNIFICANCE:
+        return "higher" if difference > 0 else "lower"
+    return " ".join(verdict.split()[: 3 if verdict.startswith("too few") else 2])
 
 
 def compared(one: Comparison) -> str:
@@ -120,21 +149,33 @@ def estimate_of(difference: Difference) -> Estimate:
     )
 
 
-def short_names(summary: Summary, max_chars: int) -> dict[int, str]:
+def short_names(summary: Measured, max_chars: int) -> dict[int, str]:
     """Return a name of each setting by index; where one is too long, all go by their numbers."""
-    settings = summary.settings
-    if all(len(one.name) <= max_chars for one in settings):
-        return {one.setting.index: one.name for one in settings}
-    return {
-        one.setting.index: f"#{one.setting.index} {one.setting.label}"[:max_chars]
-        for one in settings
-    }
+    return short_names_of([one.setting for one in summary.settings], max_chars)
 
 
-def metric_names(summary: Summary) -> list[str]:
+def short_names_of(settings: Sequence[Setting], max_chars: int) -> dict[int, str]:
+    """Return the same of settings that nothing is known about yet."""
+    names = setting_names(settings)
+    if all(len(name) <= max_chars for name in names.values()):
+        return names
+    return {one.index: f"#{one.index} {one.label}"[:max_chars] for one in settings}
+
+
+def metric_names(summary: Measured) -> list[str]:
     """Return the metrics that are defined under some setting, in their order."""
     names = dict.fromkeys(name for one in summary.settings for name in one.metrics)
     return [name for name in names if any(one.metrics.get(name) for one in summary.settings)]
+
+
+def telling_metric_names(summary: Measured) -> list[str]:
+    """Return the metrics without those that say the same in another unit."""
+    names = metric_names(summary)
+    return [
+        name
+        for name in names
+        if not name.endswith("_nats") or name.replace("_nats", "_bits") not in names
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,19 +1,14 @@
-"""A self-chat on disk: its plan of conversations, its sorted transcript, its table of tokens.
+"""A self-chat on disk: its plan of conversations and its sorted transcript. Torch-free.
 
 `load_experiment` reads one that is still going on as well as one that has ended.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.experiments.selfchat.transcript import (
     Conversation,
@@ -27,6 +22,8 @@ from core.experiments.selfchat.transcript import (
 from runs.errors import Corrupt, NotFound
 
 VERSION = 1
+# The stage that talks, and the recipe of a run that has no other.
+STAGE = "selfchat"
 EXPERIMENT_FILE = "experiment.json"
 TURNS_FILE = "turns.jsonl"
 TRANSCRIPTS_FILE = "transcripts.jsonl"
@@ -34,22 +31,6 @@ TOKENS_FILE = "tokens.parquet"
 SUMMARY_FILE = "summary.json"
 PAGE_FILE = "report.html"
 _OF_CONVERSATION = ("number", "setting", "seed", "topic", "end", "topic_embedding")
-_TOKEN_COLUMNS = {
-    "conversation": pa.int32(),
-    "setting": pa.int32(),
-    "seed": pa.int32(),
-    "turn": pa.int32(),
-    "side": pa.string(),
-    "position": pa.int32(),
-    "id": pa.int32(),
-    "entropy_nats": pa.float32(),
-    "surprisal_nats": pa.float32(),
-    "other_surprisal_nats": pa.float32(),
-    "rank": pa.int32(),
-    "is_forced": pa.bool_(),
-    "top_ids": pa.list_(pa.int32()),
-    "top_probs": pa.list_(pa.float32()),
-}
 
 
 def experiment_text(experiment: Experiment) -> str:
@@ -73,20 +54,6 @@ def transcripts_text(experiment: Experiment) -> str:
         for one in experiment.conversations
         for turn in one.turns
     )
-
-
-def tokens_table(experiment: Experiment) -> bytes:
-    """Return a Parquet file with a row per token."""
-    columns: dict[str, list[Any]] = {name: [] for name in _TOKEN_COLUMNS}
-    for one in experiment.conversations:
-        for turn in one.turns:
-            for row in _token_rows(one, turn):
-                for name, value in row.items():
-                    columns[name].append(value)
-    schema = pa.schema(list(_TOKEN_COLUMNS.items()))
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schema), buffer, compression="zstd")
-    return buffer.getvalue()
 
 
 def load_experiment(artifacts_dir: Path) -> Experiment:
@@ -117,25 +84,3 @@ def _conversation(row: dict[str, Any]) -> Conversation:
     vector = row["topic_embedding"]
     known = {**row, "topic_embedding": None if vector is None else tuple(vector)}
     return Conversation(**known)
-
-
-def _token_rows(conversation: Conversation, turn: Turn) -> Iterator[dict[str, Any]]:
-    tokens = turn.tokens
-    others = tokens.other_surprisal_nats
-    for position, token_id in enumerate(tokens.ids):
-        yield {
-            "conversation": conversation.number,
-            "setting": conversation.setting,
-            "seed": conversation.seed,
-            "turn": turn.index,
-            "side": turn.side,
-            "position": position,
-            "id": token_id,
-            "entropy_nats": tokens.entropy_nats[position],
-            "surprisal_nats": tokens.surprisal_nats[position],
-            "other_surprisal_nats": None if others is None else others[position],
-            "rank": tokens.rank[position],
-            "is_forced": tokens.is_forced[position],
-            "top_ids": list(tokens.top_ids[position]) if tokens.top_ids else [],
-            "top_probs": list(tokens.top_probs[position]) if tokens.top_probs else [],
-        }

@@ -1,0 +1,175 @@
+"""The lists of the self-chat view as lines: runs, conversations, checkpoints of one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.experiments.report.figures import num_tokens
+from core.experiments.selfchat.transcript import (
+    Conversation,
+    ConversationEnd,
+    Experiment,
+    Setting,
+)
+from runs.query import RunView
+from runs.states import ACTIVE
+from tui.selfchat.strip import strip
+from tui.shell import format as fmt
+from tui.shell.glyphs import Glyphs
+from tui.shell.printable import printable
+from tui.shell.tones import Piece, Tone, ToneLine, state_tone
+
+MAX_SPARK = 24
+MIN_SPARK = 6
+TOPIC_FROM = 14
+END_SHORT: Mapping[ConversationEnd | None, str] = {
+    "max_turns": "done",
+    "loop": "loop",
+    "context": "full",
+    "budget": "cut",
+    "empty": "empty",
+    None: "",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkColumns:
+    """How wide the columns of the list of conversations are."""
+
+    number: int
+    name: int
+    spark: int
+    topic: int
+
+
+def run_line(run: RunView, *, now: float, width: int, glyphs: Glyphs) -> ToneLine:
+    """Return a self-chat: its state, name, progress and age."""
+    state = Piece(f"{glyphs.state(run.state)} ", state_tone(run.state))
+    stage = run.stages[0] if run.stages else None
+    told: str = run.state
+    if stage is not None and run.state in ACTIVE and stage.done and stage.total:
+        told = fmt.percent(stage.done / stage.total)
+    right = f" {told:<8} {fmt.age(now - run.created_s):>4}"
+    name = glyphs.cut(run.name, max(width - len(right) - 2, 4))
+    return ToneLine(
+        (
+            state,
+            Piece(name.ljust(max(width - len(right) - 2, 4))),
+            Piece(f" {told:<8}", state_tone(run.state)),
+            Piece(right[-5:], "quiet"),
+        )
+    )
+
+
+def talk_columns(experiment: Experiment, names: Mapping[int, str], width: int) -> TalkColumns:
+    """Return the widths that the list of conversations has in so many cells."""
+    number = max(len(str(max((one.number for one in experiment.conversations), default=0))), 1)
+    most = max((len(one.turns) for one in experiment.conversations), default=0)
+    spark = min(max(most, MIN_SPARK), MAX_SPARK)
+    longest = max(map(len, names.values()), default=0)
+    fixed = number + len(" s0 ") + len(" empty ") + spark
+    name = min(longest, max(width - fixed - 1, 4))
+    topic = width - fixed - name - 2
+    return TalkColumns(
+        number=number, name=name, spark=spark, topic=topic if topic >= TOPIC_FROM else 0
+    )
+
+
+def talk_line(
+    one: Conversation,
+    name: str,
+    means_bits: Sequence[float | None],
+    columns: TalkColumns,
+    top: float,
+    glyphs: Glyphs,
+) -> ToneLine:
+    """Return a conversation: number, setting, seed, end, entropy by turn, and its topic."""
+    bars = strip(means_bits, columns.spark, top, glyphs)
+    pieces = [
+        Piece(f"{one.number:>{columns.number}} ", "quiet"),
+        Piece(glyphs.cut(printable(name), columns.name).ljust(columns.name)),
+        Piece(f" s{one.seed:<2}", "quiet"),
+        *_end(one, glyphs),
+        *bars,
+        Piece(" " * (columns.spark - len(bars))),
+    ]
+    if columns.topic:
+        topic = " ".join(printable(one.topic).split())
+        pieces.append(Piece(f"  {glyphs.cut(topic, columns.topic - 1)}", "quiet"))
+    return ToneLine(tuple(pieces))
+
+
+def _end(one: Conversation, glyphs: Glyphs) -> tuple[Piece, ...]:
+    if one.end is not None:
+        tone: Tone = "quiet" if one.end == "max_turns" else "warning"
+        return (Piece(f" {END_SHORT[one.end]:<6}", tone),)
+    if one.turns:
+        return (Piece(f" {glyphs.state('running')}{len(one.turns):<5}", "active"),)
+    return (Piece(f" {glyphs.state('pending')}     ", "quiet"),)
+
+
+def telling_names(names: Mapping[int, str]) -> dict[int, str]:
+    """Return the names of settings without the words that all of them have."""
+    words = {index: name.split() for index, name in names.items()}
+    common = set.intersection(*map(set, words.values())) if len(words) > 1 else set()
+    short = {
+        index: " ".join(word for word in own if word not in common) for index, own in words.items()
+    }
+    return short if all(short.values()) else dict(names)
+
+
+def versions(experiment: Experiment, one: Conversation) -> tuple[Conversation, ...]:
+    """Return the same conversation of every checkpoint that was asked, itself among them.
+
+    The same: topic, seed and how tokens are drawn. One alone where a single model talked.
+    """
+    settings = {setting.index: setting for setting in experiment.settings}
+    wanted = _drawn(settings[one.setting])
+    return tuple(
+        other
+        for other in experiment.conversations
+        if (other.topic, other.seed) == (one.topic, one.seed)
+        and _drawn(settings[other.setting]) == wanted
+    )
+
+
+def track_line(
+    talks: Sequence[Conversation],
+    shown: Conversation,
+    settings: Mapping[int, Setting],
+    means_bits: Mapping[int, Sequence[float | None]],
+    top: float,
+    glyphs: Glyphs,
+) -> ToneLine:
+    """Return the checkpoints in their order, each with its entropy by turn; one is marked."""
+    pieces = [Piece("checkpoint ", "quiet")]
+    for place, one in enumerate(talks):
+        setting = settings[one.setting]
+        name = f"{setting.stage}@{setting.step}"
+        is_shown = one.number == shown.number
+        pieces += [Piece(f" {glyphs.bar_empty}{glyphs.bar_empty} ", "quiet")] if place else []
+        pieces.append(Piece(f"[{name} " if is_shown else f" {name} ", _mark(is_shown)))
+        pieces += strip(means_bits.get(one.number, ()), MAX_SPARK, top, glyphs)
+        pieces.append(Piece("]" if is_shown else " ", _mark(is_shown)))
+    return ToneLine(tuple(pieces))
+
+
+def summary_words(experiment: Experiment) -> str:
+    """Return how much has been said, in a few words."""
+    talks = experiment.conversations
+    turns = sum(len(one.turns) for one in talks)
+    tokens = sum(map(num_tokens, talks))
+    counts = ((len(talks), "conversation"), (turns, "turn"), (tokens, "token"))
+    return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
+
+def _drawn(setting: Setting) -> tuple[object, ...]:
+    return (
+        setting.temperature, setting.top_k, setting.top_p, setting.min_p,
+        setting.repetition_penalty,
+    )  # fmt: skip
+
+
+def _mark(is_shown: bool) -> Tone:
+    return "active" if is_shown else "quiet"
