@@ -28,6 +28,7 @@ from tui.charts.plot import (
     window_of,
 )
 from tui.charts.series import FloatArray
+from tui.selfchat.lists import telling_names
 from tui.shell.glyphs import Glyphs
 
 METRICS = ("entropy_bits", "distinct_2", "similarity_to_previous")
@@ -73,7 +74,7 @@ def plots_of(
     experiment: Experiment, *, should_stop: Callable[[], bool] = lambda: False
 ) -> tuple[TurnPlot, ...]:
     """Return entropy, variety, likeness and endings over turns, of what has been said so far."""
-    names = short_names_of(experiment.settings, MAX_NAME)
+    names = telling_names(short_names_of(experiment.settings, MAX_NAME))
     curves: dict[str, list[TurnCurve]] = {metric: [] for metric in (*METRICS, STILL_TALKING)}
     for place, setting in enumerate(experiment.settings):
         if should_stop():
@@ -128,7 +129,8 @@ def draw_curves(
         owners=np.zeros((rows, columns), dtype=np.int64),
     )
     width, height = columns * DOTS_X, rows * DOTS_Y
-    stipple = (np.indices((height, width)).sum(axis=0) % 3) == 0
+    y, x = np.indices((height, width))
+    stipple = (x + 2 * y) % 6 == 0
     for place, curve in enumerate(plot.curves):
         bits = dots(_band(curve, width), window=view, width=width, height=height)
         _put(bits & stipple, BAND, place, canvas, glyphs)

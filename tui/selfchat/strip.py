@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from core.experiments.report.strips import (
-    LEVEL_NAMES,
     LEVELS_FROM_BITS,
     Bucket,
     buckets,
@@ -41,8 +41,10 @@ def strip(
 
 
 def legend(top: float, glyphs: Glyphs) -> tuple[Piece, ...]:
-    """Return what heights and colours say, in one line."""
-    pieces = [Piece(f"{glyphs.ramp} 0 to {top:g} bits  ", "quiet")]
-    for bits, name in zip(LEVELS_FROM_BITS, LEVEL_NAMES, strict=True):
-        pieces += [Piece(name, level_tone(bits)), Piece("  ")]
+    """Return what heights and colours say, in one line of at most 44 cells."""
+    pieces = [Piece(f"{glyphs.ramp} 0 to {top:g} bits;", "quiet")]
+    borders = [f"{bits:g}" for bits in LEVELS_FROM_BITS[1:]]
+    names = [f"<{borders[0]}", *(f"{low}-{high}" for low, high in pairwise(borders))]
+    for bits, name in zip(LEVELS_FROM_BITS, [*names, f"{borders[-1]}+"], strict=True):
+        pieces += [Piece(" "), Piece(name, level_tone(bits))]
     return tuple(pieces)

@@ -12,46 +12,54 @@ from tui.selfchat.strip import level_tone
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, ToneLine
 
-NOTHING = ToneLine(
-    (Piece("Tab to the text; left and right go from token to token, with all about it here.",
-           "quiet"),)
-)  # fmt: skip
+EMPTY = ToneLine((Piece(""),))
+NOTHING = (
+    ToneLine((Piece("Enter or Tab goes to the text,", "quiet"),)),
+    ToneLine((Piece("left and right from token to token;", "quiet"),)),
+    ToneLine((Piece("what is known of the token stands here.", "quiet"),)),
+)
 
 
 def token_lines(
     tokens: TokenTrace, index: int, tokenizer: Tokenizer | None, width: int, glyphs: Glyphs
 ) -> tuple[ToneLine, ...]:
-    """Return two lines on a token: its figures, and what else it could have been."""
+    """Return three lines on a token: how sure, how surprising, and what it could have been."""
     id_ = tokens.ids[index]
     name = _named(id_, tokenizer)
     head = (Piece(name, "strong"), Piece(f"  id {id_}", "quiet"))
     if tokens.is_forced[index]:
         written = Piece("  written by a tool: nothing was drawn", "tool")
-        return ToneLine((*head, written)), ToneLine((Piece(""),))
-    figures = _figures(tokens, index)
-    return ToneLine((*head, *figures)), ToneLine(
-        _alternatives(tokens, index, tokenizer, width, glyphs)
+        return ToneLine((*head, written)), EMPTY, EMPTY
+    return (
+        ToneLine((*head, *_entropy(tokens, index))),
+        ToneLine(_surprisal(tokens, index)),
+        ToneLine(_alternatives(tokens, index, tokenizer, width, glyphs)),
     )
 
 
-def _figures(tokens: TokenTrace, index: int) -> list[Piece]:
-    entropy, surprisal = tokens.entropy_nats[index], tokens.surprisal_nats[index]
-    probability = probability_of(tokens, index)
-    pieces = [
+def _entropy(tokens: TokenTrace, index: int) -> tuple[Piece, ...]:
+    nats = tokens.entropy_nats[index]
+    bits = nats / NATS_PER_BIT
+    return (
         Piece("  entropy ", "quiet"),
-        Piece(f"{entropy / NATS_PER_BIT:.2f} bits", level_tone(entropy / NATS_PER_BIT)),
-        Piece(f" {entropy:.2f} nats", "quiet"),
-        Piece("  surprisal ", "quiet"),
-        Piece(f"{surprisal / NATS_PER_BIT:.2f} bits"),
+        Piece(f"{bits:.2f} bits", level_tone(bits)),
+        Piece(f" = {nats:.2f} nats", "quiet"),
+    )
+
+
+def _surprisal(tokens: TokenTrace, index: int) -> tuple[Piece, ...]:
+    pieces = [
+        Piece("surprisal ", "quiet"),
+        Piece(f"{tokens.surprisal_nats[index] / NATS_PER_BIT:.2f} bits"),
         Piece("  p ", "quiet"),
-        Piece(f"{100 * probability:.3g}%"),
+        Piece(f"{100 * probability_of(tokens, index):.3g}%"),
         Piece("  rank ", "quiet"),
         Piece(str(tokens.rank[index])),
     ]
     if tokens.other_surprisal_nats is not None:
         other = tokens.other_surprisal_nats[index] / NATS_PER_BIT
-        pieces += [Piece("  to the other model ", "quiet"), Piece(f"{other:.2f} bits")]
-    return pieces
+        pieces += [Piece("  to the other ", "quiet"), Piece(f"{other:.2f} bits")]
+    return tuple(pieces)
 
 
 def probability_of(tokens: TokenTrace, index: int) -> float:

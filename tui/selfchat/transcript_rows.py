@@ -19,7 +19,7 @@ from tui.answering.rows import AnswerRows
 from tui.selfchat.strip import bar, level_tone
 from tui.shell.glyphs import Glyphs
 from tui.shell.printable import printable
-from tui.shell.tones import Piece, Tone
+from tui.shell.tones import Tone
 
 INDENT = 3
 
@@ -91,7 +91,7 @@ class Script:
                 self._kept[key] = made
             rows += self._kept[key]
             left -= shown
-        if limit is None or left > 0 or limit >= sum(self.lengths):
+        if limit is None or limit >= sum(self.lengths):
             rows += self._end(glyphs)
         return tuple(rows)
 
@@ -179,16 +179,6 @@ def row_of(rows: Sequence[Row], spot: Spot) -> int | None:
     return next(
         (place for place, row in enumerate(rows) if any(span.holds(spot) for span in row)), None
     )
-
-
-def piece_text(row: Row) -> str:
-    """Return the characters of a row."""
-    return "".join(span.text for span in row)
-
-
-def as_pieces(row: Row) -> tuple[Piece, ...]:
-    """Return a row without its tokens."""
-    return tuple(Piece(span.text, span.tone) for span in row)
 
 
 def moved(lengths: Sequence[int], spot: Spot, by: int) -> Spot:

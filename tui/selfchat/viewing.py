@@ -20,13 +20,12 @@ from tui.selfchat.lists import (
 from tui.selfchat.reading import Held
 from tui.selfchat.replay import Playhead
 from tui.selfchat.strip import legend
-from tui.selfchat.token_facts import NOTHING, token_lines
+from tui.selfchat.token_facts import EMPTY, NOTHING, token_lines
 from tui.selfchat.transcript_rows import Script, Spot, place_of, spot_at
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, ToneLine, state_tone
 
 MAX_NAME = 40
-EMPTY = ToneLine((Piece(""),))
 
 
 class Viewing:
@@ -166,10 +165,10 @@ class Viewing:
         if run is not None:
             state = f"  {self._glyphs.state(run.state)} {run.state}"
             pieces.append(Piece(state, state_tone(run.state)))
-        if self.held is not None:
-            pieces.append(Piece(f"  {summary_words(self.held.experiment)}", "quiet"))
         if self.only is not None:
             pieces.append(Piece(f"  only {self._names[self.only]}", "warning"))
+        if self.held is not None:
+            pieces.append(Piece(f"  {summary_words(self.held.experiment)}", "quiet"))
         return ToneLine(tuple(pieces))
 
     def talk_lines(self, width: int) -> tuple[ToneLine, ...]:
@@ -230,7 +229,7 @@ class Viewing:
         """Return what is known of the token that is marked."""
         spot, talk = self.cursor, self.talk
         if spot is None or talk is None or self.held is None or spot.turn >= len(talk.turns):
-            return (NOTHING, EMPTY)
+            return NOTHING
         tokens = talk.turns[spot.turn].tokens
         return token_lines(tokens, spot.token, self.held.tokenizer, width, self._glyphs)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -23,7 +24,7 @@ class RowList(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {*TONE_CLASSES, "row-list--cursor"}
     DEFAULT_CSS = (
         "RowList { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1;"
-        " &> .row-list--cursor { background: $foreground 8%; }"
+        " &> .row-list--cursor { background: $foreground 10%; }"
         " &:focus > .row-list--cursor { background: $primary 30%; }" + TONE_CSS + "}"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -115,5 +116,7 @@ class RowList(ScrollView, can_focus=True):
         ]
         style = self.rich_style
         if row == self.cursor:
-            style += self.get_component_rich_style("row-list--cursor", partial=True)
+            # Not partial: its colour is laid over that of the list.
+            marked = self.get_component_rich_style("row-list--cursor")
+            style += Style(bgcolor=marked.bgcolor)
         return Strip(segments).adjust_cell_length(width, style).apply_style(style)

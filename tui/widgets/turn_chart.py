@@ -136,7 +136,7 @@ got so far. The letter at the end of a curve stands in the legend, with the last
             letter = plot.curves[owner].letter
             segments.append(Segment(f" {letter}", self._curve_style(owner) + Style(bold=True)))
         else:
-            segments.append(Segment("  "))
+            segments.append(Segment("  ", self.rich_style))
         return Strip(segments)
 
     def _axis(self, view: Window, width: int, gutter: int) -> Strip:
