@@ -168,10 +168,10 @@ def test_what_is_kept_of_a_growing_curve_equals_what_its_points_say(
     values: list[float], data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(values)))
-    whole = Series().extended(np.arange(cut), np.array(values[:cut]))
+    whole = Series().extended(np.arange(0.0, cut), np.array(values[:cut]))
     assert whole.num_bad == sum(not math.isfinite(value) for value in values[:cut])
     len(whole.smoothed)
-    whole = whole.extended(np.arange(cut, len(values)), np.array(values[cut:]))
+    whole = whole.extended(np.arange(float(cut), len(values)), np.array(values[cut:]))
     finite = [value for value in values if math.isfinite(value)]
     assert whole.num_bad == len(values) - len(finite)
     blocks = whole.blocks
@@ -187,9 +187,9 @@ def test_a_smoothed_curve_is_the_same_however_it_grew() -> None:
     grown = Series()
     for first in range(0, 3000, 7):
         part = values[first : first + 7]
-        grown = grown.extended(np.arange(first, first + len(part)), part)
+        grown = grown.extended(np.arange(float(first), first + len(part)), part)
         if first % 21 == 0:
             len(grown.smoothed)
-    at_once = Series().extended(np.arange(3000), values)
+    at_once = Series().extended(np.arange(3000.0), values)
     np.testing.assert_allclose(grown.smoothed.y, at_once.smoothed.y, rtol=1e-9)
     assert grown.smoothed.y is not at_once.smoothed.y

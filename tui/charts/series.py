@@ -28,9 +28,30 @@ class Blocks:
     A block without a finite value has low > high.
     """
 
-    low: FloatArray
-    high: FloatArray
-    num_bad: FloatArray
+    table: FloatArray
+
+    @property
+    def low(self) -> FloatArray:
+        """The smallest finite value of each block."""
+        return self.table[0]
+
+    @property
+    def high(self) -> FloatArray:
+        """The largest finite value of each block."""
+        return self.table[1]
+
+    @property
+    def num_bad(self) -> FloatArray:
+        """How many values of each block are not finite."""
+        return self.table[2]
+
+
+def extremes(blocks: FloatArray) -> FloatArray:
+    """Return the finite extremes and the number of non-finite values of each row, as (3, rows)."""
+    is_finite = np.isfinite(blocks)
+    low = np.where(is_finite, blocks, np.inf).min(axis=1)
+    high = np.where(is_finite, blocks, -np.inf).max(axis=1)
+    return np.stack([low, high, blocks.shape[1] - is_finite.sum(axis=1)])
 
 
 class _Buffer:
@@ -54,13 +75,9 @@ class _Buffer:
         if num_whole > self.num_blocked:
             new = slice(self.num_blocked, num_whole)
             values = self.points[1, new.start * BLOCK : new.stop * BLOCK].reshape(-1, BLOCK)
-            is_finite = np.isfinite(values)
-            self.blocks[0, new] = np.where(is_finite, values, np.inf).min(axis=1)
-            self.blocks[1, new] = np.where(is_finite, values, -np.inf).max(axis=1)
-            self.blocks[2, new] = BLOCK - is_finite.sum(axis=1)
+            self.blocks[:, new] = extremes(values)
             self.num_blocked = num_whole
-        low, high, num_bad = self.blocks[:, :num_whole]
-        return Blocks(low=low, high=high, num_bad=num_bad)
+        return Blocks(table=self.blocks[:, :num_whole])
 
 
 class Series:

@@ -55,6 +55,7 @@ STYLES = (
 _CROSSHAIR = int(Role.NOT_A_NUMBER) + 1
 _RUN_STEP = 16
 _MIN_COLUMNS = 8
+_GUTTER = 6
 _MIN_ROWS = 2
 _LEGEND_ROWS = 4
 
@@ -122,12 +123,11 @@ class _Plot:
 
 
 def _plot(data: ChartData, state: ChartState, span: Span, *, width: int, rows: int) -> _Plot | None:
-    # The labels' width decides how many columns there are, and these the labels: once over.
-    columns = width - 6
+    # The same room for labels in every chart, so that charts below each other line up; only
+    # longer labels take more, which means to reduce the curves once again.
+    columns = width - _GUTTER
     plot: _Plot | None = None
-    for _ in range(2):
-        if columns < _MIN_COLUMNS:
-            return None
+    while columns >= _MIN_COLUMNS:
         found = envelopes(data.layers, span, columns=columns, is_log=state.is_log)
         window = window_over(data.layers, found, span)
         if window is None:
@@ -136,10 +136,10 @@ def _plot(data: ChartData, state: ChartState, span: Span, *, width: int, rows: i
         ticks = plot.ticks if plot else _ticks(data, window, rows, is_log=state.is_log)
         plot = _Plot(columns=columns, found=found, window=window, ticks=ticks)
         fitting = width - max((len(tick.label) for tick in ticks), default=0) - 1
-        if fitting == columns:
-            break
+        if fitting >= columns:
+            return plot
         columns = fitting
-    return plot
+    return None
 
 
 def _ticks(data: ChartData, window: Window, rows: int, *, is_log: bool) -> list[Tick]:
@@ -251,12 +251,13 @@ def _foot(
     room = width - gutter
     if span.length <= 0:
         left = middle = ""
-    if data.axis != "step" and len(middle) + len(AXIS_LABELS[data.axis]) + 1 + 16 <= room:
-        middle = f"{middle} {AXIS_LABELS[data.axis]}"
+    name = "" if data.axis == "step" else AXIS_LABELS[data.axis]
+    part = ""
     if state.zoom is not None and full.length > 0:
-        middle = f"{middle} ({100 * span.length / full.length:.3g}%)"
-    if len(left) + len(middle) + len(right) + 8 > room:
-        middle = ""
+        part = f" ({100 * span.length / full.length:.3g}%)"
+    # The name of an unusual axis is worth more than a third number.
+    fitting = (f"{middle} {name}".rstrip() + part, f"{name}{part}", name)
+    middle = next((one for one in fitting if len(left + one + right) + 8 <= room), "")
     if len(left) + len(right) + 1 > room:
         left = ""
     half = (room - len(middle)) // 2

@@ -178,6 +178,8 @@ class RunDetail(Horizontal):
             self.charts.turn(1)
         self._pane = name
         self.bar.selected = "log" if is_always_there else name
+        if self.bar.selected != "log":
+            self.search.remove_class("-open")
         for pane in PANES:
             self.main.set_class(pane == self.bar.selected, f"-pane-{pane}")
         if had_focus and self.bar.selected != "charts":
