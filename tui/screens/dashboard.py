@@ -218,6 +218,10 @@ class DashboardScreen(RunListing):
         self.detail.show_pane(name)
         self._draw_soon()
 
+    def action_axis(self) -> None:
+        """Draw the charts over another x axis."""
+        self.detail.cycle_axis()
+
     def action_log_scale(self) -> None:
         """Draw y axes as logarithms, or not any more."""
         self.detail.toggle_log_scale()

@@ -55,6 +55,8 @@ DASHBOARD_KEYS = (
              f"Show the {name} of the run.")
         for number, name in enumerate(PANES, start=1)
     ),
+    _key("x", "axis", "X axis", "chart.axis",
+         "Draw the charts over steps, tokens, time, FLOPs or dollars."),
     _key("y", "log_scale", "Log y", "chart.log", "Draw y axes as logarithms."),
     _key("z", "zoom", "Zoom", "chart.zoom", "Give one chart all the room."),
 )  # fmt: skip

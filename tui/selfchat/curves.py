@@ -12,17 +12,15 @@ from core.experiments.measures.summary import trends_of
 from core.experiments.report.figures import metric_title, short_names_of
 from core.experiments.selfchat.transcript import Conversation, Experiment
 from runs.statistics import Estimate, share_interval
+from tui.charts.envelope import BoolArray, IntArray, dot_column, envelope
 from tui.charts.plot import (
     DOTS_X,
     DOTS_Y,
-    BoolArray,
-    IntArray,
     Layer,
     Role,
     Window,
     ascii_cells,
     braille_cells,
-    dot_column,
     dot_row,
     dots,
     window_of,
@@ -132,10 +130,12 @@ def draw_curves(
     y, x = np.indices((height, width))
     stipple = (x + 2 * y) % 6 == 0
     for place, curve in enumerate(plot.curves):
-        bits = dots(_band(curve, width), window=view, width=width, height=height)
+        band = envelope(_band(curve, width).points, span=view.span, width=width)
+        bits = dots(band, window=view, height=height)
         _put(bits & stipple, BAND, place, canvas, glyphs)
     for place, curve in enumerate(plot.curves):
-        bits = dots(_line(curve), window=view, width=width, height=height)
+        line = envelope(_line(curve).points, span=view.span, width=width)
+        bits = dots(line, window=view, height=height)
         _put(bits, LINE, place, canvas, glyphs)
     for place, curve in enumerate(plot.curves):
         canvas.ends.append(_points(curve, place, view, canvas, glyphs))
@@ -161,7 +161,7 @@ def _points(
         return None
     rows, columns = canvas.codes.shape
     row = dot_row(layer.y, window=view, height=rows * DOTS_Y) // DOTS_Y
-    column = dot_column(layer.x, window=view, width=columns * DOTS_X) // DOTS_X
+    column = dot_column(layer.x, span=view.span, width=columns * DOTS_X) // DOTS_X
     canvas.codes[row, column] = ord(glyphs.point)
     canvas.kinds[row, column] = POINT
     canvas.owners[row, column] = owner

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.reactive import var
@@ -37,11 +35,6 @@ POLL_S = 0.1
 
 class RunDetail(Horizontal):
     """The lower part of the dashboard. Only what is visible is given new data."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "cycle_axis", "X axis", id="chart.axis",
-                tooltip="Draw the charts over steps, tokens, time, FLOPs or dollars."),
-    ]  # fmt: skip
 
     @dataclass
     class _MarkedRead(Message):
@@ -165,19 +158,22 @@ class RunDetail(Horizontal):
             self.bar.has_charts_pane = has_charts_pane
             below = self.legend if has_charts_pane else self.log_pane
             self.main.move_child(self.bar, before=below)
-        self.show_pane(self._pane)
+        self._apply_pane()
 
     def show_pane(self, name: str) -> None:
-        """Show another pane; a text pane takes the focus from the one it replaces.
-
-        The charts' own key turns their page when they are there already.
-        """
-        had_focus = any(pane.has_focus for pane in self.query(LinesView))
-        is_always_there = name == "charts" and not self.bar.has_charts_pane
-        if name == "charts" and name == self._pane and self._focused is not None:
+        """Show another pane; the charts' own key turns their page when they are there already."""
+        is_there = self._pane == "charts" or not self.bar.has_charts_pane
+        if name == "charts" and is_there and self._focused is not None:
             self.charts.turn(1)
-        self._pane = name
-        self.bar.selected = "log" if is_always_there else name
+        if name != "charts" or self.bar.has_charts_pane:
+            self._pane = name
+        self._apply_pane()
+
+    def _apply_pane(self) -> None:
+        """Show the chosen pane; a text pane takes the focus from the one it replaces."""
+        had_focus = any(pane.has_focus for pane in self.query(LinesView))
+        is_always_there = self._pane == "charts" and not self.bar.has_charts_pane
+        self.bar.selected = "log" if is_always_there else self._pane
         if self.bar.selected != "log":
             self.search.remove_class("-open")
         for pane in PANES:
@@ -196,10 +192,10 @@ class RunDetail(Horizontal):
         """Give all the room to the focused chart, else to the first; or share it again."""
         self.charts.toggle_alone()
         if self.charts.is_zoomed and self.bar.has_charts_pane:
-            self._pane = ""
-            self.show_pane("charts")
+            self._pane = "charts"
+            self._apply_pane()
 
-    def action_cycle_axis(self) -> None:
+    def cycle_axis(self) -> None:
         """Draw the charts over the next of the axes that the runs have measured."""
         axes = axes_of(self._subjects)
         place = axes.index(self.axis) if self.axis in axes else -1
