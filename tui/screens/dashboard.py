@@ -146,9 +146,8 @@ class DashboardScreen(RunListing):
     @on(RunsTable.Opened)
     def open_run(self, message: RunsTable.Opened) -> None:
         """Show the run that was chosen."""
-        chosen = [run for run in self.runs if run.path == message.path]
-        if chosen:
-            self._open(chosen[0])
+        if message.path in self.by_path:
+            self._open(self.by_path[message.path])
 
     @on(RunsTable.CursorMoved)
     def take_cursor(self) -> None:
@@ -226,6 +225,10 @@ class DashboardScreen(RunListing):
         """Draw y axes as logarithms, or not any more."""
         self.detail.toggle_log_scale()
 
+    def action_axis(self) -> None:
+        """Draw the charts over the next axis."""
+        self.detail.action_cycle_axis()
+
     def action_zoom(self) -> None:
         """Give one chart all the room, or share it again."""
         self.detail.toggle_zoom()
@@ -233,7 +236,7 @@ class DashboardScreen(RunListing):
 
     def runs_shown(self) -> None:
         """Refresh the focused run, or choose one where there is none (any more)."""
-        by_path = {run.path: run for run in self.runs}
+        by_path = self.by_path
         self._is_due = True
         self._wake()
         self.header.now = self.clock()

@@ -184,7 +184,7 @@ class RunActions(Screen[None]):
         """Copy the paths of the runs."""
         self._copy("\n".join(str(run.path) for run in self.chosen_runs()))
 
-    @work(thread=True, exit_on_error=False, group="requests")
+    @work(thread=True, exit_on_error=False, group="requests", description="request")
     def do(self, deed: Deed, runs: Sequence[RunView]) -> None:
         """Do something to runs, and tell how that went."""
         outcome = carry_out(deed, runs)
@@ -193,7 +193,7 @@ class RunActions(Screen[None]):
         if outcome.refused:
             self.post_message(ActionDone(outcome.refused, True, outcome.touched))
 
-    @work(thread=True, exit_on_error=False, group="requests")
+    @work(thread=True, exit_on_error=False, group="requests", description="request")
     def open_report(self, run: RunView) -> None:
         """Open the report in a browser; where there is none, tell where it lies."""
         report = run_deeds.find_report(run)
@@ -225,7 +225,7 @@ class RunActions(Screen[None]):
         self.tell(f"Resuming {named(runs)} ...")
         self.do_resume(runs)
 
-    @work(thread=True, exit_on_error=False, group="requests")
+    @work(thread=True, exit_on_error=False, group="requests", description="request")
     def do_resume(self, runs: Sequence[RunView]) -> None:
         """Start the runs again, and tell how that went."""
         worker = get_current_worker()

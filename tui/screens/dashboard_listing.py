@@ -51,6 +51,7 @@ class RunListing(RunActions):
     ) -> None:
         super().__init__(home=home, environment=environment, clock=clock)
         self.runs: tuple[RunView, ...] = ()
+        self.by_path: dict[Path, RunView] = {}
         self.has_listed = False
         self.num_unread = 0
         self.marked: tuple[Path, ...] = ()
@@ -125,7 +126,8 @@ class RunListing(RunActions):
             cost_s = time.thread_time() - began_s
             self.post_message(RunsListed(roll.runs, roll.num_unread, cost_s))
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="filter")
+    # Without a description Textual makes one of all arguments, a thousand runs among them.
+    @work(thread=True, exclusive=True, exit_on_error=False, group="filter", description="filter")
     def filter_runs(self, serial: int, text: str, cursor: int, runs: tuple[RunView, ...]) -> None:
         """Tell which runs pass, and what may come next."""
         began_s = time.thread_time()
@@ -154,13 +156,13 @@ class RunListing(RunActions):
         self.top.num_unread = message.num_unread
         self.table.now = self.clock()
         if has_changed:
+            self.by_path = {run.path: run for run in self.runs}
             self.top.states = tuple(run.state for run in self.runs)
             self.top.num_alerted = sum(
                 run.num_alerts > 0 for run in self.runs if run.state in ACTIVE
             )
-            here = {run.path for run in self.runs}
-            if not message.num_unread and not here.issuperset(self.marked):
-                self.mark(tuple(path for path in self.marked if path in here))
+            if not message.num_unread and not self.by_path.keys() >= set(self.marked):
+                self.mark(tuple(path for path in self.marked if path in self.by_path))
             self._arrange()
             if self._wish[0] and time.monotonic() >= self._next_filter_s:
                 self._filter_again()
@@ -268,8 +270,9 @@ class RunListing(RunActions):
         self.filter_line.open()
 
     def action_clear_filter(self) -> None:
-        """Take the filter away."""
-        self.filter_line.clear()
+        """Take the filter away, if there is one."""
+        if self.filter_line.text:
+            self.filter_line.clear()
 
     def action_group(self) -> None:
         """Group by the next thing, or not any more."""

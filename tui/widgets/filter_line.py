@@ -74,7 +74,7 @@ not and parentheses. Terms side by side must all hold.
 
 
 class FilterHint(TonedWidget):
-    """One line: what is wrong, else what may come next."""
+    """What may come next in the filter, and what is wrong with it."""
 
     problem: reactive[str] = reactive("")
     """Why the filter does not hold; one line."""
@@ -84,19 +84,24 @@ class FilterHint(TonedWidget):
     """The suggestion that Tab takes."""
     is_blank: reactive[bool] = reactive(True)
     """Whether nothing has been typed."""
+    is_typing: reactive[bool] = reactive(False, toggle_class="-typing")
+    """Whether somebody is typing: then there is room for both, so that nothing jumps."""
 
     def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="filter-hint")
         self._glyphs = glyphs
 
     def render(self) -> Text:
-        """Return the line."""
+        """Return the lines: what may come next, and what is wrong; the latter alone at rest."""
+        wrong = ToneLine(())
         if self.problem:
             text = self._glyphs.cut(f"{self._glyphs.alert} {self.problem}", self.size.width)
-            return self.toned(ToneLine((Piece(text, "error"),)))
+            wrong = ToneLine((Piece(text, "error"),))
+        if not self.is_typing:
+            return self.toned(wrong)
         if self.is_blank:
-            return self.toned(ToneLine((Piece(GRAMMAR, "quiet"),)))
-        return self.toned(ToneLine(self._options()))
+            return self.toned(ToneLine((Piece(GRAMMAR, "quiet"),)), wrong)
+        return self.toned(ToneLine(self._options()), wrong)
 
     def _options(self) -> tuple[Piece, ...]:
         pieces: list[Piece] = []
@@ -156,7 +161,7 @@ class FilterLine(Vertical):
     def open(self) -> None:
         """Show the line and let the person type."""
         self.display = True
-        self.hint.display = True
+        self.hint.display = self.hint.is_typing = True
         self.field.focus()
         self._tell()
 
@@ -169,7 +174,7 @@ class FilterLine(Vertical):
         """Say what is wrong with the filter, or nothing any more."""
         self.hint.problem = problem
         # While nobody types, the line below is only there when something is wrong.
-        self.hint.display = bool(problem) or self.field.has_focus
+        self.hint.display = bool(problem) or self.hint.is_typing
 
     def show_suggestions(self, suggestions: tuple[Suggestion, ...]) -> None:
         """Offer what may come next."""
@@ -220,6 +225,7 @@ class FilterLine(Vertical):
         self.post_message(self.Changed(self.field.value, self.field.cursor_position))
 
     def _close(self) -> None:
+        self.hint.is_typing = False
         self.hint.display = bool(self.hint.problem)
         self.display = bool(self.field.value.strip())
         self.post_message(self.Closed())

@@ -41,25 +41,29 @@ class TopBar(TonedWidget):
 
     def render(self) -> Text:
         """Return the line."""
-        left = (Piece("labcli", "strong"), Piece(f"  {self.home}", "quiet"))
+        home = self._glyphs.cut(self.home, max(self.size.width // 3, 8))
+        left = (Piece("labcli", "strong"), Piece(f"  {home}", "quiet"))
         if self.problem:
             return self.toned(spread(left, (Piece(self.problem, "error"),), self.size.width))
-        counts = Counter(self.states)
-        order = sorted(counts, key=lambda state: (state not in ACTIVE, state in ("finished",)))
-        total = len(self.states)
-        right = [Piece("1 run" if total == 1 else f"{total:,} runs", "quiet")]
-        if self.num_unread:
-            right = [Piece(f"{total:,} of {total + self.num_unread:,} runs read", "active")]
+        return self.toned(spread(left, self._counts(), self.size.width))
+
+    def _counts(self) -> tuple[Piece, ...]:
+        """Return what is counted, what matters most first: the end may not fit."""
+        glyphs, total = self._glyphs, len(self.states)
+        pieces = []
         if self.num_marked:
-            right.insert(0, Piece(f"{self._glyphs.mark} {self.num_marked} marked  ", "active"))
+            pieces.append(Piece(f"{glyphs.mark} {self.num_marked} marked  ", "active"))
         if self.num_alerted:
-            told = f"{self._glyphs.alert} {self.num_alerted} with alerts  "
-            right.insert(0, Piece(told, "warning"))
-        right += [
-            Piece(f"  {self._glyphs.state(state)} {counts[state]} {state}", state_tone(state))
-            for state in order
-        ]
-        return self.toned(spread(left, tuple(right), self.size.width))
+            pieces.append(Piece(f"{glyphs.alert} {self.num_alerted} with alerts  ", "warning"))
+        if self.num_unread:
+            pieces.append(Piece(f"{total:,} of {total + self.num_unread:,} runs read", "active"))
+        else:
+            pieces.append(Piece("1 run" if total == 1 else f"{total:,} runs", "quiet"))
+        counts = Counter(self.states)
+        for state in sorted(counts, key=lambda one: (one not in ACTIVE, one == "finished")):
+            text = f"  {glyphs.state(state)} {counts[state]:,} {state}"
+            pieces.append(Piece(text, state_tone(state)))
+        return tuple(pieces)
 
 
 class RunHeader(TonedWidget):
