@@ -178,7 +178,8 @@ class DashboardScreen(RunListing):
         """Show the curves of another stage."""
         if self._focused is not None:
             self._focused.picked = message.stage
-            self._draw_soon()
+            # At once: the next key goes on from the stage that is shown.
+            self._draw(self._focused)
 
     def follow(self) -> None:
         """Take in what is new, and draw it when the last drawing is old enough."""
@@ -210,7 +211,7 @@ class DashboardScreen(RunListing):
         """Show the stage before or after."""
         if self._focused is not None:
             self._focused.step_stage(by)
-            self._draw_soon()
+            self._draw(self._focused)
 
     def action_pane(self, name: str) -> None:
         """Show another pane."""
@@ -239,7 +240,7 @@ class DashboardScreen(RunListing):
         by_path = self.by_path
         self._is_due = True
         self._wake()
-        self.header.now = self.clock()
+        self.header.count_age(self.clock())
         if self._arriving in by_path:
             self._open(by_path[self._arriving])
             self._arriving = None

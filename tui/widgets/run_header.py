@@ -81,6 +81,12 @@ class RunHeader(TonedWidget):
         super().__init__(id="header")
         self._glyphs = glyphs
 
+    def count_age(self, now: float) -> None:
+        """Count the age against a later time; nothing is drawn while it reads the same."""
+        run = self.run_view
+        if run is None or fmt.age(now - run.created_s) != fmt.age(self.now - run.created_s):
+            self.now = now
+
     def render(self) -> Text:
         """Return the title line and, where there is one, the line with the problem."""
         run = self.run_view
