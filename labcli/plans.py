@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labcli.tables import ABSENT, render, seconds, short_count, size
+from labcli.tables import ABSENT, render, seconds, size
+from tui.analysis.words import short_count
 
 
 def plan_text(plan: Mapping[str, Any], headline: str) -> str:

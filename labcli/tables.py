@@ -32,18 +32,6 @@ def seconds(value: float | None) -> str:
     return duration(value, ABSENT)
 
 
-def short_count(value: float | None) -> str:
-    """Return a count in three digits: 950, 23.8k, 11.5M, 1.38B, 4.20T."""
-    if value is None:
-        return ABSENT
-    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
-            scaled = value / limit
-            digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
-            return f"{scaled:.{digits}f}{unit}"
-    return f"{value:.0f}"
-
-
 def size(num_bytes: float | None) -> str:
     """Return a size in binary units: 512 B, 1.5 MiB, 12 GiB."""
     if num_bytes is None:

@@ -7,18 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from labcli.analysis.diffs import count
-from labcli.analysis.listing import metric_text
-from labcli.tables import render, seconds, short_count
+from labcli.tables import render
 from runs.card import is_higher_better
 from runs.comparison import Comparison, Pair
-from runs.noise import NoiseFloor, Verdict
 from runs.run_curve import AXES, Axis
-from runs.speedup import Share, Speedup
+from runs.speedup import Speedup
+from tui.analysis.verdicts import axis_text, floor_line, pair_lines
+from tui.analysis.words import metric_text
 
-UNITS: Mapping[Axis, str] = {
-    "step": "steps", "tokens": "tokens", "time": "training time", "flops": "FLOPs", "usd": "cost",
-}  # fmt: skip
 _HEADINGS: Mapping[Axis, str] = {
     "step": "STEPS", "tokens": "TOKENS", "time": "TIME", "flops": "FLOPS", "usd": "USD",
 }  # fmt: skip
@@ -47,7 +43,9 @@ def comparison_text(found: Comparison, repeat: str | None, width: int) -> str:
         blocks.append(f"not compared: {found.problem}")
         return "\n\n".join(blocks)
     first = found.standings[0].name
-    blocks += [pair_text(pair, first, found.metric, width) for pair in found.pairs]
+    for pair in found.pairs:
+        head, *lines = pair_lines(pair, first, found.metric)
+        blocks.append("\n".join([head, *(wrapped(line, width, indent="  ") for line in lines)]))
     blocks.append(wrapped(floor_line(found.floor, repeat), width))
     return "\n\n".join(blocks)
 
@@ -77,83 +75,6 @@ def standings_table(found: Comparison, width: int) -> str:
     return table
 
 
-def pair_text(pair: Pair, first: str, metric: str, width: int) -> str:
-    """Return what is known of one run against the first."""
-    lines = [f"{pair.name} against {first}"]
-    if pair.forward.is_reached:
-        lines.append(reach_line(pair.name, first, pair.forward, metric))
-    else:
-        lines.append(
-            f"{pair.name} never reaches the final {metric_text(pair.forward.level)} of {first}; "
-            f"its best is {metric_text(pair.forward.chaser_best)}"
-        )
-        if pair.backward.is_reached:
-            lines.append(reach_line(first, pair.name, pair.backward, metric))
-    lines.append(verdict_line(pair.verdict, metric))
-    return "\n".join([lines[0], *(wrapped(line, width, indent="  ") for line in lines[1:])])
-
-
-def reach_line(chaser: str, leader: str, found: Speedup, metric: str) -> str:
-    """Return at what part of the leader's steps, time and so on the chaser is as far."""
-    by_percent: dict[str, list[str]] = {}
-    for axis, share in found.shares.items():
-        by_percent.setdefault(f"{100 * share.share:.0f} %", []).append(
-            f"{UNITS[axis]} ({axis_text(axis, share.spent)} of {axis_text(axis, share.reference)})"
-        )
-    parts = [f"{percent} of its {' and '.join(units)}" for percent, units in by_percent.items()]
-    at = f"{metric_text(found.level)} {metric}"
-    line = f"{chaser} reaches the final {at} of {leader} at {', '.join(parts)}"
-    return line + _within_noise(found.shares.get("step"))
-
-
-def verdict_line(verdict: Verdict, metric: str) -> str:
-    """Return whether a difference is more than noise, in one sentence."""
-    gap = f"{signed(verdict.difference)} {metric}"
-    counts = f"mean of {count(verdict.num_second, 'seed')} against {verdict.num_first}"
-    if verdict.word == "same settings":
-        return f"{gap}: the same settings with other seeds, so this is the noise itself"
-    if verdict.word == "no noise floor":
-        return f"{gap}: no noise floor, so nobody knows whether this is more than noise"
-    assert verdict.ci_low is not None and verdict.ci_high is not None
-    interval = f"95 % interval {signed(verdict.ci_low)} to {signed(verdict.ci_high)}"
-    size = "" if verdict.sigmas is None else f", {abs(verdict.sigmas):.1f} sigma"
-    word = verdict.word if verdict.word == "not evidence" else f"{verdict.word}, beyond the noise"
-    return f"{gap}{size}: {word} ({interval}, {counts})"
-
-
-def floor_line(floor: NoiseFloor | None, repeat: str | None) -> str:
-    """Return where the noise floor comes from, or how to get one."""
-    if floor is None:
-        return (
-            "noise floor: none, as no two finished runs here differ by their seed alone. "
-            f"Repeat one with other seeds, twice or more: {repeat}"
-        )
-    groups = f"{count(len(floor.groups), 'group')} of {', '.join(map(str, floor.groups))} runs"
-    whose = "" if floor.is_own else " with other settings than these"
-    code = "" if floor.is_one_commit else "; not all of them ran the same commit"
-    return (
-        f"noise floor: standard deviation {floor.sd:.2g} over seeds, from {groups}{whose} "
-        f"({count(floor.degrees, 'degree')} of freedom); taken as normal and equal for "
-        f"all settings compared{code}"
-    )
-
-
-def axis_text(axis: Axis, value: float) -> str:
-    """Return a place on an axis in its unit."""
-    if axis == "time":
-        return seconds(value)
-    if axis == "usd":
-        return f"${value:.2f}"
-    if axis == "flops":
-        return f"{value:.3g}"
-    return str(round(value)) if axis == "step" else short_count(value)
-
-
-def signed(value: float) -> str:
-    """Return a difference with its sign and four digits after the point, or what it takes."""
-    return f"{value:+.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:+.2g}"
-
-
 def wrapped(text: str, width: int, indent: str = "") -> str:
     """Return text on lines of at most `width` columns, the further ones indented."""
     return textwrap.fill(
@@ -164,13 +85,6 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _within_noise(share: Share | None) -> str:
-    if share is None or share.low is None:
-        return ""
-    high = "never" if share.high is None else f"{100 * share.high:.0f} %"
-    return f"; with noise, from {100 * share.low:.0f} % of the steps to {high}"
 
 
 def _pair_object(pair: Pair, against: str) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labcli.analysis.comparisons import signed, wrapped
-from labcli.analysis.diffs import cell, run_object
+from labcli.analysis.comparisons import wrapped
+from labcli.analysis.diffs import run_object
 from labcli.cells import cut
 from labcli.tables import ABSENT, render
 from runs.card import RunCard
 from runs.reasons import Reason
 from runs.why import Why
+from tui.analysis.partings import about_line, parting_lines
+from tui.analysis.words import cell
 
 MAX_REASONS = 20
 MIN_ABOUT = 12
@@ -49,30 +51,6 @@ def why_text(found: Why, names: Sequence[str], width: int) -> str:
     return "\n\n".join([*blocks, wrapped(tail + more, width)])
 
 
-def parting_lines(found: Why, first: str, second: str) -> list[str]:
-    """Return where the curves part, in sentences."""
-    at = found.parting
-    lines = []
-    if at.same_until == at.last_step:
-        return [f"the curves are equal at all {at.num_steps} shared steps"]
-    if at.same_until is not None:
-        lines.append(f"equal to the last digits up to step {at.same_until}")
-    noise = f"{at.threshold:.2g} over windows of {at.window} steps"
-    if at.step is None or at.difference is None:
-        lines.append(f"the curves never leave the noise ({noise}); {_final(found)}")
-    else:
-        better = second if at.final_difference < 0 else first
-        lines.append(
-            f"the curves part at step {at.step} of {at.last_step} ({signed(at.difference)}, "
-            f"beyond the noise of {noise}); {_final(found)}, {better} is lower"
-        )
-    if found.schedule_from is not None:
-        lines.append(f"their learning rates differ from step {found.schedule_from} on")
-    if not found.noise_floor:
-        lines.append("no two runs differ by seed alone, so only the noise of steps is known")
-    return lines
-
-
 def reasons_table(reasons: Sequence[Reason], names: Sequence[str], width: int) -> str:
     """Return the reasons as a table, the likeliest first."""
     keys = [f"{reason.kind} {reason.key}" for reason in reasons]
@@ -85,16 +63,6 @@ def reasons_table(reasons: Sequence[Reason], names: Sequence[str], width: int) -
             for value, is_known in zip(reason.values, reason.is_known, strict=True)
         ]
         mark = str(place) if reason.could_part else "-"
-        rows.append([mark, cut(key, key_width), *values, _about(reason)])
+        rows.append([mark, cut(key, key_width), *values, about_line(reason)])
     lines = render(["", "DIFFERENCE", *(cut(n, room) for n in names), "ACTS ON"], rows, right="r")
     return "\n".join(cut(line, width) for line in lines.splitlines())
-
-
-def _about(reason: Reason) -> str:
-    if reason.acts_from is None or reason.could_part:
-        return reason.about
-    return f"too late to part them: acts from step {reason.acts_from}"
-
-
-def _final(found: Why) -> str:
-    return f"at the end they are {signed(found.parting.final_difference)} apart"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from labcli.views import NOT_COMPARABLE, list_row, validation_marks
 from runs.card import RunCard
 from runs.columns import Group, summary_of, value_of, values
 from runs.run_keys import Key, Value, kind_of, text_of
+from tui.analysis.words import figure_text
 
 
 def rows_of(cards: Sequence[RunCard], columns: Sequence[Key]) -> list[dict[str, Any]]:
@@ -81,21 +81,6 @@ def shown(value: Value, key: Key) -> str:
     if kind == "duration":
         return seconds(value)
     return figure_text(value)
-
-
-def figure_text(value: float) -> str:
-    """Return a setting or a figure in the digits that are worth reading: whole ones as such."""
-    if math.isfinite(value) and value == int(value) and abs(value) < 1e7:
-        return str(int(value))
-    return metric_text(value)
-
-
-def metric_text(value: float) -> str:
-    """Return a measured value in the digits that are worth reading."""
-    if not math.isfinite(value):
-        return str(value)
-    is_usual = value == 0 or 0.001 <= abs(value) < 1000
-    return f"{value:.4f}" if is_usual else f"{value:.4g}"
 
 
 def _cells(card: RunCard, columns: Sequence[Key], marks: Mapping[str, str]) -> list[str]:

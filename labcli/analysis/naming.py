@@ -29,12 +29,6 @@ def load_several(home: LabHome, refs: Sequence[str], *, least: int, command: str
     return cards
 
 
-def names_of(cards: Sequence[RunCard]) -> list[str]:
-    """Return a short name for each run: its name, or its slug where names are shared."""
-    names = [card.view.name for card in cards]
-    return [card.view.slug if names.count(card.view.name) > 1 else card.view.name for card in cards]
-
-
 def table_width() -> int:
     """Return how many columns a table may take: those of the terminal, where there is one."""
     return shutil.get_terminal_size((UNLIMITED_COLUMNS, 24)).columns

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labcli.analysis.comparisons import axis_text, wrapped
-from labcli.analysis.diffs import count
-from labcli.analysis.listing import metric_text
-from labcli.tables import ABSENT, render, seconds, short_count
-from runs.card import is_higher_better
+from labcli.analysis.comparisons import wrapped
+from labcli.tables import ABSENT, render, seconds
 from runs.forecast import Crossing, Forecast
 from runs.isoflop import Parabola
-from runs.power_law import PowerLaw, Range
+from runs.power_law import PowerLaw
 from runs.scaling_fit import Price, ScalingFit, Target
+from tui.analysis.laws import ends, interval, law_lines, loss_name, size_lines, sizes_text
+from tui.analysis.verdicts import axis_text
+from tui.analysis.words import metric_text, short_count
 
 
 def fit_object(
@@ -69,27 +69,6 @@ def fit_text(
     return "\n\n".join(blocks)
 
 
-def loss_name(metric: str) -> str:
-    """Return what is fitted: the metric, or 1 minus one of which more is better."""
-    return f"1 - {metric}" if is_higher_better(metric) else metric
-
-
-def law_lines(found: ScalingFit, loss: str) -> list[str]:
-    """Return the law in a formula and its figures with their intervals."""
-    law = found.law
-    assert law is not None
-    runs = sum(point.num_runs for point in found.data.points)
-    left_out = "".join(f"; left out: {what}" for what in found.data.left_out)
-    return [
-        f"{loss} = E + A (C / {law.unit:.3g}) ^ -alpha over C FLOPs of {found.data.stage}",
-        f"E {interval(law.floor)}, A {interval(law.scale)}, alpha {interval(law.exponent)}; "
-        f"95 % intervals, spread {law.sd:.2g}",
-        f"from {law.num} points that no cheaper run beats, of {count(runs, 'finished run')}"
-        f"{left_out}",
-        *(["these points do not pin the law down: take it for no prediction"] * law.is_loose),
-    ]
-
-
 def isoflop_table(found: Sequence[Parabola], loss: str) -> str:
     """Return the best model size of each budget."""
     rows = [
@@ -107,13 +86,6 @@ def isoflop_table(found: Sequence[Parabola], loss: str) -> str:
     return render(header, rows, right="rrllr")
 
 
-def size_lines(found: ScalingFit) -> list[str]:
-    """Return how the best size grows, or nothing where fewer than two budgets have one."""
-    if found.sizes is None:
-        return []
-    return [f"the best size grows as FLOPs ^ {interval(found.sizes.exponent)}"]
-
-
 def price_line(price: Price, target: Target) -> str:
     """Return what a target takes by the law of all runs."""
     goal = f"{target.metric} {target.value:g}"
@@ -122,11 +94,11 @@ def price_line(price: Price, target: Target) -> str:
             f"{goal} is out of reach of this law: its floor lies above "
             f"({100 * price.chance:.0f} % of the bootstrap gets there)"
         )
-    flops = _ends(price.flops, lambda x: f"{x:.2g}")
-    cost = "" if price.usd is None else f", {_ends(price.usd, lambda x: f'${x:.2f}')}"
+    flops = ends(price.flops, lambda x: f"{x:.2g}")
+    cost = "" if price.usd is None else f", {ends(price.usd, lambda x: f'${x:.2f}')}"
     return (
         f"{goal} takes {flops} FLOPs: "
-        f"{_ends(price.time_s, seconds)} at the speed of the fastest run here{cost}; "
+        f"{ends(price.time_s, seconds)} at the speed of the fastest run here{cost}; "
         f"{100 * price.chance:.0f} % of the bootstrap gets there at all"
     )
 
@@ -163,34 +135,15 @@ def crossing_line(found: Crossing, target: Target) -> str:
             f"{goal} lies below the floor of its curve: never, as it stands "
             f"({100 * found.chance:.0f} % of the bootstrap gets there)"
         )
-    parts = [f"{goal} at step {_ends(found.step, lambda x: f'{x:.0f}')}"]
+    parts = [f"{goal} at step {ends(found.step, lambda x: f'{x:.0f}')}"]
     if found.time_s is not None:
-        parts.append(f"in {_ends(found.time_s, seconds)}")
+        parts.append(f"in {ends(found.time_s, seconds)}")
     if found.usd is not None:
-        parts.append(f"for {_ends(found.usd, lambda x: axis_text('usd', x))} more")
+        parts.append(f"for {ends(found.usd, lambda x: axis_text('usd', x))} more")
     line = ", ".join(parts)
     if found.planned_steps is not None and found.step.value > found.planned_steps:
         line += f"; later than its last step {found.planned_steps}"
     return f"{line}; {100 * found.chance:.0f} % of the bootstrap gets there at all"
-
-
-def interval(found: Range) -> str:
-    """Return a figure with its interval in brackets."""
-    return _ends(found, metric_text)
-
-
-def sizes_text(found: Range) -> str:
-    """Return a model size with its interval."""
-    return _ends(found, short_count)
-
-
-def _ends(found: Range, show: Any) -> str:
-    value = "never" if found.value is None else show(found.value)
-    if found.low is None and found.high is None:
-        return str(value)
-    low = ABSENT if found.low is None else show(found.low)
-    high = "never" if found.high is None else show(found.high)
-    return f"{value} [{low} to {high}]"
 
 
 def _law_object(law: PowerLaw) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from labcli.analysis.naming import table_width
-from labcli.analysis.scaling import fit_object, fit_text, loss_name
+from labcli.analysis.scaling import fit_object, fit_text
 from labcli.analysis.scaling_plot import plot_text
 from labcli.lazy import Group
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
@@ -28,6 +28,7 @@ from runs.scaling_fit import (
     scaling_fit,
 )
 from runs.states import ACTIVE
+from tui.analysis.laws import loss_name
 
 PLOT_ROWS = 20
 

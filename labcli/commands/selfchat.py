@@ -16,11 +16,12 @@ from labcli.output import emit, emit_json
 from labcli.sampling_options import DeviceOption
 from labcli.selfchat.given import topics_of, valid_text
 from labcli.selfchat.show import check_export, export_result, show_result
-from labcli.tables import seconds, short_count
+from labcli.tables import seconds
 from runs.errors import UsageError
 from runs.paths import LabHome, RunPaths
 from runs.query import load_run
 from runs.refs import resolve_run
+from tui.analysis.words import short_count
 
 if TYPE_CHECKING:
     from core.config import SelfchatConfig

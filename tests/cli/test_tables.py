@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labcli.tables import percent, render, seconds, short_count, size
+from labcli.tables import percent, render, seconds, size
 from labcli.views import validation_marks
+from tui.analysis.words import short_count
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
-from labcli.tables import short_count
 from runs.errors import Corrupt
 from runs.importers.detect import Found, find_sources, read_source
 from runs.importers.source import ForeignRun, Format
 from runs.importers.store import Imported, store
 from runs.paths import LabHome
+from tui.analysis.words import short_count
 
 app = lone_command()
 
