@@ -143,8 +143,7 @@ def resolve(
         raise UsageError(f"{recipe['name']} has no preset {slug!r}{nearest(slug, presets)}")
     known: Sequence[str] = recipe["stages"]
     chosen = _chosen(known, only=only, until=until)
-    values = _values(recipe, presets[slug], overrides)
-    configs = {stage: build_stage_config(stage, values[stage]) for stage in known}
+    configs = stage_configs(recipe, presets[slug], overrides)
     base, tok, data = configs["base"], configs["tok"], configs["data"]
     assert isinstance(base, BaseConfig) and isinstance(tok, TokConfig)
     assert isinstance(data, DataConfig)
@@ -166,6 +165,14 @@ def resolve(
             )
         )
     return _costed(recipe["name"], slug, stages, base, model, data, hardware)
+
+
+def stage_configs(
+    recipe: Mapping[str, Any], preset: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> dict[str, StageConfig]:
+    """Return the settings of every stage of a recipe, as a preset and the overrides leave them."""
+    values = _values(recipe, preset, overrides)
+    return {stage: build_stage_config(stage, values[stage]) for stage in recipe["stages"]}
 
 
 def stage_inputs(stage: str, known: Iterable[str]) -> dict[str, str]:

@@ -148,9 +148,14 @@ class RunActions(Screen[None]):
     def action_open_run(self) -> None:
         """Show everything about the run under the cursor."""
         runs = self.chosen_runs()
+
+        def wanted(run_dir: Path | None) -> None:
+            if run_dir is not None:
+                self.show_later(run_dir)
+
         if runs:
             screen = load_screen("tui.screens.run:RunScreen")
-            self.app.push_screen(screen(run=runs[0].path, **self._given()))
+            self.app.push_screen(screen(run=runs[0].path, **self._given()), wanted)
 
     def action_compare(self) -> None:
         """Compare the marked runs."""
