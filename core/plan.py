@@ -257,7 +257,7 @@ def _costed(
     tokens = {stage.stage: _stage_tokens(stage, data) for stage in stages}
     flops = sum(tokens.values()) * flops_per_token(model)
     num_other = sum(stage.stage not in MODEL_STAGES for stage in stages)
-    time_s = flops / _speed(hardware) + num_other * OTHER_STAGE_S
+    time_s = flops / training_flops_per_s(hardware) + num_other * OTHER_STAGE_S
     kept = sum(
         stage.config.keep_checkpoints + NUM_EXTRA_CHECKPOINTS
         for stage in stages
@@ -297,7 +297,8 @@ def _stage_tokens(stage: StagePlan, data: DataConfig) -> int:
     return config.epochs * rows * TOKENS_PER_CONVERSATION
 
 
-def _speed(hardware: Hardware) -> float:
+def training_flops_per_s(hardware: Hardware) -> float:
+    """Return the speed that times are estimated from."""
     if not hardware.gpus:
         return hardware.num_cpus * CPU_CORE_FLOPS[hardware.has_cpu_bf16]
     # Slowest known card of the table for a name that is not in it.

@@ -85,6 +85,12 @@ def check_tag(tag: str) -> None:
         raise UsageError(f"{tag!r} cannot be a tag: it is empty or holds a space; join with -")
 
 
+def check_note(text: str) -> None:
+    """Raise UsageError for a note that says nothing."""
+    if not text.strip():
+        raise UsageError("a note needs text; type it after the run")
+
+
 def add_tag(run_dir: Path, tag: str) -> None:
     """Tag a run."""
     check_tag(tag)
@@ -98,8 +104,7 @@ def remove_tag(run_dir: Path, tag: str) -> None:
 
 def add_note(run_dir: Path, text: str) -> None:
     """Add a note to a run."""
-    if not text.strip():
-        raise UsageError("a note needs text; type it after the run")
+    check_note(text)
     _append(run_dir, "note", {"text": text})
 
 

@@ -55,6 +55,21 @@ def missing_inputs(plan: Mapping[str, Any]) -> dict[str, str]:
     return missing
 
 
+def given_inputs(
+    home: LabHome, plan: Mapping[str, Any], from_ref: str | None
+) -> tuple[Inputs, tuple[str, ...]]:
+    """Return what a plan takes from other runs, and these runs; UsageError without a reference."""
+    missing = missing_inputs(plan)
+    if from_ref is None:
+        if not missing:
+            return {}, ()
+        names = ", ".join(f"{name} (from {producer})" for name, producer in missing.items())
+        raise UsageError(
+            f"this plan needs {names}; name a run that has it: --from last, or --from RUN:STAGE"
+        )
+    return resolve_inputs(home, plan, from_ref)
+
+
 def resolve_inputs(
     home: LabHome, plan: Mapping[str, Any], from_ref: str
 ) -> tuple[Inputs, tuple[str, ...]]:

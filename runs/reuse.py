@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runs.errors import LabError
+from runs.lineage import given_inputs
 from runs.paths import LabHome
 from runs.query import RunView, load_run, run_dirs
 from runs.record import load_record
@@ -44,3 +45,10 @@ def finished_work(home: LabHome, wanted: frozenset[str]) -> dict[str, RunView]:
             if view.state == "finished":
                 found[done] = view
     return found
+
+
+def find_finished(home: LabHome, plan: Mapping[str, Any], from_ref: str | None) -> RunView | None:
+    """Return the newest finished run that did what a plan would do, or None."""
+    inputs, _ = given_inputs(home, plan, from_ref)
+    work = work_hash(plan, inputs)
+    return finished_work(home, frozenset([work])).get(work)

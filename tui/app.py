@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -31,6 +34,9 @@ from tui.shell.themes import THEMES
 from tui.views import VIEWS, Opening, find_view
 
 NOTICE_S = 15.0
+# The closed terminal and the kind request to go; both leave by the door.
+LEAVING_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+PARENT_S = 1.0
 TOUR_S = 20.0
 
 
@@ -100,6 +106,7 @@ class LabApp(App[None]):
         for name, view in VIEWS.items():
             self.add_mode(name, partial(view.open, self._opening))
         self.switch_mode(self._view)
+        self._heed_departures()
         self._tell(self._take_keys())
         if not self._loaded.settings.toured:
             self.notify(guide.TOUR, title="First time here?", timeout=TOUR_S, markup=False)
@@ -160,6 +167,21 @@ class LabApp(App[None]):
         """Keep the views and jumps away from what asks a question."""
         return not (action in ("view", "jump") and self.screen.is_modal)
 
+    def _heed_departures(self) -> None:
+        """Leave, with the model server, when the terminal or the server of the page goes."""
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for number in LEAVING_SIGNALS:
+            loop.add_signal_handler(number, self.exit, None, 128 + number)
+        if self.is_web:
+            self.set_interval(PARENT_S, partial(self._leave_without, os.getppid()))
+
+    def _leave_without(self, parent: int) -> None:
+        # The end of its input tells a web app nothing.
+        if os.getppid() != parent:
+            self.exit()
+
     def _take_keys(self) -> str:
         """Apply the keys of the settings; return what was wrong with the file."""
         problems = [self._loaded.problem] if self._loaded.problem else []
@@ -176,12 +198,14 @@ class LabApp(App[None]):
             self.notify(problem, severity="warning", timeout=NOTICE_S, markup=False)
 
 
-def open_view(name: str, opening: Opening) -> None:
-    """Run the app until the person leaves it, beginning with one view.
+def open_view(name: str, opening: Opening) -> int:
+    """Run the app until the person leaves it, beginning with one view; return its exit code.
 
     Raises:
         UsageError: there is no such view.
     """
     find_view(name)
     path = settings_path(opening.home)
-    LabApp(opening, view=name, loaded=load_settings(path), settings_file=path).run()
+    app = LabApp(opening, view=name, loaded=load_settings(path), settings_file=path)
+    app.run()
+    return app.return_code or 0

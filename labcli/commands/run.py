@@ -9,20 +9,23 @@ from typing import Annotated
 import typer
 
 from core.plan import Plan
+from core.plan_request import PlanRequest
 from labcli import diagnostics
 from labcli.attached import detached_hints, open_dashboard, watch_to_end
 from labcli.budget_options import BudgetOptions
-from labcli.launching import PlanRequest, Terms, find_finished, make_plan, start_run
+from labcli.launching import Terms, make_plan, start_run
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.plans import plan_text
 from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
+from runs.labels import add_note, check_note, check_tag
 from runs.paths import LabHome, RunPaths
 from runs.policy import OnStall, Policy
 from runs.query import load_run
 from runs.queue import check_priority
+from runs.reuse import find_finished
 from runs.snapshot import describe, read_source, store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -48,10 +51,14 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change a setting; may be repeated."),
 ]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Draw everything random from this seed.")
+]
 Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Give the run a name.")]
 Tag = Annotated[
     list[str] | None, typer.Option("--tag", metavar="TEXT", help="Tag the run; may be repeated.")
 ]
+Note = Annotated[str | None, typer.Option(metavar="TEXT", help="Add a note to the run.")]
 Until = Annotated[str | None, typer.Option(metavar="STAGE", help="End after this stage.")]
 Only = Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the background.")]
@@ -91,6 +98,22 @@ class QueueOptions:
     priority: Priority = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelOptions:
+    """What the run is called, and what is noted beside it."""
+
+    name: Name = None
+    tags: Tag = None
+    note: Note = None
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be a tag or a note, before anything is started."""
+        for tag in self.tags or ():
+            check_tag(tag)
+        if self.note is not None:
+            check_note(self.note)
+
+
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 @with_groups
 def run(
@@ -99,8 +122,7 @@ def run(
     from_ref: From = None,
     preset: Preset = "auto",
     overrides: Set = None,
-    name: Name = None,
-    tags: Tag = None,
+    seed: Seed = None,
     until: Until = None,
     only: Only = None,
     detach: Detach = False,
@@ -112,6 +134,7 @@ def run(
     json: JsonOption = False,
     home: HomeOption = None,
     *,
+    labels: LabelOptions,
     waiting: QueueOptions,
     limits: BudgetOptions,
 ) -> None:
@@ -127,8 +150,10 @@ def run(
         only=only,
         until=until,
         nproc=nproc,
+        seed=seed,
     )
     policy = Policy(retries=retries, on_stall=on_stall)
+    labels.check()
     plan = make_plan(request)
     budget = limits.budget(plan.usd_per_hour)
     if tui and (waiting.queue or not sys.stdout.isatty()):
@@ -136,7 +161,7 @@ def run(
     lab = home_of(ctx, home)
     if dry_run:
         return _show(lab, plan, is_queued=waiting.queue, json=json)
-    same = find_finished(lab, plan, from_ref) if waiting.needed else None
+    same = find_finished(lab, plan.to_json(), from_ref) if waiting.needed else None
     if same is not None:
         diagnostics.say(f"done already by {same.slug}, which has finished; nothing was started")
         return _name(RunPaths(same.path), json=json)
@@ -147,8 +172,10 @@ def run(
         priority=check_priority(waiting.priority) if waiting.queue else None,
     )
     paths = start_run(
-        lab, request, plan, from_ref=from_ref, name=name, tags=tags or (), terms=terms
+        lab, request, plan, from_ref=from_ref, name=labels.name, tags=labels.tags or (), terms=terms
     )
+    if labels.note is not None:
+        add_note(paths.run_dir, labels.note)
     diagnostics.say(plan.headline())
     raise typer.Exit(_attend(lab, paths, detach=detach or waiting.queue, tui=tui, json=json))
 

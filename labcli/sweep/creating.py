@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from labcli.launching import PlanRequest, given_inputs
+from core.plan_request import PlanRequest
 from labcli.sweep.planning import Planned
 from runs.ids import new_slug, new_ulid
+from runs.lineage import given_inputs
 from runs.paths import LabHome
 from runs.policy import Policy
 from runs.queue_runner import ensure_runner

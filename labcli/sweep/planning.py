@@ -8,8 +8,9 @@ from typing import Any
 
 from core.hardware import Hardware, detect
 from core.plan import MODEL_STAGES, Plan
+from core.plan_request import PlanRequest
 from labcli import diagnostics
-from labcli.launching import PlanRequest, make_plan
+from labcli.launching import make_plan
 from labcli.sweep.axes import SEED, Changed
 from runs.errors import UsageError
 from runs.query import RunView

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from labcli import launching
+from runs.errors import ExitCode
 from runs.files import write_json
 from runs.paths import LabHome, RunPaths
 from runs.query import list_runs
@@ -70,6 +71,22 @@ def test_detached_run_prints_its_slug(
     assert (view.name, view.tags) == ("mine", ("a", "b"))
     assert [paths.run_dir for paths in launched] == [view.path]
     assert result.err.startswith("current d")
+
+
+def test_seed_and_note_are_given_at_launch_and_a_stage_keeps_its_own_seed(
+    labcli: Labcli, home: LabHome, launched: list[RunPaths]
+) -> None:
+    words = ("--seed", "7", "--set", "sft.seed=9", "--note", "first try", "--detach")
+    assert labcli("run", "speedrun", *words).code == 0
+    (view,) = list_runs(home)
+    assert view.notes == ("first try",)
+    seeds = {entry.stage: entry.config["seed"] for entry in load_record(view.path).stages}
+    assert seeds.pop("sft") == 9
+    assert set(seeds.values()) == {7}
+    for option, text in (("--note", " "), ("--tag", "two words")):
+        refused = labcli("run", "speedrun", "--detach", option, text)
+        assert (refused.code, len(refused.err.splitlines())) == (ExitCode.USAGE, 1)
+    assert len(list_runs(home)) == 1
 
 
 def test_detached_run_as_json(labcli: Labcli, home: LabHome, launched: list[RunPaths]) -> None:

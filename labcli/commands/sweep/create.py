@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from core.plan_request import PlanRequest
 from labcli import diagnostics
 from labcli.budget_options import BudgetOptions
 from labcli.commands.run import (
@@ -24,7 +25,6 @@ from labcli.commands.run import (
     Until,
     What,
 )
-from labcli.launching import PlanRequest, given_inputs
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
@@ -32,7 +32,7 @@ from labcli.sweep.axis_options import AxisOptions
 from labcli.sweep.creating import NewSweep, create_sweep, with_finished
 from labcli.sweep.planning import plan_variants, sweep_hardware, totals
 from labcli.sweep.show import plan_object, plan_text
-from runs.lineage import missing_inputs
+from runs.lineage import given_inputs, missing_inputs
 from runs.policy import Policy
 from runs.queue import check_priority
 from runs.settings import load_settings
