@@ -38,7 +38,7 @@ class LocalServer(Server):
         """Say where the view is, in one line."""
         self.announce(self.public_url)
 
-    async def handle_index(self, request: web.Request) -> web.Response:  # type: ignore[override]
+    async def handle_index(self, request: web.Request) -> web.Response:
         """Answer with the page, which then asks nobody else for a font."""
         self._check(request)
         # The decorator of the inherited handler turns its values into a page.

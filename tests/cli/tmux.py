@@ -30,13 +30,14 @@ class Tmux:
             pytest.skip("no tmux")
         self._tmux = (found, "-L", f"labcli-{uuid.uuid4().hex[:8]}", "-f", os.devnull)
         self._environment = {
-            **os.environ, "LABCLI_HOME": str(home.root), "LC_ALL": "C.UTF-8", "PS1": "$ "
+            **os.environ, "LABCLI_HOME": str(home.root), "LC_ALL": "C.UTF-8"
         }  # fmt: skip
         for name in ("TMUX", "NO_COLOR", "TEXTUAL_DRIVER"):
             self._environment.pop(name, None)
         width, height = size
-        # Without its start-up files the shell has the prompt that it is given.
-        shell = "exec bash --noprofile --norc"
+        # Without its start-up files the shell has the prompt that it is given; the one in between
+        # would drop it from the environment.
+        shell = "exec env PS1='$ ' bash --noprofile --norc"
         self._call("new-session", "-d", "-x", str(width), "-y", str(height), shell)
         self.wait_for("$")
 

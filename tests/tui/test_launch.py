@@ -222,7 +222,7 @@ async def test_arrows_turn_through_choices_and_what_the_command_says_is_shown_in
         await pilot.press("escape")
         ours = [item.binding for item in screen.active_bindings.values() if item.binding.id]
         assert all(binding.description and binding.tooltip for binding in ours)
-        helps = {command.help for command in app.get_system_commands(screen)}
+        helps = {command.help for command in app.get_system_commands(app.screen)}
         assert {"Key: ctrl+s", "Key: ctrl+y", "Key: escape"} <= helps
         # The command finds what the form does not look for: a file where the runs should lie.
         (tmp_path / "lab").mkdir(exist_ok=True)

@@ -48,7 +48,8 @@ def plan_lines(examined: Examined, width: int, glyphs: Glyphs) -> tuple[ToneLine
     if width < WIDE:
         lines += [ToneLine(()), ToneLine((Piece("How that is known", "quiet"),))]
         for item in figures:
-            lines += _wrapped(f"{item.name}: {item.source}", width, "quiet")
+            told = f"too much: {item.source}" if item.is_over else item.source
+            lines += _wrapped(f"{item.name}: {told}", width, "warning" if item.is_over else "quiet")
     return tuple(lines)
 
 
@@ -176,10 +177,13 @@ def _stage_lines(plan: Plan, examined: Examined, width: int, glyphs: Glyphs) -> 
         steps = "" if stage.steps is None else f"{stage.steps} steps"
         num_changed = len(effective_texts([stage]).keys() & changed.keys())
         told = f"{num_changed} changed" if num_changed else ""
-        left = f"{stage.stage:<{NAME_WIDTH}}{steps:<{_VALUE_WIDTH}}"
+        left = f"{stage.stage:<{NAME_WIDTH}}{steps:<{_VALUE_WIDTH if width >= WIDE else 9}}"
         source = _sources(stage, glyphs) if width >= WIDE else ""
         room = width - len(left) - len(told) - 1
-        pieces = [Piece(left, "plain"), Piece(told, "active" if num_changed else "quiet")]
+        pieces = [
+            Piece(left, "plain"),
+            Piece(glyphs.cut(told, max(width - len(left), 0)), "active"),
+        ]
         if source and room > 8:
             pieces.append(Piece(f"{' ' if told else ''}{glyphs.cut(source, room)}", "quiet"))
         yield ToneLine(tuple(pieces))
@@ -194,7 +198,7 @@ def _figure_lines(item: Figure, width: int) -> Iterator[ToneLine]:
     tone: Tone = "warning" if item.is_over else "strong"
     name = Piece(item.name.ljust(NAME_WIDTH), "quiet")
     if width < WIDE:
-        told = f"{item.value}  too much" if item.is_over else item.value
+        told = f"{item.value} (!)" if item.is_over else item.value
         yield ToneLine((name, Piece(told, tone)))
         return
     value = Piece(item.value.ljust(_VALUE_WIDTH), tone)
