@@ -54,8 +54,14 @@ def test_dashboard_sees_a_live_run_killed_after_a_resize_and_leaves_a_clean_term
             "the wide layout",
         )
         _kill(live)
-        shown = terminal.wait_for(f"{STATES['crashed']} crashed", deadline_s=TURN_S)
-        assert f"{STATES['running']} running" not in shown
+        terminal.wait_until(
+            lambda shown: (
+                f"{STATES['crashed']} crashed" in shown
+                and f"{STATES['running']} running" not in shown
+            ),
+            "the state to turn everywhere",
+            deadline_s=TURN_S,
+        )
         terminal.keys("q")
         terminal.wait_for("left with 0")
         assert terminal.flag("alternate_on") == "0"
@@ -80,7 +86,7 @@ def test_a_closed_terminal_ends_the_app_and_its_model_server_and_runs_go_on(
         with Tmux(home) as terminal:
             terminal.labcli("tui", "chat", "--model", "tiny:sft")
             terminal.wait_until(
-                lambda shown: "Enter sends" in shown and "tiny:sft" in shown, "the chat"
+                lambda shown: "Enter sends" in shown and ":sft@" in shown, "the chat"
             )
             terminal.keys("-l", "hello")
             terminal.keys("Enter")

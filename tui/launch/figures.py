@@ -185,7 +185,7 @@ def _stage_lines(plan: Plan, examined: Examined, width: int, glyphs: Glyphs) -> 
             Piece(glyphs.cut(told, max(width - len(left), 0)), "active"),
         ]
         if source and room > 8:
-            pieces.append(Piece(f"{' ' if told else ''}{glyphs.cut(source, room)}", "quiet"))
+            pieces.append(Piece(f"{'  ' if told else ''}{glyphs.cut(source, room - 1)}", "quiet"))
         yield ToneLine(tuple(pieces))
 
 
