@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcli.tables import ABSENT, render, short_count, size
+from labcli.tables import ABSENT, render, size
+from tui.analysis.words import short_count
 
 if TYPE_CHECKING:
     from core.data.shards import Manifest

@@ -114,7 +114,7 @@ def test_a_browser_shows_the_dashboard_and_drives_it_and_nobody_else_may(
     wait_for(lambda: not app.is_running(), "the app to end with its page", deadline_s=DEADLINE_S)
     page = browser.new_page()
     page.goto(served.url)
-    wait_for(lambda: page.wait_for_timeout(50) or served.apps(), "a second app")
+    wait_for(served.apps, "a second app")
     (app,) = served.apps()
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(DEADLINE_S) == ExitCode.INTERRUPTED

@@ -33,17 +33,20 @@ class Blocks:
     @property
     def low(self) -> FloatArray:
         """The smallest finite value of each block."""
-        return self.table[0]
+        values: FloatArray = self.table[0]
+        return values
 
     @property
     def high(self) -> FloatArray:
         """The largest finite value of each block."""
-        return self.table[1]
+        values: FloatArray = self.table[1]
+        return values
 
     @property
     def num_bad(self) -> FloatArray:
         """How many values of each block are not finite."""
-        return self.table[2]
+        values: FloatArray = self.table[2]
+        return values
 
 
 def extremes(blocks: FloatArray) -> FloatArray:

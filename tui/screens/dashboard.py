@@ -226,10 +226,6 @@ class DashboardScreen(RunListing):
         """Draw y axes as logarithms, or not any more."""
         self.detail.toggle_log_scale()
 
-    def action_axis(self) -> None:
-        """Draw the charts over the next axis."""
-        self.detail.action_cycle_axis()
-
     def action_zoom(self) -> None:
         """Give one chart all the room, or share it again."""
         self.detail.toggle_zoom()
