@@ -23,7 +23,7 @@ from runs.recipe import list_recipes, load_recipe
 _KINDS = {
     "RUN": "run", "A": "run", "B": "run", "DIR|RUN": "run", "DELETED": "trashed",
     "REF": "ref", "TOKENIZER": "ref", "PATH": "file",
-    "FILE": "file", "DIR": "file", "SOURCE": "file",
+    "FILTER": "filter", "KEY": "key", "FILE": "file", "DIR": "file", "SOURCE": "file",
 }  # fmt: skip
 _CHOICES = re.compile(r"[<\[(]?([a-z0-9][\w-]*(?:\|[a-z0-9][\w-]*)+)[>\])]?")
 

@@ -1,6 +1,6 @@
 """What a shell offers when Tab is pressed: fast, since a person waits for every answer.
 
-Loads neither Typer nor the registry. What commands there are comes from an index that
+Loads neither Typer nor DuckDB. What commands there are comes from an index that
 labcli.command_index makes once for each version of the sources; runs come from the names in the
 lab home. A shell sends the line before the cursor in _LABCLI_LINE, and its own name.
 """
@@ -145,9 +145,29 @@ def _values(param: Mapping[str, Any], request: Request, part: str) -> Iterator[C
         yield from _refs(request, part)
     elif kind == "file":
         yield from _files(part)
+    elif kind in ("filter", "key"):
+        yield from _filters(request, part, is_key=kind == "key")
     for text, about in param.get("choices", {}).items():
         if text.startswith(part):
             yield Candidate(text=text, about=about)
+
+
+def _filters(request: Request, part: str, *, is_key: bool) -> Iterator[Candidate]:
+    """Yield what the word may become in a filter, or the names to sort and group by."""
+    # Only a filter needs what runs hold; names of runs are there sooner without it.
+    from runs.card import keep_cards, load_cards
+    from runs.filter_completion import complete
+
+    cards = load_cards(_home(request))[:MAX_NAMED]
+    for found in complete(part, len(part), cards):
+        text = part[: found.start] + found.text + part[found.end :]
+        if is_key and found.about in ("field", "keyword"):
+            continue
+        # A setting is asked for a value; what is measured, for more or less than one.
+        is_asked = found.about == "setting" and not is_key and not part.startswith("has:")
+        if found.text.lstrip('"').lower().startswith(part[found.start :].lower()):
+            yield Candidate(text=f"{text}=" if is_asked else text, about=found.about)
+    keep_cards(cards)
 
 
 def _runs(home: LabHome, part: str, *, has_last: bool = True) -> Iterator[Candidate]:

@@ -182,6 +182,18 @@ def test_trouble_is_silent(home: LabHome) -> None:
     assert done.stderr == ""
 
 
+def test_filters_are_completed_from_what_runs_hold(
+    home: LabHome, index: Mapping[str, object]
+) -> None:
+    build_finished_run(home, name="one", tags=("keep",))
+    assert {"state", "state:", "stage", "started"} <= set(offered(index, "runs list sta", home))
+    assert offered(index, "runs list state=fi", home) == ["state=finished"]
+    assert offered(index, "runs list state=finished tag:k", home) == ["tag:keep"]
+    assert offered(index, "runs list has:val_b", home)[0] == "has:val_bpb"
+    assert offered(index, "runs list --sort crea", home) == ["created"]
+    assert offered(index, "runs list nothing-begins-so", home) == []
+
+
 def test_bash_replaces_only_what_follows_its_last_break(home: LabHome) -> None:
     run = build_finished_run(home)
     run.commit("sft", 10)
@@ -249,4 +261,8 @@ def test_tab_in_a_real_bash_completes_commands_runs_and_references(
     bash.wait_for(b"with\\ space ")
     bash.type("\x15labcli chat --model last:s\t")
     bash.wait_for(b"last:sft ")
+    bash.type("\x15labcli runs list state=fin\t")
+    bash.wait_for(b"finished ")
+    bash.type("name=wi\t")
+    bash.wait_for(b"with")
     bash.type("\x15exit\n")
