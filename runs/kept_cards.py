@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from runs.files import write_atomic
 from runs.kept_views import KEPT_STATES, MIN_NEW, view_mark
@@ -108,10 +108,13 @@ class KeptCards:
         for shelf in self._shelves.values():
             shelf.save()
 
-    def _shelf(self, name: str) -> _Shelf:
-        if name not in self._shelves:
-            self._shelves[name] = _load(self._home.run_views.with_name(f"{name}.json"))
-        return self._shelves[name]
+    def _shelf(self, what: Literal["settings", "figures"]) -> _Shelf:
+        # Where a lab home keeps what is derived takes a look at the mounts: ask once, not per run.
+        if what not in self._shelves:
+            home = self._home
+            path = home.run_settings if what == "settings" else home.run_figures
+            self._shelves[what] = _load(path)
+        return self._shelves[what]
 
 
 def _load(path: Path) -> _Shelf:

@@ -32,6 +32,16 @@ class LabHome:
         return registry_dir(self.root, os.environ) / "views.json"
 
     @property
+    def run_settings(self) -> Path:
+        """The settings of runs, kept to filter many of them quickly; derived."""
+        return self.run_views.with_name("settings.json")
+
+    @property
+    def run_figures(self) -> Path:
+        """The figures of runs that have ended, kept to filter many of them quickly; derived."""
+        return self.run_views.with_name("figures.json")
+
+    @property
     def registry_lock(self) -> Path:
         """Locked by whoever publishes the registry; readers take no lock."""
         return registry_dir(self.root, os.environ) / "registry.lock"

@@ -82,7 +82,8 @@ def reindex(home: LabHome, *, wait_s: float = REINDEX_WAIT_S) -> int:
         Busy: another process holds the lock; its PID is named.
     """
     with published.publishing(registry_of(home), wait_s=wait_s):
-        home.run_views.unlink(missing_ok=True)
+        for derived in (home.run_views, home.run_settings, home.run_figures):
+            derived.unlink(missing_ok=True)
         return _rebuild(home, refresh)
 
 

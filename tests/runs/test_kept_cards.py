@@ -15,8 +15,6 @@ from runs.paths import LabHome
 from tests.builders import RunBuilder
 from tests.runs.curves import falling, train
 
-KEPT = ("settings.json", "figures.json")
-
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabHome:
@@ -33,7 +31,7 @@ def passing(home: LabHome, text: str) -> list[str]:
 
 
 def kept_files(home: LabHome) -> list[Path]:
-    return [home.run_views.with_name(name) for name in KEPT]
+    return [home.run_settings, home.run_figures]
 
 
 def two_runs(home: LabHome) -> RunBuilder:
