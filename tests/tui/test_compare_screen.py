@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from runs.card import RunCard, load_cards
 from runs.comparison import compare
-from runs.events import Eval, EventLog
+from runs.events import Eval, EventLog, Step
 from runs.paths import LabHome, RunPaths
 from runs.query import load_run
 from runs.repeat import repeat_command
@@ -180,6 +180,8 @@ def test_a_page_is_read_again_only_when_a_run_has_grown(tmp_path: Path) -> None:
     )
     assert reader.read(("verdict",), Choice()) is None
     with EventLog(RunPaths(second.run_dir).events("base", 1), clock=second.clock) as log:
+        spent = {"tokens": 1e6, "train_s": 20.0, "flops": 1e17, "lrm": 1.0, "loss": 3.0}
+        log.append(Step(step=NUM_STEPS + 1, metrics=spent))
         log.append(Eval(step=NUM_STEPS + 1, val_bpb=1.0, val_sha256="5f" * 32))
     newer = reader.read(SECTIONS, Choice())
     assert newer is not None and newer.found is not None

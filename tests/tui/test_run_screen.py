@@ -20,7 +20,7 @@ from runs.paths import LabHome, RunPaths
 from runs.query import load_run
 from tests.tui.builders import RunBuilder, build_run, finish_until, start, step, training
 from tests.tui.compared import compared_run
-from tests.tui.frames import frame, lab_app, until, until_text
+from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text
 from tui.analysis.event_times import EventTimes, rank_paces, waterfall
 from tui.analysis.run_page import RunReader
 from tui.app import LabApp
@@ -105,7 +105,11 @@ async def test_what_a_row_stands_for_is_copied_kept_in_a_file_and_shown_in_full(
 ) -> None:
     app = lab_app(finished.paths.home.root)
     async with app.run_test(size=(80, 24)) as pilot:
-        screen = await opened(pilot, app, finished.run_dir)
+        await settled(pilot, app)
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.is_settled)
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
         await section(pilot, screen, "5")
         await pilot.press("down", "y")
         reference = f"{finished.paths.run_dir.name[27:]}:base@200"
@@ -120,8 +124,9 @@ async def test_what_a_row_stands_for_is_copied_kept_in_a_file_and_shown_in_full(
         await until_text(pilot, app, "every kind")
         await pilot.press("end", "enter")
         await until_text(pilot, app, '"kind": ')
-        await pilot.press("escape", "escape")
-        await until(pilot, lambda: not isinstance(app.screen, RunScreen))
+        await pilot.press("escape", "f")
+        await until(pilot, lambda: dashboard(app).is_current)
+        assert any(f"{UNICODE.cursor} first-light" in line for line in frame(app))
 
 
 async def test_a_tag_and_a_note_are_written_and_shown_and_a_live_run_refreshes(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 from runs.card import is_higher_better
 from runs.comparison import Comparison, Pair, Standing
 from runs.diff import Changed, CodeChange
 from runs.reasons import Reason
-from runs.run_curve import AXES, Axis
+from runs.run_curve import AXES
 from tui.analysis.compare_page import ComparePage
 from tui.analysis.differences import code_lines, one_line_per_stage
 from tui.analysis.laws import law_lines, loss_name, size_lines
@@ -162,7 +161,10 @@ def _changed_rows(
         texts = _values(change)
         rows.append(
             TableRow(
-                cells=(Cell(text=change.key), *(_value_cell(text, texts, room) for text in texts)),
+                cells=(
+                    Cell(text=change.key),
+                    *_value_cells(texts, room, glyphs),
+                ),
                 key=change.key,
                 value=f"{change.key} {' '.join(texts)}",
                 detail=_change_detail(change, names),
@@ -172,9 +174,12 @@ def _changed_rows(
     return table(header, rows, width=width, glyphs=glyphs)
 
 
-def _value_cell(text: str, texts: Sequence[str], room: int) -> Cell:
-    shown = text if len(text) <= room else text[: max(room - 1, 1)] + "~"
-    return Cell(text=shown, tone="quiet" if text == texts[0] else "active")
+def _value_cells(texts: Sequence[str], room: int, glyphs: Glyphs) -> list[Cell]:
+    """Return the values, those that are not as in the first run brighter."""
+    return [
+        Cell(text=glyphs.cut(text, max(room, 6)), tone="quiet" if text == texts[0] else "active")
+        for text in texts
+    ]
 
 
 def _grouped(change: Changed, names: Sequence[str]) -> TableRow:
@@ -243,7 +248,7 @@ def why(page: ComparePage, *, width: int, glyphs: Glyphs) -> list[Row]:
     if not found.reasons:
         return [*rows, remark("nothing that is recorded differs between the two")]
     shown = found.reasons[:MAX_REASONS]
-    table_rows = [_reason_row(reason, place) for place, reason in enumerate(shown, start=1)]
+    table_rows = [_reason_row(reason, place, glyphs) for place, reason in enumerate(shown, start=1)]
     header = ("", "difference", first, second, "acts on")
     rows += table(header, table_rows, width=width, glyphs=glyphs, right="r", flexible=4)
     hidden = len(found.reasons) - len(shown)
@@ -252,9 +257,9 @@ def why(page: ComparePage, *, width: int, glyphs: Glyphs) -> list[Row]:
     return [*rows, blank(), *sentence(tail + more, width, "quiet")]
 
 
-def _reason_row(reason: Reason, place: int) -> TableRow:
+def _reason_row(reason: Reason, place: int, glyphs: Glyphs) -> TableRow:
     known = zip(reason.values, reason.is_known, strict=True)
-    texts = [_short(value) if is_known else "-" for value, is_known in known]
+    texts = [glyphs.cut(cell(value), 16) if is_known else "-" for value, is_known in known]
     key = f"{reason.kind} {reason.key}"
     tone: Tone = "plain" if reason.could_part else "quiet"
     cells = (str(place) if reason.could_part else "-", key, *texts, about_line(reason))
@@ -265,11 +270,6 @@ def _reason_row(reason: Reason, place: int) -> TableRow:
         value=" ".join(cells[1:]),
         detail="\n".join(lines),
     )
-
-
-def _short(value: Any) -> str:
-    text = cell(value)
-    return text if len(text) <= 16 else text[:15] + "~"
 
 
 def scaling(page: ComparePage, *, width: int, glyphs: Glyphs) -> list[Row]:
@@ -306,8 +306,3 @@ def scaling(page: ComparePage, *, width: int, glyphs: Glyphs) -> list[Row]:
     ]
     header = ("run", "parameters", "tokens", "FLOPs", loss, "for its cost")
     return [*rows, blank(), *table(header, points, width=width, glyphs=glyphs, right="lrrrrl")]
-
-
-def axis_word(axis: Axis) -> str:
-    """Return what the x axis of the charts counts."""
-    return UNITS[axis]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tui.shell.glyphs import Glyphs
@@ -17,6 +17,7 @@ class Row:
     """One row. `value` is what copying takes, `detail` what is shown of it in full.
 
     key: names the row, so that the cursor finds it again when the page has changed.
+    told: makes both where that is too much work to do for every row.
     """
 
     line: ToneLine
@@ -24,6 +25,15 @@ class Row:
     value: str = ""
     detail: str = ""
     is_heading: bool = False
+    told: Callable[[], str] | None = None
+
+    def in_full(self) -> str:
+        """Return all of the row."""
+        return self.detail if self.told is None else self.told()
+
+    def copied(self) -> str:
+        """Return what copying takes."""
+        return self.value if self.told is None else self.told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from runs.events import EventRecord
 from tui.analysis.rows import Row, heading, remark
 from tui.analysis.run_page import RunPage
 from tui.analysis.run_rows import pretty
@@ -13,7 +16,7 @@ from tui.shell.glyphs import Glyphs
 from tui.shell.printable import printable
 from tui.shell.tones import Piece, Tone, ToneLine
 
-MAX_EVENTS = 2000
+MAX_EVENTS = 300
 # What a run says so often that it hides the rest.
 NOISY = frozenset({"step", "heartbeat", "progress"})
 NEWS = "news"
@@ -61,15 +64,14 @@ def _event_row(one: StageRecord, width: int, glyphs: Glyphs) -> Row:
         Piece(f"{record.kind:<10} ", "strong"),
         Piece(glyphs.cut(text, max(width - 31, 10)), tone),
     )
-    whole = {"seq": record.seq, "t": record.t, "kind": record.kind, **record.data}
     origin = f"events/{one.stage}.a{one.attempt}.r{one.rank}.jsonl"
-    detail = printable(pretty(whole))
-    return Row(
-        line=ToneLine(pieces),
-        key=f"{origin}:{record.seq}",
-        value=detail,
-        detail=f"{origin}\n\n{detail}",
-    )
+    key = f"{origin}:{record.seq}"
+    return Row(line=ToneLine(pieces), key=key, told=partial(_whole, record))
+
+
+def _whole(record: EventRecord) -> str:
+    data = {"seq": record.seq, "t": record.t, "kind": record.kind, **record.data}
+    return printable(pretty(data))
 
 
 def _brief(value: object) -> str:

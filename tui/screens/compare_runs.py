@@ -247,18 +247,31 @@ class CompareScreen(Screen[None]):
     @on(RowsView.Marked)
     def show_detail(self, message: RowsView.Marked) -> None:
         """Show all of the marked row beside the page."""
-        self.detail.show(message.row.detail if message.row else "")
+        self.detail.show(message.row.in_full() if message.row else "")
 
     @on(RowsView.Opened)
     def open_detail(self, message: RowsView.Opened) -> None:
         """Show all of a row over the page."""
-        if message.row.detail:
-            self.app.push_screen(DetailScreen(message.row.detail))
+        text = message.row.in_full()
+        if text:
+            self.app.push_screen(DetailScreen(text))
 
     @on(SectionBar.Picked)
     def pick_section(self, message: SectionBar.Picked) -> None:
         """Show the section that was clicked on."""
         self.action_section(message.name)
+
+    @on(Chart.Pointed)
+    def point_all(self, message: Chart.Pointed) -> None:
+        """Move the crosshair of both charts."""
+        for chart in self.query(Chart):
+            chart.crosshair = message.place
+
+    @on(Chart.Zoomed)
+    def zoom_all(self, message: Chart.Zoomed) -> None:
+        """Show the same part of the x axis in both charts."""
+        for chart in self.query(Chart):
+            chart.zoom = message.zoom
 
     @on(Exported)
     def tell_export(self, message: Exported) -> None:
@@ -285,6 +298,9 @@ class CompareScreen(Screen[None]):
         """Align on the next x axis that the runs share."""
         page = self._page
         if page is not None and page.axes:
+            for chart in self.query(Chart):
+                # Places of one axis mean nothing on another.
+                chart.crosshair = chart.zoom = None
             self._choose(replace(self._choice, axis=_next(page.axes, self._choice.axis)))
 
     def action_stage(self) -> None:
@@ -320,7 +336,7 @@ class CompareScreen(Screen[None]):
     def action_copy(self) -> None:
         """Copy the marked row."""
         row = self.table.row
-        offer_copy(self, self._home, row.value if row else "")
+        offer_copy(self, self._home, row.copied() if row else "")
 
     def action_copy_verdict(self) -> None:
         """Copy the verdict on every run."""

@@ -187,13 +187,14 @@ class RunScreen(Screen[Path | None]):
     @on(RowsView.Marked)
     def show_detail(self, message: RowsView.Marked) -> None:
         """Show all of the marked row beside the page."""
-        self.detail.show(message.row.detail if message.row else "")
+        self.detail.show(message.row.in_full() if message.row else "")
 
     @on(RowsView.Opened)
     def open_detail(self, message: RowsView.Opened) -> None:
         """Show all of a row over the page."""
-        if message.row.detail:
-            self.app.push_screen(DetailScreen(message.row.detail))
+        text = message.row.in_full()
+        if text:
+            self.app.push_screen(DetailScreen(text))
 
     @on(SectionBar.Picked)
     def pick_section(self, message: SectionBar.Picked) -> None:
@@ -224,7 +225,7 @@ class RunScreen(Screen[Path | None]):
     def action_copy(self) -> None:
         """Copy what the marked row stands for."""
         row = self.table.row
-        offer_copy(self, self._home, row.value if row else "")
+        offer_copy(self, self._home, row.copied() if row else "")
 
     def action_kind(self, by: int) -> None:
         """Show another kind of events."""
