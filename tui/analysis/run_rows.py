@@ -12,7 +12,7 @@ from runs.budget import dollars
 from runs.control import StageControl
 from runs.query import StageView
 from runs.snapshot import describe
-from runs.states import ACTIVE
+from runs.states import ACTIVE, ENDED
 from tui.analysis.rows import Cell, Row, TableRow, blank, fact, heading, remark, table
 from tui.analysis.run_page import RunPage, Setting
 from tui.analysis.words import cell, count, metric_text, short_count
@@ -58,7 +58,9 @@ def evidence(page: RunPage, now: float) -> list[str]:
     view, control, here = page.view, page.control, page.presence
     lines = []
     if here is not None and here.supervisor is not None and control.supervisor is not None:
-        words = {"alive": "is alive", "dead": "is gone", "elsewhere": "is on another machine"}
+        # One that has said its last word is not missed.
+        left = "has left" if control.state in ENDED else "is gone"
+        words = {"alive": "is alive", "dead": left, "elsewhere": "is on another machine"}
         last = "" if control.last_s is None else f", last wrote {fmt.age(now - control.last_s)} ago"
         pid = control.supervisor.pid
         lines.append(f"supervisor {pid} {words[here.supervisor]}{last}")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -53,7 +53,7 @@ class DetailScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Return the text in a frame."""
-        with VerticalScroll(id="dialog", can_focus=True), Vertical(id="whole"):
+        with VerticalScroll(id="dialog", can_focus=True):
             yield Static(self._text, markup=False)
 
     def action_close(self) -> None:
