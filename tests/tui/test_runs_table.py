@@ -28,8 +28,11 @@ from tui.listing.columns import BY_KEY, COLUMNS, Order, fitting, next_order
 from tui.listing.filtering import FilterDesk, taken
 from tui.listing.roster import LAP_S, Roster
 from tui.screens.ask_text import AskTextScreen
+from tui.screens.compare_runs import CompareScreen
 from tui.screens.dashboard import DashboardScreen
+from tui.screens.launch import LaunchScreen
 from tui.screens.modal import ConfirmScreen
+from tui.screens.run import RunScreen
 from tui.shell.glyphs import UNICODE
 from tui.widgets.filter_line import FilterHint
 
@@ -279,6 +282,28 @@ async def test_labels_are_given_and_runs_go_to_the_trash_after_a_question(tmp_pa
         await until_text(pilot, app, "labcli run speedrun")
         assert len(list(trash_home(LabHome(tmp_path)).runs_dir.iterdir())) == 2
         assert read_log(other.paths.requests) == []
+
+
+async def test_a_run_a_comparison_and_a_new_run_open_over_the_dashboard(tmp_path: Path) -> None:
+    build_run(tmp_path, t=time.time() - 60, name="elder", stages=("data",))
+    build_run(tmp_path, t=time.time(), name="younger", stages=("data",), seed=7)
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot, app)
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until_text(pilot, app, "younger")
+        await pilot.press("escape")
+        await settled(pilot, app)
+        await pilot.press("A", "c")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("escape")
+        await settled(pilot, app)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen))
+        await pilot.press("escape")
+        await settled(pilot, app)
+        assert dashboard(app).table.has_focus
 
 
 async def test_a_killed_run_crashes_on_screen_and_a_lost_registry_stops_nothing(
