@@ -22,6 +22,7 @@ from runs.paths import lab_home
 from runs.refs import resolve_run
 from tui.app import LabApp
 from tui.screens.dashboard import DashboardScreen
+from tui.screens.selfchat import SelfchatScreen
 from tui.shell.environment import FRAMES_PER_S, Environment
 from tui.shell.glyphs import UNICODE
 from tui.views import Opening
@@ -46,6 +47,7 @@ SHOTS = (
     Shot(view="dashboard"),
     Shot(view="playground", keys=("tab", "right", "right", "right")),
     Shot(view="arena", text="What does os.path.join do?", keys=("enter",)),
+    Shot(view="selfchat", keys=("enter", "right", "right", "right")),
     Shot(view="chat", text="Spell the word garden.", keys=("enter",)),
 )
 
@@ -61,7 +63,8 @@ async def picture(open_lab: Callable[[], Opening], shot: Shot, size: tuple[int, 
 
 
 def _is_read(app: LabApp) -> bool:
-    return app.screen.is_settled if isinstance(app.screen, DashboardScreen) else True
+    screen = app.screen
+    return screen.is_settled if isinstance(screen, DashboardScreen | SelfchatScreen) else True
 
 
 async def _until_still(pilot: Pilot[None], is_ready: Callable[[], bool]) -> None:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Checkbox, Input, Static
+from textual.widgets import Input, Static
 
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
@@ -29,6 +29,7 @@ class _Field:
     hint: str
 
 
+NEWEST, EVERY = "newest", "every"
 FIELDS = (
     _Field(name="model-a", label="Model", value="", hint="F4 shows those of this lab home"),
     _Field(name="model-b", label="Talks with", value="", hint="empty: itself; F4 as above"),
@@ -37,8 +38,10 @@ FIELDS = (
     _Field(name="turns", label="Turns", value="6", hint="after the topic"),
     _Field(name="seeds", label="Seeds", value="4", hint="times every topic is talked about"),
     _Field(name="topics", label="Topics", value="", hint="a | between; empty: eight built-in"),
+    _Field(name="checkpoints", label="Checkpoints", value=NEWEST,
+           hint=f"{NEWEST}, or {EVERY}: all that the run kept"),
     _Field(name="name", label="Name", value="", hint="of the run; may stay empty"),
-)
+)  # fmt: skip
 
 
 class NewSelfchat(ModalScreen[str | None]):
@@ -60,7 +63,6 @@ self-chat. It is a run of its own and goes on when the app is left.
     ]  # fmt: skip
 
     verdict = getters.query_one("#new-verdict", Static)
-    timeline = getters.query_one("#new-timeline", Checkbox)
 
     def __init__(
         self,
@@ -86,7 +88,6 @@ self-chat. It is a run of its own and goes on when the app is left.
                     yield Static(item.label, classes="label", markup=False)
                     value = self._models.get(item.name, item.value)
                     yield Input(value, id=f"new-{item.name}", placeholder=item.hint)
-            yield Checkbox("every kept checkpoint of the model's run", id="new-timeline")
             yield Static("", id="new-verdict", markup=False)
             yield Static("Enter  start it     F4  models     Esc  go back", classes="keys",
                          markup=False)  # fmt: skip
@@ -96,7 +97,6 @@ self-chat. It is a run of its own and goes on when the app is left.
         self.check()
 
     @on(Input.Changed)
-    @on(Checkbox.Changed)
     def check(self) -> None:
         """Say how much will be said, or what is wrong with a field."""
         if self._is_starting:
@@ -159,6 +159,9 @@ self-chat. It is a run of its own and goes on when the app is left.
 
     def _wanted(self) -> Wanted:
         models = [self._text(name) for name in ("model-a", "model-b")]
+        which = self._text("checkpoints")
+        if which not in (NEWEST, EVERY):
+            raise UsageError(f"checkpoints are {NEWEST} or {EVERY}, not {which!r}")
         return Wanted(
             models=tuple(dict.fromkeys(model for model in models if model)),
             temperatures=self._text("temperatures"),
@@ -166,7 +169,7 @@ self-chat. It is a run of its own and goes on when the app is left.
             turns=self._text("turns"),
             seeds=self._text("seeds"),
             topics=topics_of(self._text("topics")),
-            is_timeline=self.timeline.value,
+            is_timeline=which == EVERY,
             name=self._text("name"),
         )
 
