@@ -25,6 +25,7 @@ from tui.screens.arena import ArenaScreen
 from tui.screens.selfchat import SelfchatScreen
 from tui.screens.selfchat_new import NewSelfchat
 from tui.selfchat.curves import plots_of
+from tui.selfchat.lists import versions
 from tui.selfchat.replay import Playhead
 from tui.selfchat.starting import Wanted, last_words, topics_of
 from tui.selfchat.transcript_rows import Script, Spot, moved, row_of
@@ -126,8 +127,7 @@ async def test_a_replay_shows_what_was_said_by_then_and_obeys_its_keys(
         assert screen.viewing.head.limit == sum(script.lengths[:2]) + 1
         assert "turn 3/4" in text_of(app)
         await pilot.press("e")
-        head = screen.viewing.head
-        assert head.limit is None
+        assert screen.viewing.head == Playhead(speed=1)
         assert "ended" in text_of(app)
 
 
@@ -211,8 +211,6 @@ async def test_a_new_self_chat_is_checked_started_as_a_run_and_shown(tmp_path: P
 
 
 def test_the_same_conversation_is_found_at_every_checkpoint(experiment: Experiment) -> None:
-    from tui.selfchat.lists import versions
-
     settings = tuple(
         replace(one, temperature=0.6, stage="sft", step=10 * (one.index + 1))
         for one in experiment.settings

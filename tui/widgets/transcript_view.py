@@ -76,16 +76,20 @@ class TranscriptView(ScrollView, can_focus=True):
             and self._script is not None
             and script.conversation.number == self._script.conversation.number
         )
-        self._script, self._limit = script, limit
-        self._lay_out()
-        self._move_to(spot)
+        is_moved = (limit, spot) != (self._limit, self._spot)
+        if is_other or is_moved:
+            self._script, self._limit, self._spot = script, limit, spot
+            self._lay_out()
+        if is_moved:
+            # Only then: who scrolls away from the token is not brought back to it.
+            self._scroll_to(spot)
         if is_other and not is_same_talk:
             self.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap to the new width."""
         self._lay_out()
-        self._move_to(self._spot)
+        self._scroll_to(self._spot)
 
     def on_click(self, event: events.Click) -> None:
         """Go to the token under the mouse."""
@@ -141,13 +145,11 @@ class TranscriptView(ScrollView, can_focus=True):
         self.virtual_size = Size(max(width, 1), len(self._rows))
         self.refresh()
 
-    def _move_to(self, spot: Spot | None) -> None:
-        self._spot = spot
+    def _scroll_to(self, spot: Spot | None) -> None:
         row = None if spot is None else row_of(self._rows, spot)
         if row is not None:
             # With the strip and the head of the message where there is room.
             self.scroll_to_region(Region(0, max(row - 1, 0), 1, 4), animate=False, force=True)
-        self.refresh()
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(name, partial=True)
