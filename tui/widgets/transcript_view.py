@@ -82,14 +82,14 @@ class TranscriptView(ScrollView, can_focus=True):
             self._lay_out()
         if is_moved:
             # Only then: who scrolls away from the token is not brought back to it.
-            self._scroll_to(spot)
+            self._bring_in_sight(spot)
         if is_other and not is_same_talk:
             self.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap to the new width."""
         self._lay_out()
-        self._scroll_to(self._spot)
+        self._bring_in_sight(self._spot)
 
     def on_click(self, event: events.Click) -> None:
         """Go to the token under the mouse."""
@@ -145,7 +145,7 @@ class TranscriptView(ScrollView, can_focus=True):
         self.virtual_size = Size(max(width, 1), len(self._rows))
         self.refresh()
 
-    def _scroll_to(self, spot: Spot | None) -> None:
+    def _bring_in_sight(self, spot: Spot | None) -> None:
         row = None if spot is None else row_of(self._rows, spot)
         if row is not None:
             # With the strip and the head of the message where there is room.
