@@ -25,7 +25,7 @@ from tui.screens.arena import ArenaScreen
 from tui.screens.selfchat import SelfchatScreen
 from tui.screens.selfchat_new import NewSelfchat
 from tui.selfchat.curves import plots_of
-from tui.selfchat.lists import versions
+from tui.selfchat.lists import track_line, versions
 from tui.selfchat.replay import Playhead
 from tui.selfchat.starting import Wanted, last_words, topics_of
 from tui.selfchat.transcript_rows import Script, Spot, moved, row_of
@@ -219,6 +219,17 @@ def test_the_same_conversation_is_found_at_every_checkpoint(experiment: Experime
     found = versions(along, along.conversations[1])
     assert [(one.setting, one.seed) for one in found] == [(0, 1), (1, 1)]
     assert len(versions(experiment, experiment.conversations[1])) == 1
+
+
+def test_a_track_of_many_checkpoints_keeps_to_the_width_and_shows_the_marked_one() -> None:
+    many = make_experiment(temperatures=(0.5,) * 30, num_conversations=1, num_turns=2)
+    settings = {one.index: replace(one, stage="sft", step=one.index * 100) for one in many.settings}
+    means = {one.number: (1.0, 2.0) for one in many.conversations}
+    for place in (0, 12, 29):
+        line = track_line(
+            many.conversations, many.conversations[place], settings, means, 4.0, 60, UNICODE
+        )
+        assert len(line.text) <= 60 and f"[sft@{place * 100} " in line.text
 
 
 def test_tokens_of_a_conversation_keep_their_place_in_every_width(experiment: Experiment) -> None:

@@ -140,19 +140,46 @@ def track_line(
     settings: Mapping[int, Setting],
     means_bits: Mapping[int, Sequence[float | None]],
     top: float,
+    width: int,
     glyphs: Glyphs,
 ) -> ToneLine:
-    """Return the checkpoints in their order, each with its entropy by turn; one is marked."""
-    pieces = [Piece("checkpoint ", "quiet")]
-    for place, one in enumerate(talks):
-        setting = settings[one.setting]
+    """Return the checkpoints in their order, each with its entropy by turn; one is marked.
+
+    Where they do not all fit, those around the marked one.
+    """
+    cells = []
+    for one in talks:
+        setting, mark = settings[one.setting], one.number == shown.number
         name = f"{setting.stage}@{setting.step}"
-        is_shown = one.number == shown.number
-        pieces += [Piece(f" {glyphs.bar_empty}{glyphs.bar_empty} ", "quiet")] if place else []
-        pieces.append(Piece(f"[{name} " if is_shown else f" {name} ", _mark(is_shown)))
-        pieces += strip(means_bits.get(one.number, ()), MAX_SPARK, top, glyphs)
-        pieces.append(Piece("]" if is_shown else " ", _mark(is_shown)))
+        bars = strip(means_bits.get(one.number, ()), MAX_SPARK, top, glyphs)
+        head, tail = (f"[{name} ", "]") if mark else (f" {name} ", " ")
+        cells.append((Piece(head, _mark(mark)), *bars, Piece(tail, _mark(mark))))
+    here = next((at for at, one in enumerate(talks) if one.number == shown.number), 0)
+    kept = _around(here, [sum(len(piece.text) for piece in cell) + 1 for cell in cells], width - 4)
+    more = (kept.start > 0, kept.stop < len(cells))
+    pieces = [Piece(glyphs.ellipsis if more[0] else " ", "quiet")]
+    for place in kept:
+        pieces += [Piece(glyphs.bar_empty, "quiet")] if place > kept.start else []
+        pieces += cells[place]
+    pieces.append(Piece(glyphs.ellipsis if more[1] else "", "quiet"))
     return ToneLine(tuple(pieces))
+
+
+def _around(here: int, widths: Sequence[int], room: int) -> range:
+    """Return the places around one that fit into the room, as many after it as before."""
+    start, stop = here, min(here + 1, len(widths))
+    used = sum(widths[start:stop])
+    while True:
+        later = stop < len(widths) and used + widths[stop] <= room
+        if later:
+            used += widths[stop]
+            stop += 1
+        earlier = start > 0 and used + widths[start - 1] <= room
+        if earlier:
+            start -= 1
+            used += widths[start]
+        if not (later or earlier):
+            return range(start, stop)
 
 
 def summary_words(experiment: Experiment) -> str:

@@ -195,12 +195,11 @@ class Viewing:
         words = f"  {setting.label}  seed {talk.seed}  {len(talk.turns)} turns"
         lines = [ToneLine((Piece(f"#{talk.number}", "active"), Piece(words, "quiet")))]
         if len(self.versions) > 1:
-            lines.append(
-                track_line(
-                    self.versions, talk, self._settings, held.means_bits, held.turn_top,
-                    self._glyphs,
-                )
+            track = track_line(
+                self.versions, talk, self._settings, held.means_bits, held.turn_top, width,
+                self._glyphs,
             )  # fmt: skip
+            lines.append(track)
         return tuple(lines)
 
     def replay_line(self, width: int) -> ToneLine:
