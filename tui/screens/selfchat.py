@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +14,6 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
@@ -28,8 +26,16 @@ from runs.states import ACTIVE
 from tui.screens.arena import ArenaScreen
 from tui.screens.selfchat_keys import PANES, SELFCHAT_KEYS
 from tui.screens.selfchat_new import NewSelfchat
+from tui.screens.selfchat_parts import (
+    FindingsList,
+    HeldRead,
+    PlotsMade,
+    RunsList,
+    RunsRead,
+    TalksList,
+)
 from tui.screens.selfchat_turn import JumpToTurn
-from tui.selfchat.curves import TurnPlot, plots_of
+from tui.selfchat.curves import plots_of
 from tui.selfchat.lists import run_line
 from tui.selfchat.reading import Held, SelfchatFeed, num_turns, selfchats
 from tui.selfchat.viewing import Viewing
@@ -51,62 +57,6 @@ No self-chat in this lab home yet.
 Press n to start one, or in another terminal:
 
     labcli selfchat --model last:sft"""
-
-
-@dataclass
-class RunsRead(Message):
-    """The lab home was read."""
-
-    runs: tuple[RunView, ...]
-    problem: str = ""
-
-
-@dataclass
-class HeldRead(Message):
-    """A self-chat was read; held: None where nothing is new; problem says what is in the way."""
-
-    run_dir: Path
-    held: Held | None
-    problem: str = ""
-
-
-@dataclass
-class PlotsMade(Message):
-    """The curves of a self-chat, of so many turns."""
-
-    run_dir: Path
-    plots: tuple[TurnPlot, ...]
-    num_turns: int
-
-
-class RunsList(RowList):
-    """The self-chats of the lab home."""
-
-    BINDING_GROUP_TITLE = "Self-chats"
-    HELP = "The self-chats of this lab home, newest first. Enter shows the one under the cursor."
-
-
-class TalksList(RowList):
-    """The conversations of one self-chat."""
-
-    BINDING_GROUP_TITLE = "Conversations"
-    HELP = """\
-The conversations of the self-chat: number, what sets its setting apart, seed, how it ended, and
-its mean entropy turn by turn as bars. done: it took all turns; loop: it repeated itself; full: the
-context was full; cut: time or tokens were spent; empty: a turn without text. Enter goes to the
-text, f lists one setting alone.
-"""
-
-
-class FindingsList(RowList):
-    """What was found."""
-
-    BINDING_GROUP_TITLE = "Findings"
-    HELP = """\
-What the self-chat found: the verdicts in sentences, then every measure under every setting with
-its 95 % interval over conversations, then the comparisons of the settings. Each p is corrected for
-all comparisons together (Holm); a mark and bold figures say that it is below 0.05.
-"""
 
 
 class SelfchatScreen(Screen[None]):
