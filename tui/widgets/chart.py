@@ -91,7 +91,7 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
         self._sheet = Sheet(lines=())
         self._drawn_key: tuple[object, ...] = ()
         self._strips: list[Strip] = []
-        self._styled_key: tuple[object, ...] = ()
+        self._styled_for: bool | None = None
         self._rich_styles: dict[str, Style] = {}
         self._dragged_from: tuple[int, Zoom | None] | None = None
 
@@ -120,7 +120,7 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
     def notify_style_update(self) -> None:
         """Take the colours of a new theme, or of the focus."""
         super().notify_style_update()
-        self._styled_key = ()
+        self._styled_for = None
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the chart; all are laid out once per change."""
@@ -228,12 +228,12 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
     def _renew(self) -> None:
         width, height = self.size
         key = (id(self.chart), self.is_log, self.crosshair, self.zoom, width, height)
-        style_key = (self.rich_style, self.has_focus)
-        is_styled = style_key == self._styled_key
+        # Asking for styles costs more than drawing: they are kept until Textual says they changed.
+        is_styled = self._styled_for == self.has_focus
         if key == self._drawn_key and is_styled:
             return
         if not is_styled:
-            self._styled_key = style_key
+            self._styled_for = self.has_focus
             self._rich_styles = {"": self.rich_style}
         if key != self._drawn_key:
             self._drawn_key = key

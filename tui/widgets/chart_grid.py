@@ -90,6 +90,8 @@ class ChartGrid(Container):
         self._widgets: dict[str, Chart] = {}
         self._alone: str | None = None
         self._num_pages = 1
+        self._shape: GridShape | None = None
+        self._told = (0, 1)
 
     @property
     def num_pages(self) -> int:
@@ -194,19 +196,24 @@ class ChartGrid(Container):
         first = max(0, min(page * shape.num_charts, len(keys) - shape.num_charts))
         shown = set(keys[first : first + shape.num_charts])
         for key, chart in self._widgets.items():
-            chart.display = key in shown
+            if chart.display != (key in shown):
+                chart.display = key in shown
             chart.set_class(self._alone == key, "-zoomed")
             if key in shown:
                 chart.chart = wanted[key]
                 chart.is_log = self.is_log
                 if self._is_shared(chart):
                     chart.crosshair, chart.zoom = self.crosshair, self.zoom
-        self.styles.grid_size_columns = shape.columns
-        self.styles.grid_size_rows = shape.rows
+        if shape != self._shape:
+            self._shape = shape
+            self.styles.grid_size_columns = shape.columns
+            self.styles.grid_size_rows = shape.rows
         if (page, num_pages) != (self.page, self._num_pages):
             self._num_pages = num_pages
             self.set_reactive(ChartGrid.page, page)
-        self.post_message(self.Paged(page, num_pages))
+        if (page, num_pages) != self._told:
+            self._told = (page, num_pages)
+            self.post_message(self.Paged(page, num_pages))
 
     def _mount_missing(self, wanted: dict[str, ChartData]) -> None:
         for key in [key for key in self._widgets if key not in wanted]:

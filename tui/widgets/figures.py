@@ -16,12 +16,17 @@ _LABEL_WIDTH = 8
 class Figures(TonedWidget):
     """Named numbers; those that were never logged show as absent."""
 
-    figures: reactive[tuple[Figure, ...]] = reactive((), layout=True)
+    figures: reactive[tuple[Figure, ...]] = reactive(())
     """What to show, row by row."""
 
     def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="figures")
         self._glyphs = glyphs
+
+    def watch_figures(self, before: tuple[Figure, ...], after: tuple[Figure, ...]) -> None:
+        """Ask for another height only where there are more rows: a layout costs a whole frame."""
+        if len(before) != len(after):
+            self.refresh(layout=True)
 
     def render(self) -> Text:
         """Return the numbers, two to a line."""

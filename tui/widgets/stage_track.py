@@ -64,7 +64,7 @@ or how much of it is done.
 
         stage: str | None
 
-    run_view: reactive[RunView | None] = reactive(None, layout=True)
+    run_view: reactive[RunView | None] = reactive(None)
     """The focused run."""
     selected: reactive[str | None] = reactive(None)
     """The stage that the charts show."""
@@ -74,6 +74,11 @@ or how much of it is done.
     def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="track")
         self._glyphs = glyphs
+
+    def watch_run_view(self, before: RunView | None, after: RunView | None) -> None:
+        """Ask for another height only where there are more lines or fewer."""
+        if _num_lines(before) != _num_lines(after):
+            self.refresh(layout=True)
 
     def render(self) -> Text:
         """Return one line per stage, and two more for the one in progress."""
@@ -139,3 +144,11 @@ or how much of it is done.
             pieces = (Piece(indent), Piece(bar[:filled], "active"), Piece(bar[filled:], "quiet"))
             lines.insert(0, ToneLine(pieces))
         return lines
+
+
+def _num_lines(run: RunView | None) -> int:
+    """Return how many lines the stages take: the one in progress has up to two more."""
+    if run is None:
+        return 0
+    at_work = [one for one in run.stages if one.stage == run.stage and one.state in ACTIVE]
+    return len(run.stages) + sum(1 + (present.share_done(one) is not None) for one in at_work)

@@ -22,14 +22,23 @@ def graded_stages(run: RunView) -> list[StageView]:
     ]
 
 
+def _tasks(run: RunView | None) -> set[str]:
+    return {task for stage in graded_stages(run) for task in stage.results or {}} if run else set()
+
+
 class TaskResults(TonedWidget):
     """Accuracy per task, one column per evaluated stage; nothing until there is one."""
 
-    run_view: reactive[RunView | None] = reactive(None, layout=True)
+    run_view: reactive[RunView | None] = reactive(None)
     """The focused run."""
 
     def __init__(self) -> None:
         super().__init__(id="results")
+
+    def watch_run_view(self, before: RunView | None, after: RunView | None) -> None:
+        """Ask for another height only where there are other results."""
+        if _tasks(before) != _tasks(after):
+            self.refresh(layout=True)
 
     def render(self) -> Text:
         """Return the table."""
