@@ -132,13 +132,6 @@ class Canvas:
         return characters
 
 
-def log_layer(layer: Layer) -> Layer:
-    """Return the layer on a log10 scale; values that have no logarithm become NaN."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.where(layer.y > 0, np.log10(layer.y), np.nan)
-    return Layer(x=layer.x, y=logs, role=layer.role, has_points=layer.has_points)
-
-
 def span_of(layers: Sequence[Layer]) -> Span | None:
     """Return the range of the x axis that holds every point, or None when there is none."""
     ends: list[float] = []
