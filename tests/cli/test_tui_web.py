@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, WebSocket
+from playwright.sync_api import Browser, Page, WebSocket
 
 from core.serve.listen import listen_tcp
 from labcli.web_server import is_own
@@ -95,8 +95,7 @@ def test_a_browser_shows_the_dashboard_and_drives_it_and_nobody_else_may(
     page.goto(served.url)
 
     def shows(text: bytes) -> bool:
-        page.wait_for_timeout(50)
-        return text in heard
+        return _pump(page) and text in heard
 
     page.locator(".xterm").first.wait_for(state="visible", timeout=DEADLINE_S * 1000)
     wait_for(lambda: shows(b"seen-from-afar"), "the run on the page", deadline_s=DEADLINE_S)
@@ -114,7 +113,7 @@ def test_a_browser_shows_the_dashboard_and_drives_it_and_nobody_else_may(
     wait_for(lambda: not app.is_running(), "the app to end with its page", deadline_s=DEADLINE_S)
     page = browser.new_page()
     page.goto(served.url)
-    wait_for(served.apps, "a second app")
+    wait_for(lambda: _pump(page) and served.apps(), "a second app")
     (app,) = served.apps()
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(DEADLINE_S) == ExitCode.INTERRUPTED
@@ -160,6 +159,12 @@ def test_serving_is_refused_where_others_could_reach_it_or_cannot_be_done(
 )
 def test_only_this_machine_and_port_are_this_server(address: str, is_ours: bool) -> None:
     assert is_own(address, 8001) is is_ours
+
+
+def _pump(page: Page) -> bool:
+    """Let the page work for a moment."""
+    page.wait_for_timeout(50)
+    return True
 
 
 def _answers(port: int) -> bool:
