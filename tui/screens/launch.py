@@ -38,7 +38,7 @@ from tui.widgets.pick_list import PickList
 from tui.widgets.plan_view import PlanView
 from tui.widgets.value_input import ValueInput
 
-# From the last key to the plan: a word is typed faster, and a plan takes about 20 ms.
+# From the last key to the plan: a word is typed faster, and a plan takes about 10 ms.
 DEBOUNCE_S = 0.12
 MAX_RUNS_OFFERED = 200
 
