@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -34,9 +36,9 @@ from tui.shell.themes import THEMES
 from tui.views import VIEWS, Opening, find_view
 
 NOTICE_S = 15.0
-# The closed terminal and the kind request to go; both leave by the door.
-LEAVING_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 PARENT_S = 1.0
+# Longer than the model server is given to end.
+HANG_S = 10.0
 TOUR_S = 20.0
 
 
@@ -172,10 +174,24 @@ class LabApp(App[None]):
         if self.is_headless:
             return
         loop = asyncio.get_running_loop()
-        for number in LEAVING_SIGNALS:
-            loop.add_signal_handler(number, self.exit, None, 128 + number)
+        loop.add_signal_handler(signal.SIGTERM, self.exit, None, 128 + signal.SIGTERM)
+        # Not the loop's own handler, which could not run while the loop waits for the terminal.
+        signal.signal(signal.SIGHUP, lambda *_: self._leave_lost_terminal(loop))
         if self.is_web:
             self.set_interval(PARENT_S, partial(self._leave_without, os.getppid()))
+
+    def _leave_lost_terminal(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Leave a terminal that is gone; what is still written to it goes nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                os.dup2(nowhere, stream.fileno())
+        # A write that failed before has ended Textual's writer: then its queue fills, and whoever
+        # writes next waits for ever. The model server ends with its input, too.
+        last = threading.Timer(HANG_S, os._exit, (128 + signal.SIGHUP,))
+        last.daemon = True
+        last.start()
+        loop.call_soon_threadsafe(self.exit, None, 128 + signal.SIGHUP)
 
     def _leave_without(self, parent: int) -> None:
         # The end of its input tells a web app nothing.

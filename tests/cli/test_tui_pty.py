@@ -96,6 +96,9 @@ def test_a_closed_terminal_ends_the_app_and_its_model_server_and_runs_go_on(
             socket = Path(words[words.index("--uds") + 1])
             wait_for(socket.exists, "the socket", deadline_s=90.0)
             assert app is not None and app.is_running()
+            # The dashboard goes on drawing, to a terminal that is gone.
+            terminal.keys("F2")
+            terminal.wait_for(f"{STATES['running']} running")
             terminal.close()
         wait_for(lambda: not app.is_running(), "the end of the app")
         wait_for(lambda: not server.is_running(), "the end of the server")
