@@ -125,6 +125,20 @@ OnlyOption = Annotated[
         "Measure emit, ingest, kill, list, history, tail or launch; may be repeated; default: all.",
     ),
 ]
+ViewTaskOption = Annotated[
+    list[str] | None,
+    optional(
+        "--only",
+        "TASK",
+        "Measure paint, idle, filter, live, points or playground; may be repeated; default: all.",
+    ),
+]
+RunsOption = Annotated[int, typer.Option(min=1, metavar="N", help="List so many runs.")]
+PointsOption = Annotated[int, typer.Option(min=9, metavar="N", help="Draw so many points.")]
+TextSizeOption = Annotated[str, typer.Option(metavar="10kb", help="Type into so much text.")]
+SecondsOption = Annotated[
+    float, typer.Option(min=0.5, metavar="S", help="Watch for so long what happens by itself.")
+]
 SoakOption = Annotated[bool, typer.Option("--soak", help="Measure at full size.")]
 
 
@@ -300,6 +314,41 @@ def registry(
         emit(render_figures(figures))
 
 
+@app.command(context_settings=HELP_NAMES)
+def tui(
+    only: ViewTaskOption = None,
+    runs: RunsOption = 1000,
+    points: PointsOption = 1_000_000,
+    text_size: TextSizeOption = "10kb",
+    seconds: SecondsOption = 10.0,
+    rounds: RoundsOption = 5,
+    json: JsonOption = False,
+) -> None:
+    """Measure the full-screen views, each figure beside its target.
+
+    On a pty the app runs as people start it, at 200 by 50, and a frame counts when all of it has
+    arrived; headless figures are processor time alone. Takes two minutes.
+    """
+    from labcli.bench.registry.figures import render_figures
+    from labcli.bench.tui.figures import TASKS, Extent, measure_all
+
+    for name in only or []:
+        if name not in TASKS:
+            raise UsageError(f"no task {name!r} to measure{nearest(name, list(TASKS))}")
+    extent = Extent(
+        num_runs=runs,
+        num_points=points,
+        text_bytes=parse_size(text_size, "--text-size"),
+        seconds=seconds,
+        rounds=rounds,
+    )
+    figures = list(measure_all(extent, only or list(TASKS), diagnostics.say))
+    if json:
+        emit_json_line([figure.row() for figure in figures])
+    else:
+        emit(render_figures(figures))
+
+
 def parse_batches(text: str) -> list[int]:
     """Return batch sizes such as 1,8,32."""
     sizes = [int(word) for word in text.split(",") if word.strip().isdigit()]
@@ -318,9 +367,9 @@ def parse_weights(text: str) -> list[WeightsName]:
         raise UsageError(f"--weights takes some of {known}, not {text!r}") from None
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, option: str = "--size") -> int:
     """Return a size such as 20mb in bytes."""
     match = SIZE.fullmatch(text.strip())
     if match is None or int(match[1]) == 0:
-        raise UsageError(f"--size takes a size such as 20mb, 100mb or 350mb, not {text!r}")
+        raise UsageError(f"{option} takes a size such as 20mb, 100mb or 350mb, not {text!r}")
     return int(match[1]) * UNIT_BYTES[match[2].lower()]

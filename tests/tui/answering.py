@@ -13,6 +13,7 @@ import httpx
 from runs.paths import LabHome
 from tests.builders import artifact, build_run
 from tests.engine.builders import SLOW, TOKENIZER, random_model, save_checkpoint, tiny_config
+from tests.tui.frames import DEADLINE_S
 from tui.answering.asker import Asker
 from tui.answering.chunks import Ask, Chunk
 from tui.answering.client import LabClient
@@ -104,4 +105,7 @@ def asking_app(
     environment = Environment(glyphs=glyphs, frames_per_s=10.0)
     asker = Asker(server if isinstance(server, LabClient) else LabClient(server))
     opening = Opening(home=home, environment=environment, models=models, asker=asker)
-    return LabApp(opening, view=view)
+    app = LabApp(opening, view=view)
+    # What is said in passing is still there when a slow machine looks.
+    app.NOTIFICATION_TIMEOUT = DEADLINE_S
+    return app

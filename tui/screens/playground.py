@@ -5,6 +5,7 @@ Thread workers load, segment and explain, and post messages; the handlers own th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -48,6 +49,7 @@ from tui.widgets.token_view import TokenView
 SHOWN_CHARS = 400
 MAX_FILE_BYTES = 16 * 2**20
 TELL_S = 0.1
+TURNS_TO_TELL = 3
 IDS_FILE = "playground-ids.txt"
 # Cutting this much takes a millisecond per tokenizer (measured), less than to ask a thread.
 MAX_CUT_AT_ONCE_CHARS = 16_384
@@ -225,11 +227,17 @@ the tokens that each language needs.
         self.post_message(Copied(ids, column.rows.num_tokens, str(path)))
 
     @on(TextArea.Changed)
-    def take_typed(self, event: TextArea.Changed) -> None:
+    async def take_typed(self, event: TextArea.Changed) -> None:
         """Look at what was typed."""
-        if not self.has_class("-large"):
-            self._text = event.text_area.text
+        if self.has_class("-large"):
+            return
+        self._text = event.text_area.text
+        # One frame for the letter and its tokens; two take half as long again. Every widget tells
+        # its change in a task of its own, so those are let run first.
+        with self.app.batch_update():
             self.look_again()
+            for _ in range(TURNS_TO_TELL):
+                await asyncio.sleep(0)
 
     @on(TextEditor.Pasted)
     def take_paste(self, message: TextEditor.Pasted) -> None:
