@@ -27,6 +27,12 @@ from tui.views import Opening
 ENDLESS, OTHER, BASE = "tiny:mid", "tiny:sft", "tiny:base"
 
 
+class PatientApp(LabApp):
+    """The app; what it says in passing is still there when a slow machine looks."""
+
+    NOTIFICATION_TIMEOUT = DEADLINE_S
+
+
 def build_lab(root: Path) -> LabHome:
     """Return a home with a base, a mid and an sft model; greedy answers of mid never end."""
     home = LabHome(root)
@@ -105,7 +111,4 @@ def asking_app(
     environment = Environment(glyphs=glyphs, frames_per_s=10.0)
     asker = Asker(server if isinstance(server, LabClient) else LabClient(server))
     opening = Opening(home=home, environment=environment, models=models, asker=asker)
-    app = LabApp(opening, view=view)
-    # What is said in passing is still there when a slow machine looks.
-    app.NOTIFICATION_TIMEOUT = DEADLINE_S
-    return app
+    return PatientApp(opening, view=view)

@@ -20,7 +20,8 @@ from tui.answering.server_process import ServerProcess
 from tui.app import LabApp
 from tui.screens.arena import ArenaScreen
 from tui.screens.pick_model import PickModelScreen
-from tui.shell.glyphs import ASCII
+from tui.shell.glyphs import ASCII, UNICODE
+from tui.widgets.answer_view import AnswerView
 
 
 def arena(app: LabApp) -> ArenaScreen:
@@ -202,3 +203,34 @@ async def test_a_killed_server_is_told_in_place_and_the_app_starts_another_that_
         assert server.num_starts == 2
         last = psutil.Process(server.pid)
     assert not last.is_running()
+
+
+async def test_the_cursor_on_a_token_tells_what_else_the_model_thought_of(
+    lab: LabHome, socket: Path
+) -> None:
+    app = asking_app(lab, "arena", ENDLESS, OTHER, server=RunningServer(lab, socket))
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = await opened(pilot, app)
+        shorten(screen, 10)
+        await ask(pilot, screen)
+        await pilot.press("escape", "full_stop", "full_stop")
+        (lane, other), glyphs = screen.lanes, UNICODE
+        answer, names = lane.answer, screen.names
+        assert answer is not None and lane.cursor == 1
+        await until_text(pilot, app, "token 2 of 10")
+        # Greedy: what was said is the likeliest of the five.
+        wanted = {one for one, _ in answer.tops[1]}
+        assert len(wanted) == 5 and answer.tops[1][0][0] == answer.ids[1]
+        await until(pilot, lambda: wanted <= set(names.get(lane.model.name, {})))
+        shares = [f"{100 * p:.1f}%" for _, p in answer.tops[1]]
+        for share in shares:
+            await until_text(pilot, app, share)
+        await until_text(pilot, app, f"likeliest  {glyphs.cursor} ")
+        await pilot.press("right", "d")
+        assert other.answer is not None
+        await until(pilot, lambda: other.cursor is not None)
+        await until_text(pilot, app, f"token {(other.cursor or 0) + 1} of 10")
+        await pilot.press("escape")
+        await until(pilot, lambda: "likeliest" not in "\n".join(frame(app)))
+        await pilot.click(screen.query(AnswerView).first(), offset=(0, 0))
+        await until(pilot, lambda: lane.cursor is not None)

@@ -30,6 +30,8 @@ async def opened(pilot: Pilot[None], app: LabApp, num_tokens: int = 6) -> ChatSc
 
 async def send(pilot: Pilot[None], screen: ChatScreen, text: str) -> None:
     """Send a text; typed by hand, every letter is a frame."""
+    screen.prompt.focus()
+    await until(pilot, lambda: screen.prompt.has_focus)
     screen.prompt.write(text)
     await pilot.press("enter")
 

@@ -19,8 +19,9 @@ from runs.errors import UsageError
 from runs.paths import LabHome
 from tests.tui.frames import frame, until, until_text
 from tui.app import LabApp
-from tui.screens.playground import IDS_FILE, PlaygroundScreen
+from tui.screens.playground import PlaygroundScreen
 from tui.screens.playground_dialogs import TokenizerPicker
+from tui.screens.playground_work import IDS_FILE
 from tui.shell.environment import Environment
 from tui.shell.glyphs import ASCII, UNICODE, Glyphs
 from tui.tokens.conversation_text import parse_conversation
@@ -87,6 +88,11 @@ def data_of(screen: PlaygroundScreen) -> bytes:
     return screen.look.columns[0].rows.data if screen.look and screen.look.columns else b""
 
 
+def offset_of(view: TokenView) -> int:
+    """Return the byte of the text at which the token under the cursor begins."""
+    return -1 if view.column is None else int(view.column.rows.starts[view.cursor])
+
+
 async def test_tokens_follow_the_text_as_it_is_typed(lab: LabHome) -> None:
     app = app_on(lab)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -119,11 +125,10 @@ async def test_tokenizers_stand_side_by_side_with_their_first_difference(lab: La
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot, app, "zz the cat")
         await until_text(pilot, app, "the first at byte 2")
-        assert any("cats" in line and "plain" in line for line in frame(app))
+        await until(pilot, lambda: any("cats" in line and "plain" in line for line in frame(app)))
         await pilot.press("tab", "n")
         views = list(screen.query(TokenView))
-        offsets = [int(v.column.rows.starts[v.cursor]) for v in views if v.column is not None]
-        assert offsets == [2, 2]
+        await until(pilot, lambda: [offset_of(view) for view in views] == [2, 2])
 
 
 async def test_a_megabyte_is_pasted_as_tokens_and_a_new_text_can_be_begun(lab: LabHome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,11 +24,13 @@ class TokenText:
     """What one token added to what is read; `level` is the colour of its entropy, 0 to 4.
 
     level: None where a tool wrote it, or where nothing is known of it.
+    last: the last of the ids that made it; a character may take several.
     """
 
     text: str
     level: int | None = None
     is_tool: bool = False
+    last: int = 0
 
 
 class Answer:
@@ -45,6 +48,7 @@ class Answer:
         self.is_forced: list[bool] = []
         self.entropy_nats: list[float] = []
         self.surprisal_nats: list[float] = []
+        self.tops: list[tuple[tuple[int, float], ...]] = []
         self.ending: Ending | None = None
         self._pieces: list[Part] = []
 
@@ -104,6 +108,11 @@ class Answer:
             for nats, is_forced in zip(self.entropy_nats, self.is_forced, strict=True)
         ]
 
+    def text_of(self, index: int) -> int | None:
+        """Return which of `tokens` holds what the id at `index` added; None before it is there."""
+        place = bisect_left(self.tokens, index, key=lambda token: token.last)
+        return place if place < len(self.tokens) else None
+
     def take(self, chunk: Chunk) -> None:
         """Add what has arrived."""
         if chunk.token_id is not None:
@@ -113,7 +122,7 @@ class Answer:
             nats = chunk.entropy_nats
             level = None if nats is None else level_of(nats / NATS_PER_BIT)
             self._pieces.append(Part(type="text", text=chunk.text))
-            self.tokens.append(TokenText(text=printable(chunk.text), level=level))
+            self.tokens.append(TokenText(text=printable(chunk.text), level=level, last=self._last))
         for part in chunk.parts:
             self._take_tool(part)
         if chunk.ending is not None:
@@ -140,6 +149,11 @@ class Answer:
         self.is_forced.append(chunk.is_forced)
         self.entropy_nats.append(chunk.entropy_nats or 0.0)
         self.surprisal_nats.append(chunk.surprisal_nats or 0.0)
+        self.tops.append(chunk.top)
+
+    @property
+    def _last(self) -> int:
+        return max(len(self.ids) - 1, 0)
 
     def _take_tool(self, part: Part) -> None:
         is_open = bool(self._pieces) and self._pieces[-1].type == "python"
@@ -148,12 +162,12 @@ class Answer:
             text = f"[{part.text}"
         else:
             text = f" = {part.text}]" if is_open else f"[= {part.text}]"
-        self.tokens.append(TokenText(text=printable(text), is_tool=True))
+        self.tokens.append(TokenText(text=printable(text), is_tool=True, last=self._last))
 
     def _close_call(self) -> None:
         """End a call that nothing answered, as people read it."""
         if self._pieces and self._pieces[-1].type == "python":
-            self.tokens.append(TokenText(text="]", is_tool=True))
+            self.tokens.append(TokenText(text="]", is_tool=True, last=self.tokens[-1].last))
 
 
 def departure(first: Answer, own: Answer) -> int | None:

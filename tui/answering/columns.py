@@ -20,12 +20,16 @@ MIN_LANE_WIDTH = 32
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Lane:
-    """One column: a model with settings, and its answer to the prompt that it was last asked."""
+    """One column: a model with settings, and its answer to the prompt that it was last asked.
+
+    cursor: the token of the answer that is looked into.
+    """
 
     model: ModelEntry
     settings: TalkSettings
     prompt: str = ""
     answer: Answer | None = None
+    cursor: int | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -36,6 +40,13 @@ class Lane:
     def is_whole(self) -> bool:
         """Whether it has answered to the end."""
         return self.answer is not None and self.answer.phase == "done"
+
+    @property
+    def cursor_text(self) -> int | None:
+        """The place of the token under the cursor among the texts of the answer."""
+        if self.answer is None or self.cursor is None:
+            return None
+        return self.answer.text_of(self.cursor)
 
 
 @dataclass(slots=True, kw_only=True)

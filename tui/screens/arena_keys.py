@@ -28,6 +28,10 @@ ARENA_KEYS = (
     _key("y", "copy", "Copy", "copy", "Copy the column's answer."),
     _key("w", "save", "Save", "save", "Keep the whole answers in the lab home."),
     _key("o", "colours", "Colours", "colours", "Colour tokens by entropy, or not."),
+    _key("comma", "token(-1)", "Token before", "token-before", "Look into the token before."),
+    _key("full_stop", "token(1)", "Token", "token", "Look into the tokens one by one."),
+    _key("d", "departure", "Departure", "departure", "Look into the token that differs first."),
+    _key("escape", "no_token", "Leave token", "no-token", "Look into no token any more."),
     _key("left", "turn(-1)", "Left", "left", "Turn to the column on the left."),
     _key("right", "turn(1)", "Right", "right", "Turn to the column on the right."),
     *(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from textual import getters, on
@@ -15,36 +14,28 @@ from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from runs.errors import LabError, UsageError
-from runs.ids import new_ulid
 from runs.paths import LabHome
 from tui.answering.asker import Asker
-from tui.answering.models import ModelEntry, find, first_two
-from tui.answering.sampling import TalkSettings
+from tui.answering.models import first_two
 from tui.answering.slash import (
     COMMANDS,
-    OFF,
     SETTINGS,
     Given,
     changed_by,
     is_command,
     parse_command,
-    seed_of,
     usage_lines,
 )
-from tui.answering.talk import Talk, total_words
-from tui.answering.transcript_file import save_transcript
-from tui.screens.asking import DEFAULTS, AskingScreen
+from tui.answering.talk import total_words
 from tui.screens.chat_keys import CHAT_KEYS
+from tui.screens.chat_talk import TalkScreen
 from tui.screens.modal import HelpScreen, KeyHelp
 from tui.screens.pick_model import NO_MODELS, ModelsListed
-from tui.screens.sampling_form import SamplingForm
 from tui.shell.environment import Environment
-from tui.shell.tones import Piece, ToneLine
 from tui.widgets.arena_column import ColumnLines
 from tui.widgets.prompt_box import PromptBox
 from tui.widgets.turn_view import TurnView
 
-MAX_TEMPERATURE, MAX_TOP_K = 2.0, 200
 EMPTY = """\
 Say something below.
 
@@ -57,7 +48,7 @@ COMMAND_HELP = tuple(
 )
 
 
-class ChatScreen(AskingScreen):
+class ChatScreen(TalkScreen):
     """A talk with a model."""
 
     CSS_PATH = "chat.tcss"
@@ -71,7 +62,6 @@ single letters are keys for the turn that has the focus.
 """
     BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS]
 
-    top = getters.query_one("#chat-top", ColumnLines)
     area = getters.query_one("#turns", VerticalScroll)
     notice = getters.query_one("#chat-notice", Static)
     hint = getters.query_one("#chat-hint", Static)
@@ -89,18 +79,16 @@ single letters are keys for the turn that has the focus.
         super().__init__(
             home=home, environment=environment, asker=asker, models=models, clock=clock
         )
-        self.talk = Talk(DEFAULTS)
-        self._models: tuple[ModelEntry, ...] = ()
         self._worker: Worker[None] | None = None
         self._editing: int | None = None
         self._next_draw_s = 0.0
         self._acts: Mapping[str, Callable[[str], None]] = {
-            "model": self._use_model,
-            "seed": self._use_seed,
-            "system": self._use_system,
+            "model": self.use_model,
+            "seed": self.use_seed,
+            "system": self.use_system,
             "stats": lambda _: self.tell(total_words(self.talk.turns)),
             "copy": lambda _: self.action_copy(),
-            "save": self._save,
+            "save": self.save,
             "retry": lambda _: self.action_again(),
             "undo": lambda _: self._undo(),
             "clear": lambda _: self.action_clear(),
@@ -129,13 +117,13 @@ single letters are keys for the turn that has the focus.
     @on(ModelsListed)
     def begin(self, message: ModelsListed) -> None:
         """Talk to the model that was asked for, else to the newest."""
-        self._models = message.models
+        self.models = message.models
         for wanted in self.wanted[:1]:
-            self._use_model(wanted)
+            self.use_model(wanted)
         if self.talk.model is None and message.models:
             self.talk.model = first_two(message.models)[0]
         self.notice.update(EMPTY if message.models else message.problem or NO_MODELS)
-        self._show_top()
+        self.show_top()
 
     @on(PromptBox.Sent)
     def take_text(self, message: PromptBox.Sent) -> None:
@@ -195,33 +183,9 @@ single letters are keys for the turn that has the focus.
         ended_s = time.monotonic()
         self._next_draw_s = ended_s + DRAW_SHARE * (ended_s - began_s)
 
-    def action_write(self) -> None:
+    def actionwrite_talk(self) -> None:
         """Go to the box."""
         self.prompt.focus()
-
-    def action_model(self) -> None:
-        """Ask for another model."""
-        self.pick(self._switch)
-
-    def action_settings(self) -> None:
-        """Change how the next answers are drawn."""
-
-        def change(settings: TalkSettings | None) -> None:
-            if settings is not None:
-                self._draw_by(settings)
-
-        form = SamplingForm(settings=self.talk.settings, title="How the next answers are drawn")
-        self.app.push_screen(form, change)
-
-    def action_temperature(self, by: float) -> None:
-        """Raise or lower the temperature."""
-        wanted = min(max(self.talk.settings.temperature + by, 0.0), MAX_TEMPERATURE)
-        self._draw_by(self.talk.settings.changed(temperature=round(wanted, 2)))
-
-    def action_top_k(self, times: float) -> None:
-        """Widen or narrow top-k."""
-        wanted = round((self.talk.settings.top_k or MAX_TOP_K) * times)
-        self._draw_by(self.talk.settings.changed(top_k=min(max(wanted, 1), MAX_TOP_K)))
 
     def action_stop(self) -> None:
         """End the answer where it is."""
@@ -259,17 +223,6 @@ single letters are keys for the turn that has the focus.
         self._forget(0)
         self.prompt.focus()
 
-    def action_keep(self) -> None:
-        """Write the talk to a file among the generations of the lab home."""
-        place = self.home.generations_dir / f"{new_ulid()}-chat.json"
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._write(place, is_forced=False)
-        except OSError as error:
-            self.tell(f"cannot write {place}: {error.strerror}", is_refused=True)
-        except LabError as error:
-            self.tell(str(error), is_refused=True)
-
     def action_step(self, by: int) -> None:
         """Go to another turn, or past the last one to the box."""
         place = self._place()
@@ -304,47 +257,10 @@ single letters are keys for the turn that has the focus.
     def _obey(self, given: Given) -> None:
         if given.name in SETTINGS:
             if given.argument:
-                self._draw_by(changed_by(self.talk.settings, given))
+                self.draw_by(changed_by(self.talk.settings, given))
             self.tell(self.talk.settings.summary())
         else:
             self._acts[given.name](given.argument)
-
-    def _use_model(self, reference: str) -> None:
-        if not reference:
-            self.action_model()
-            return
-        model = find(self._models, reference)
-        if model is None:
-            self.tell(f"no model {reference!r}; /model lists all", is_refused=True)
-        else:
-            self._switch(model)
-
-    def _use_seed(self, argument: str) -> None:
-        if argument:
-            self.talk.seed(seed_of(argument))
-        self._draw_by(self.talk.settings)
-        self.tell(self.talk.settings.summary())
-
-    def _use_system(self, argument: str) -> None:
-        if argument:
-            self.talk.system = None if argument == OFF else argument
-        self.tell(f"system: {self.talk.system or 'none'}")
-
-    def _save(self, argument: str) -> None:
-        is_forced = argument.startswith("--force ")
-        name = argument.removeprefix("--force ").strip()
-        if not name:
-            raise UsageError("/save needs a file: /save talk.md or /save talk.json")
-        self._write(Path(name).expanduser(), is_forced=is_forced)
-
-    def _write(self, path: Path, *, is_forced: bool) -> None:
-        transcript = self.talk.transcript()
-        if not transcript.turns:
-            raise UsageError("nothing has been answered yet")
-        save_transcript(transcript, path, is_forced=is_forced)
-        num = len(transcript.turns)
-        counted = "1 turn" if num == 1 else f"{num} turns"
-        self.tell(f"saved {counted} to {path}")
 
     def _undo(self) -> None:
         if self.talk.turns:
@@ -354,25 +270,6 @@ single letters are keys for the turn that has the focus.
         text = "Commands begin a line; //text says /text. Ctrl+J begins a new line."
         screen = HelpScreen(title="Chat commands", text=text, keys=COMMAND_HELP)
         self.app.push_screen(screen)
-
-    def _switch(self, model: ModelEntry) -> None:
-        self.talk.model = model
-        self._show_top()
-
-    def _draw_by(self, settings: TalkSettings) -> None:
-        self.talk.settings = settings
-        self._show_top()
-
-    def _show_top(self) -> None:
-        model = self.talk.model
-        name = "no model" if model is None else model.name
-        pieces = [Piece("Chat  ", "active"), Piece(name, "strong")]
-        if model is not None and model.is_base:
-            pieces.append(Piece("  goes on with a text", "warning"))
-        settings = self.talk.settings
-        top_k = OFF if settings.top_k is None else str(settings.top_k)
-        words = f"  T {settings.temperature:g}  k {top_k}  max {settings.max_new_tokens}"
-        self.top.lines = (ToneLine((*pieces, Piece(words, "quiet"))),)
 
     def _show_body(self) -> None:
         self.area.display = bool(self.talk.turns)

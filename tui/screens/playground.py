@@ -1,6 +1,6 @@
 """The tokenizer playground: a text and, as it is typed, its tokens by up to three tokenizers.
 
-Thread workers load, segment and explain, and post messages; the handlers own the view.
+Thread workers (playground_work.py) post messages; the handlers here own the view.
 """
 
 from __future__ import annotations
@@ -10,57 +10,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
-from textual.screen import Screen
+from textual.binding import BindingType
+from textual.containers import Container
 from textual.timer import Timer
 from textual.widgets import Footer, Static, TextArea
 
 from core.inspection.explained import whole_characters
 from core.inspection.visible import visible
-from runs.errors import LabError
-from runs.files import write_atomic
 from runs.paths import LabHome
 from tui.screens.playground_dialogs import FileDialog, TokenizerPicker
+from tui.screens.playground_keys import PLAYGROUND_KEYS
+from tui.screens.playground_work import TokenWork
 from tui.shell.environment import Environment
-from tui.shell.format import size
-from tui.tokens.facts import token_lines
 from tui.tokens.messages import (
     BoardMade,
-    Copied,
     Counted,
     FileRead,
     Looked,
     Told,
-    Trouble,
     VocabulariesLoaded,
 )
-from tui.tokens.segmenting import LENSES, Column, Lens, Look, Vocabulary, language_board, look_at
+from tui.tokens.sample_text import SAMPLE
+from tui.tokens.segmenting import LENSES, Lens, Look, Vocabulary
 from tui.tokens.vocabularies import CorpusCounts, Vocabularies
 from tui.widgets.language_table import LanguageTable
 from tui.widgets.playground_bars import PlaygroundTop, Remark
 from tui.widgets.text_editor import TextEditor, is_editable
-from tui.widgets.token_column import TokenColumn
+from tui.widgets.token_board import TokenBoard
 from tui.widgets.token_detail import TokenDetail
 from tui.widgets.token_view import TokenView
 
 SHOWN_CHARS = 400
-MAX_FILE_BYTES = 16 * 2**20
 TELL_S = 0.1
 TURNS_TO_TELL = 3
-IDS_FILE = "playground-ids.txt"
 # Cutting this much takes a millisecond per tokenizer (measured), less than to ask a thread.
 MAX_CUT_AT_ONCE_CHARS = 16_384
-SAMPLE = (
-    "Tokenizers cut text into pieces, unbelievably long words into more of them.\n"
-    "for i in range(10):\n\tprint(i * 27)  # tabs, numbers: 1234567\n"
-    "na\u00efve caf\u00e9, \u4f60\u597d, \u043f\u0440\u0438\u0432\u0435\u0442 \U0001f642\n"
-)
 
 
-class PlaygroundScreen(Screen[None]):
+class PlaygroundScreen(TokenWork):
     """Text above, tokens below, all about one token beside."""
 
     CSS_PATH = "playground.tcss"
@@ -72,34 +61,12 @@ A text and its tokens by one to three tokenizers. Lenses: the plain text; the te
 (lines that begin with user: or assistant:, or JSON messages) with what the model learns of it; and
 the tokens that each language needs.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+t", "pick", "Tokenizers", id="pg.pick", tooltip="Choose the tokenizers."),
-        Binding("ctrl+l", "lens", "Lens", id="pg.lens", tooltip="Change to the next lens."),
-        Binding("ctrl+r", "open", "Open", id="pg.open", tooltip="Open a text file."),
-        Binding("ctrl+n", "clear", "New", id="pg.clear", tooltip="Begin with an empty text."),
-        Binding("ctrl+s", "copy", "Copy", id="pg.copy", tooltip="Copy the ids of the tokens."),
-        Binding(
-            "ctrl+g",
-            "specials",
-            "Specials",
-            show=False,
-            id="pg.specials",
-            tooltip="Read names such as <|bos|> as special tokens, or as plain text again.",
-        ),
-        Binding(
-            "escape",
-            "edit",
-            "Edit",
-            show=False,
-            id="pg.edit",
-            tooltip="Go back to the text.",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*PLAYGROUND_KEYS]
 
     top = getters.query_one(PlaygroundTop)
     editor = getters.query_one(TextEditor)
     aside = getters.query_one("#aside", Static)
-    columns = getters.query_one("#columns", Horizontal)
+    board = getters.query_one(TokenBoard)
     problem = getters.query_one("#problem", Static)
     languages = getters.query_one(LanguageTable)
     detail = getters.query_one(TokenDetail)
@@ -114,18 +81,13 @@ the tokens that each language needs.
         tokenizers: Sequence[str] = (),
         file: Path | None = None,
     ) -> None:
-        super().__init__()
-        self._home = home
-        self._glyphs = environment.glyphs
-        self._source = vocabularies
+        super().__init__(home=home, glyphs=environment.glyphs, vocabularies=vocabularies)
         self._wanted: tuple[str | None, ...] = tuple(tokenizers) or (None,)
         self._file = file
-        self._shown: tuple[Vocabulary, ...] = ()
         self._warm: tuple[Vocabulary, ...] = ()
         self._counts: dict[str, CorpusCounts | None] = {}
         self._text = SAMPLE
         self._lens: Lens = "text"
-        self._reads_specials = False
         self._look: Look | None = None
         self._is_busy = False
         self._is_stale = False
@@ -137,11 +99,11 @@ the tokens that each language needs.
         with Container(id="body"):
             yield TextEditor(SAMPLE, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
             yield Static(id="aside", markup=False)
-            yield Horizontal(id="columns")
+            yield TokenBoard(glyphs=self.glyphs)
             yield Static("Loading the tokenizer ...", id="problem", markup=False)
-            yield LanguageTable(glyphs=self._glyphs)
+            yield LanguageTable(glyphs=self.glyphs)
             yield TokenDetail()
-        yield Remark(glyphs=self._glyphs)
+        yield Remark(glyphs=self.glyphs)
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -155,76 +117,12 @@ the tokens that each language needs.
     @property
     def is_settled(self) -> bool:
         """Whether the tokens of the present text are shown."""
-        return bool(self._shown) and not self._is_busy and not self._is_stale
+        return bool(self.shown) and not self._is_busy and not self._is_stale
 
     @property
     def look(self) -> Look | None:
         """What is shown."""
         return self._look
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="load")
-    def load(self, refs: tuple[str | None, ...]) -> None:
-        """Load tokenizers; the first one of a lab home may have to be trained."""
-        have = {vocabulary.ref: vocabulary for vocabulary in self._shown}
-        found, problems = [], []
-        for ref in refs:
-            try:
-                found.append(have.get(ref) or Vocabulary(ref, self._source.load(ref), self._glyphs))
-            except (LabError, OSError) as error:
-                problems.append(str(error))
-        self.post_message(VocabulariesLoaded(tuple(found), "; ".join(problems)))
-
-    @work(thread=True, exit_on_error=False, group="look")
-    def segment(self, text: str, vocabularies: tuple[Vocabulary, ...], lens: Lens) -> None:
-        """Cut a text into tokens."""
-        self.post_message(Looked(self._look_at(text, vocabularies, lens)))
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="tell")
-    def look_up(self, column: Column, index: int, counts: CorpusCounts | None) -> None:
-        """Find out all about one token."""
-        self.post_message(Told(token_lines(column, index, counts, self._glyphs)))
-
-    @work(thread=True, exit_on_error=False, group="count")
-    def count(self, vocabulary: Vocabulary) -> None:
-        """Count a vocabulary on the corpus of the lab home."""
-        try:
-            counts = self._source.count(vocabulary.tokenizer)
-        except (LabError, OSError):
-            # The playground is not the place to hear of a damaged corpus.
-            counts = None
-        self.post_message(Counted(vocabulary, counts))
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="languages")
-    def measure_languages(self, vocabularies: tuple[Vocabulary, ...]) -> None:
-        """Measure every language."""
-        self.post_message(BoardMade(language_board(vocabularies)))
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="file")
-    def read_text_file(self, path: Path) -> None:
-        """Read a file; bytes that are not UTF-8 become U+FFFD."""
-        try:
-            num_bytes = path.stat().st_size
-            if num_bytes > MAX_FILE_BYTES:
-                limit = size(MAX_FILE_BYTES)
-                self.post_message(Trouble(f"{path} has {size(num_bytes)}; the limit is {limit}"))
-                return
-            text = path.read_bytes().decode("utf-8", errors="replace")
-        except OSError as error:
-            self.post_message(Trouble(f"cannot read {path}: {error.strerror}"))
-            return
-        self.post_message(FileRead(path.name, text))
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="copy")
-    def write_ids(self, column: Column) -> None:
-        """Write the ids to a file: what a terminal does with a clipboard nobody can know."""
-        ids = " ".join(map(str, column.rows.ids.tolist()))
-        path = self._home.root / IDS_FILE
-        try:
-            write_atomic(path, f"{ids}\n".encode())
-        except OSError as error:
-            self.post_message(Trouble(f"cannot write {path}: {error.strerror}"))
-            return
-        self.post_message(Copied(ids, column.rows.num_tokens, str(path)))
 
     @on(TextArea.Changed)
     async def take_typed(self, event: TextArea.Changed) -> None:
@@ -257,19 +155,15 @@ the tokens that each language needs.
         if not message.found:
             self.problem.update(f"{message.problem}\n\nCtrl+T chooses another tokenizer.")
             return
-        self._shown = message.found
-        await self.columns.remove_children()
-        await self.columns.mount_all(
-            TokenColumn(glyphs=self._glyphs, number=number, name=vocabulary.name)
-            for number, vocabulary in enumerate(self._shown)
-        )
+        self.shown = message.found
+        await self.board.open(self.shown)
         self.look_again()
-        for vocabulary in self._shown:
+        for vocabulary in self.shown:
             if vocabulary.source not in self._counts:
                 self._counts[vocabulary.source] = None
                 self.count(vocabulary)
         if self._lens == "languages":
-            self.measure_languages(self._shown)
+            self.measure_languages(self.shown)
 
     @on(Looked)
     def show_look(self, message: Looked) -> None:
@@ -286,22 +180,12 @@ the tokens that each language needs.
         self.set_class(bool(look.problem), "-problem")
         if look.problem:
             self.problem.update(look.problem)
-        columns = list(self.columns.query(TokenColumn))
-        if len(columns) == len(look.columns):
-            for widget, column in zip(columns, look.columns, strict=True):
-                widget.show(column)
+        if self.board.show(look):
             self._tell_soon()
 
     @on(TokenView.Moved)
     def follow_cursor(self, message: TokenView.Moved) -> None:
-        """Tell of the token, and show the same place with the other tokenizers."""
-        column = message.view.column
-        if column is None:
-            return
-        offset = int(column.rows.starts[message.index])
-        for widget in self.columns.query(TokenView):
-            if widget is not message.view and widget.column is not None:
-                widget.move_to(widget.column.rows.index_near(offset))
+        """Tell of the token."""
         self._tell_of(message.view)
 
     def on_descendant_focus(self) -> None:
@@ -318,36 +202,24 @@ the tokens that each language needs.
     def take_counts(self, message: Counted) -> None:
         """Tell how often the token occurs."""
         self._counts[message.vocabulary.source] = message.counts
-        self._tell_of(self._active())
+        self._tell_of(self.board.active)
 
     @on(BoardMade)
     def show_languages(self, message: BoardMade) -> None:
         """Show the languages."""
         self.languages.board = message.board
 
-    @on(Trouble)
-    def tell_trouble(self, message: Trouble) -> None:
-        """Say what could not be done."""
-        self.notify(message.text, severity="error", markup=False)
-
-    @on(Copied)
-    def tell_copied(self, message: Copied) -> None:
-        """Hand the ids to the terminal, and say where else they are."""
-        self.app.copy_to_clipboard(message.ids)
-        told = f"{message.num_ids:,} ids sent to the terminal's clipboard; also in {message.path}"
-        self.notify(told, markup=False)
-
     def look_again(self) -> None:
         """Segment the present text, now or when the last one is done."""
         self._is_stale = self._is_busy
-        if self._is_busy or not self._shown:
+        if self._is_busy or not self.shown:
             return
         # An encoder is built when it is first used, which takes a large vocabulary a second.
-        if self._warm == self._shown and len(self._text) <= MAX_CUT_AT_ONCE_CHARS:
-            self._show(self._look_at(self._text, self._shown, self._lens))
+        if self._warm == self.shown and len(self._text) <= MAX_CUT_AT_ONCE_CHARS:
+            self._show(self.look_at(self._text, self.shown, self._lens))
             return
         self._is_busy = True
-        self.segment(self._text, self._shown, self._lens)
+        self.segment(self._text, self.shown, self._lens)
 
     def action_pick(self) -> None:
         """Choose tokenizers."""
@@ -356,8 +228,8 @@ the tokens that each language needs.
             if refs:
                 self.load(refs)
 
-        present = [vocabulary.ref or vocabulary.name for vocabulary in self._shown]
-        self.app.push_screen(TokenizerPicker(vocabularies=self._source, chosen=present), chosen)
+        present = [vocabulary.ref or vocabulary.name for vocabulary in self.shown]
+        self.app.push_screen(TokenizerPicker(vocabularies=self.source, chosen=present), chosen)
 
     def action_lens(self) -> None:
         """Change to the next lens."""
@@ -366,14 +238,14 @@ the tokens that each language needs.
         self.set_class(self._lens == "languages", "-languages")
         if self._lens == "languages":
             self.languages.focus()
-            self.measure_languages(self._shown)
+            self.measure_languages(self.shown)
         else:
             self.look_again()
             self.action_edit()
 
     def action_specials(self) -> None:
         """Read names of special tokens in the text as the tokens, or not any more."""
-        self._reads_specials = not self._reads_specials
+        self.reads_specials = not self.reads_specials
         self.look_again()
 
     def action_open(self) -> None:
@@ -391,13 +263,13 @@ the tokens that each language needs.
 
     def action_copy(self) -> None:
         """Copy the ids of the focused column, else of the first."""
-        view = self._active()
+        view = self.board.active
         if view is not None and view.column is not None:
             self.write_ids(view.column)
 
     def action_edit(self) -> None:
         """Go back to the text; where it cannot be edited, to its tokens."""
-        view = self._active()
+        view = self.board.active
         if not self.has_class("-large"):
             self.editor.focus()
         elif view is not None:
@@ -416,20 +288,11 @@ the tokens that each language needs.
         self.action_edit()
         self.look_again()
 
-    def _look_at(self, text: str, vocabularies: tuple[Vocabulary, ...], lens: Lens) -> Look:
-        return look_at(text, vocabularies, lens, reads_specials=self._reads_specials)
-
-    def _active(self) -> TokenView | None:
-        """Return the focused column of tokens, else the first."""
-        if isinstance(self.focused, TokenView):
-            return self.focused
-        return next(iter(self.columns.query(TokenView)), None)
-
     def _tell_soon(self) -> None:
         """Tell of the token when nothing has been typed for a moment: keys come first."""
         if self._tell_timer is not None:
             self._tell_timer.stop()
-        self._tell_timer = self.set_timer(TELL_S, lambda: self._tell_of(self._active()))
+        self._tell_timer = self.set_timer(TELL_S, lambda: self._tell_of(self.board.active))
 
     def _tell_of(self, view: TokenView | None) -> None:
         column = view.column if view is not None else None

@@ -167,7 +167,7 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
     lines = AnswerRows(width)
     lines.feed(text, "")
     for row in lines.rows:
-        yield "".join(char for char, _ in row)
+        yield "".join(char for char, *_ in row)
 
 
 def _setting(setting: Setting, row: Mapping[str, Any]) -> SettingSummary:

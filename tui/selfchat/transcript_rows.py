@@ -103,7 +103,7 @@ class Script:
     def _topic(self, room: int, glyphs: Glyphs) -> list[Row]:
         lines = AnswerRows(room - INDENT)
         lines.feed(printable(self.conversation.topic), "")
-        texts = ["".join(char for char, _ in row) for row in lines.rows]
+        texts = ["".join(char for char, *_ in row) for row in lines.rows]
         lead = f"{glyphs.cursor}  "
         return [
             (Span(text=(lead if place == 0 else " " * INDENT) + text, tone="strong"),)
@@ -120,10 +120,12 @@ class Script:
             lines.feed(text, str(token))
         for number in range(len(lines.rows)):
             spans = [Span(text=" " * INDENT)]
-            for text, kind in lines.runs(number):
-                token = int(kind)
+            for stretch in lines.runs(number):
+                token = int(stretch.kind)
                 tone = level_tone(values[token]) if len(texts) == len(values) else "plain"
-                spans.append(Span(text=text, tone=tone, turn=place, first=token, last=token))
+                spans.append(
+                    Span(text=stretch.text, tone=tone, turn=place, first=token, last=token)
+                )
             rows.append(tuple(spans))
         rows.append(self._strip(values[:shown], place, room, glyphs))
         return rows

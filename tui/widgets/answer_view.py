@@ -7,19 +7,26 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.answering.answers import Answer, TokenText
 from tui.answering.rows import AnswerRows
 
-KINDS = ("text", "level-0", "level-1", "level-2", "level-3", "level-4", "tool", "mark", "problem")
+CURSOR = "cursor"
+KINDS = (
+    "text", "level-0", "level-1", "level-2", "level-3", "level-4",
+    "tool", "mark", "problem", CURSOR,
+)  # fmt: skip
 HELP = """\
 An answer as it arrives. Its colour says how unsure the model was of each token: plain under 1 bit
 of entropy, then blue, green, underlined amber from 3 bits and bold underlined red from 4 bits on;
 the bars below say the same without colour. Where it first departs from the first column it is
-reversed. What a tool wrote is in italics.
+reversed. What a tool wrote is in italics. A click on a token, or the comma and full stop keys, put
+the cursor on it: what else the model thought of there stands below.
 """
 
 
@@ -39,8 +46,20 @@ class AnswerView(ScrollView, can_focus=True):
         &> .kind--tool { color: $text-muted; text-style: italic; }
         &> .kind--mark { text-style: reverse bold; }
         &> .kind--problem { color: $text-error; text-style: bold; }
+        &> .kind--cursor { background: $accent; color: $background; text-style: bold; }
+        &:ansi > .kind--cursor { text-style: reverse bold underline; }
     }
     """
+
+    class Picked(Message):
+        """A token was clicked; `index` is its place among the texts of the answer."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    cursor: reactive[int | None] = reactive(None)
+    """The place of the token under the cursor among the texts of the answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +86,19 @@ class AnswerView(ScrollView, can_focus=True):
         self._start_over()
         self._feed()
 
+    def watch_cursor(self) -> None:
+        """Show the token under the cursor."""
+        found = [] if self.cursor is None else self._rows.rows_of(self.cursor)
+        if found:
+            region = Region(0, found[0], 1, len(found))
+            self.scroll_to_region(region, animate=False, force=True)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which token was clicked."""
+        index = self._rows.token_at(event.y + int(self.scroll_offset.y), event.x)
+        if index is not None:
+            self.post_message(self.Picked(index))
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Follow the end from the moment that someone scrolls there."""
         super().watch_scroll_y(old_value, new_value)
@@ -78,7 +110,10 @@ class AnswerView(ScrollView, can_focus=True):
         row = y + int(self.scroll_offset.y)
         segments = []
         if row < len(self._rows.rows):
-            segments = [Segment(text, self._style(kind)) for text, kind in self._rows.runs(row)]
+            segments = [
+                Segment(stretch.text, self._style(CURSOR if stretch.is_marked else stretch.kind))
+                for stretch in self._rows.runs(row, self.cursor)
+            ]
         strip = Strip(segments).adjust_cell_length(width, self.rich_style)
         return strip.apply_style(self.rich_style)
 
@@ -91,13 +126,13 @@ class AnswerView(ScrollView, can_focus=True):
         answer = self._answer
         tokens = [] if answer is None else answer.tokens
         for index in range(self._num_fed, len(tokens)):
-            self._rows.feed(tokens[index].text, self._kind(index, tokens[index]))
+            self._rows.feed(tokens[index].text, self._kind(index, tokens[index]), index)
         self._num_fed = len(tokens)
         if answer is not None and answer.problem and not self._has_problem:
             self._has_problem = True
             self._rows.feed(f"\n\n{answer.problem}" if tokens else answer.problem, "problem")
         self.virtual_size = Size(self._rows.width, len(self._rows.rows))
-        if self._is_following:
+        if self._is_following and self.cursor is None:
             self.scroll_end(animate=False)
         self.refresh()
 

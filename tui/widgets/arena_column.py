@@ -36,6 +36,7 @@ class Standing:
     is_current: bool = False
     is_coloured: bool = True
     departure: Departure | None = None
+    cursor: int | None = None
     waiting: str = ""
 
 
@@ -100,6 +101,7 @@ class ArenaColumn(Vertical):
         self.head.lines = self._head(standing)
         mark = standing.departure.token if standing.departure else None
         self.view.show(answer, mark=mark, is_coloured=standing.is_coloured)
+        self.view.cursor = standing.cursor
         self.foot.lines = (
             ToneLine((Piece(self._bars(answer), "quiet"),)),
             self._status(lane, standing),

@@ -17,19 +17,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.shell.glyphs import Glyphs
+from tui.tokens.looks import OVERLAYS, STYLES, RowLook, Window, row_looks, style_names
 from tui.tokens.rows import RowLayout, row_layout
 from tui.tokens.segmenting import Column
 
-NUM_COLOURS = 5
 # Laying out this many takes a few milliseconds; more is done in a thread.
 MAX_LAID_OUT_AT_ONCE = 20_000
-_STYLES = (
-    *(f"token--{number}" for number in range(NUM_COLOURS)),
-    "token--special", "token--cut", "token--apart", "token--learned", "token--context",
-    "token--cursor",
-)  # fmt: skip
-
-_OVERLAYS = frozenset({"token--special", "token--cut", "token--apart", "token--cursor"})
 
 
 def _key(key: str, action: str, what: str, name: str, label: str = "") -> Binding:
@@ -58,7 +51,7 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         _key("n", "difference(1)", "Go to the next difference.", "next", "Diff"),
         _key("p", "difference(-1)", "Go to the difference before.", "previous"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(_STYLES)
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
     DEFAULT_CSS = """
     TokenView {
         &> .token--0 { background: $primary 28%; color: $text; }
@@ -253,29 +246,10 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
             if old != new:
                 self.refresh_line(top + place)
 
-    def _looks(self) -> list[tuple[object, ...]]:
-        """Return what decides the look of each visible row."""
-        column, rows = self._drawn, self._rows
+    def _looks(self) -> list[RowLook]:
         width, height = self.scrollable_content_region.size
-        top = int(self.scroll_offset.y)
-        looks: list[tuple[object, ...]] = []
-        for row in range(top, top + height):
-            if column is None or rows is None or row >= rows.num_rows:
-                looks.append(())
-                continue
-            first, end = rows.span(row)
-            kinds = (column.is_apart, column.rows.learned, column.rows.cuts_character)
-            looks.append(
-                (
-                    width,
-                    column.vocabulary,
-                    int(rows.places[first]),
-                    column.rows.ids[first:end].tobytes(),
-                    *(None if kind is None else kind[first:end].tobytes() for kind in kinds),
-                    self.cursor - first if first <= self.cursor < end else None,
-                )
-            )
-        return looks
+        window = Window(top=int(self.scroll_offset.y), height=height, width=width)
+        return row_looks(self._drawn, self._rows, window, self.cursor)
 
     def _segments(self, column: Column, rows: RowLayout, row: int) -> list[Segment]:
         text = column.vocabulary.cells.text
@@ -287,19 +261,8 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         ]
 
     def _style(self, column: Column, index: int, place: int) -> Style:
-        rows = column.rows
-        names = [f"token--{place % NUM_COLOURS}"]
-        if rows.learned is not None:
-            names.append("token--learned" if rows.learned[index] else "token--context")
-        if column.is_apart is not None and column.is_apart[index]:
-            names.append("token--apart")
-        if rows.is_special[index]:
-            names.append("token--special")
-        if rows.cuts_character[index]:
-            names.append("token--cut")
-        if index == self.cursor:
-            names.append("token--cursor")
-        return self._combined(tuple(names), is_odd=bool(place % 2))
+        names = style_names(column, index, place, self.cursor)
+        return self._combined(names, is_odd=bool(place % 2))
 
     def _ground_style(self) -> Style:
         """Return the style of empty cells; to find it takes longer than to draw a row."""
@@ -311,10 +274,10 @@ bold tokens are those that the model learns. Arrows move the cursor, what it is 
         key = f"{is_odd} {' '.join(names)}"
         if key not in self._styles:
             # The last ground wins, blended with what is below it; the rest is laid over it.
-            grounds = [name for name in names if name not in _OVERLAYS]
+            grounds = [name for name in names if name not in OVERLAYS]
             style = self.get_component_rich_style(grounds[-1])
             for name in names:
-                if name in _OVERLAYS:
+                if name in OVERLAYS:
                     style += self.get_component_rich_style(name, partial=True)
             self._styles[key] = style + Style(underline=is_odd)
         return self._styles[key]

@@ -192,7 +192,8 @@ def ages(written_s: dict[int, float], frames: Sequence[Frame]) -> list[float]:
     Raises:
         LabError: a step was never painted.
     """
-    steps, painted_s = [], []
+    steps: list[int] = []
+    painted_s: list[float] = []
     for frame in frames:
         newest = max((int(found) for found in _STEP.findall(frame.text)), default=0)
         if newest > (steps[-1] if steps else 0):
