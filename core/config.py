@@ -91,15 +91,23 @@ class StageConfig:
 class DataConfig(StageConfig):
     """Settings of `data`: the corpus and the generated conversations."""
 
-    corpus: Literal["embedded"] = setting(
-        "embedded", "Where the text comes from: the documentation of this Python installation."
+    corpus: str = setting(
+        "embedded",
+        "The text: embedded (this Python's documentation), climbmix, fineweb-edu, a corpus of "
+        "the lab by name or id, or a directory of parquet or JSONL files.",
+    )
+    num_shards: int = setting(8, "Training shards to download of climbmix or fineweb-edu.")
+    shards_ahead: int | None = setting(
+        None, "Download so many shards first, the others while training goes on; absent: all."
     )
     num_mid: int = setting(24_000, "Conversations generated for midtraining.")
     num_sft: int = setting(6_000, "Conversations generated for supervised fine-tuning.")
     num_test: int = setting(400, "Held-out items generated for each skill.")
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_mid", "num_sft", "num_test")
+        require_positive(self, "num_mid", "num_sft", "num_test", "num_shards")
+        if self.shards_ahead is not None:
+            require_positive(self, "shards_ahead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,10 @@ MANIFEST = "manifest.json"
 VERSION = 1
 TEST_SEED = 20_260_102
 PROGRESS_ROWS = 2000
+# The words of so much text are more than any number of questions uses.
+MATERIAL_CHARS = 50_000_000
+# What the corpus's own id tells already.
+_SETTINGS_OF_THE_TEXT = ("corpus", "num_shards", "shards_ahead")
 
 # Shares of the mixture. Copying an expression and learning the letters of a few thousand
 # tokens take the most examples; counting reuses both; the rest is memory and may stay thin.
@@ -134,7 +138,10 @@ def load_conversations(path: Path) -> Conversations:
 
 def conversations_dir(data_dir: Path, config: DataConfig, corpus_id: str) -> Path:
     """Return where the conversations of these settings lie, made by this code."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    settings = {
+        key: value for key, value in asdict(config).items() if key not in _SETTINGS_OF_THE_TEXT
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(f"{corpus_id} python {platform.python_version()}".encode())
     for module in _CODE:
         digest.update(Path(str(module.__file__)).read_bytes())
@@ -183,8 +190,17 @@ def build_conversations(
 def gather_material(corpus_dir: Path) -> Material:
     """Return the words of a corpus and the facts of the standard library."""
     facts = library_facts(Path(sysconfig.get_path("stdlib")))
-    found = corpus_words(read_texts(corpus_dir, "train"))
+    found = corpus_words(_limited(read_texts(corpus_dir, "train")))
     return Material(words=split_words(found, fixed_texts=_fixed_texts(facts)), facts=facts)
+
+
+def _limited(texts: Iterable[str]) -> Iterator[str]:
+    num_chars = 0
+    for text in texts:
+        yield text
+        num_chars += len(text)
+        if num_chars >= MATERIAL_CHARS:
+            return
 
 
 def training_rows(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.config import DataConfig
 from core.data.conversations import Conversations, build_conversations, find_conversations
-from core.data.corpus import Corpus, build_corpus, find_corpus, num_readers
-from core.data.publish import DataLock
+from core.data.corpus import num_readers
+from core.data.library import EMBEDDED
+from core.data.provide import Provided, Waiting, provide_corpus
 from core.data.shards import MANIFEST, file_sha256
 from core.data.sources import PACKAGES, Source, embedded_sources
 from core.stages.context import CheckpointRef, StageContext
-from runs.events import Artifact, End, Event, Note, Progress
-
-POLL_S = 0.5
+from runs.events import Artifact, End, Event, Note
 
 
 def run(
@@ -38,36 +36,31 @@ def prepare(
     *,
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
-    """Do the stage's work with the given sources of text."""
+    """Do the stage's work; `sources` are those of the embedded corpus."""
     stopped = End(reason="stopped")
-    with DataLock(ctx.data_dir) as lock:
-        while not lock.try_acquire():
-            if stop():
-                yield stopped
-                return
-            yield Progress(done=0, total=1, unit="builds", label="waiting for another data stage")
-            time.sleep(POLL_S)
-        corpus = find_corpus(ctx.data_dir, sources)
-        is_reused = corpus is not None
-        if corpus is None:
-            corpus = yield from build_corpus(
-                ctx.data_dir, sources, num_processes=num_readers(), stop=stop
-            )
-        if corpus is None:
+    provided = yield from provide_corpus(
+        ctx.data_dir, config, sources, num_processes=num_readers(), stop=stop
+    )
+    if provided is None:
+        yield stopped
+        return
+    corpus = provided.corpus
+    yield _artifact(ctx, "corpus", corpus.path, corpus.manifest.num_bytes)
+    yield _corpus_note(config, provided)
+    with Waiting(ctx.data_dir, "waiting for another data stage") as lock:
+        if not (yield from lock.acquire(stop)):
             yield stopped
             return
-        yield _artifact(ctx, "corpus", corpus.path, corpus.manifest.num_bytes)
-        yield _corpus_note(corpus, is_reused=is_reused)
         talks = find_conversations(ctx.data_dir, config, corpus.path.name)
         if talks is None:
             talks = yield from build_conversations(
                 ctx.data_dir, config, corpus_dir=corpus.path, stop=stop
             )
-        if talks is None:
-            yield stopped
-            return
-        yield _artifact(ctx, "conversations", talks.path, talks.num_bytes)
-        yield _conversations_note(talks)
+    if talks is None:
+        yield stopped
+        return
+    yield _artifact(ctx, "conversations", talks.path, talks.num_bytes)
+    yield _conversations_note(talks)
 
 
 def _artifact(ctx: StageContext, name: str, path: Path, num_bytes: int) -> Artifact:
@@ -79,14 +72,16 @@ def _artifact(ctx: StageContext, name: str, path: Path, num_bytes: int) -> Artif
     )
 
 
-def _corpus_note(corpus: Corpus, *, is_reused: bool) -> Note:
-    manifest = corpus.manifest
-    absent = [name for name in PACKAGES if name not in manifest.sources]
-    verb = "reused" if is_reused else "built"
+def _corpus_note(config: DataConfig, provided: Provided) -> Note:
+    manifest = provided.corpus.manifest
+    is_embedded = config.corpus == EMBEDDED
+    absent = [name for name in PACKAGES if name not in manifest.sources] if is_embedded else []
+    verb = "reused" if provided.is_reused else "built"
+    later = f"; {len(manifest.later)} shards arrive while training" if manifest.later else ""
     return Note(
         message=(
             f"{verb} corpus {manifest.corpus_id}: {manifest.num_docs:,} documents, "
-            f"{manifest.num_chars / 1e6:.1f} million characters"
+            f"{manifest.num_chars / 1e6:.1f} million characters{later}"
         ),
         data={
             "num_docs": manifest.num_docs,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.data import provide
+from core.data.corpus import Corpus
 from core.data.publish import DataLock, building_directory
+from core.data.remote.known import REMOTE_CORPORA
 from core.data.shards import MANIFEST, file_sha256
 from core.data.sources import Source
 from core.stages import data
 from core.stages.context import StageContext
+from runs.errors import NotFound
 from runs.events import Artifact, End, Event, Note, Progress
-from tests.data.builders import SMALL, never
+from tests.data.builders import SMALL, drain, never
+from tests.data.hub_server import Hub, serving
 
 MakeContext = Callable[[], StageContext]
 
@@ -64,7 +71,7 @@ def test_stop_ends_the_stage_and_frees_the_lock(context: MakeContext, source: So
 def test_stage_waits_for_another_and_can_be_stopped_meanwhile(
     context: MakeContext, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "POLL_S", 0.001)
+    monkeypatch.setattr(provide, "POLL_S", 0.001)
     ctx = context()
     with DataLock(ctx.data_dir) as lock:
         assert lock.try_acquire()
@@ -77,7 +84,7 @@ def test_stage_waits_for_another_and_can_be_stopped_meanwhile(
 def test_two_stages_at_once_agree(
     context: MakeContext, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "POLL_S", 0.001)
+    monkeypatch.setattr(provide, "POLL_S", 0.001)
     ctx = context()
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: artifacts(run(ctx, source)), range(2))
@@ -111,3 +118,51 @@ def test_data_stage_loads_without_torch() -> None:
     code = "import sys, core.stages.data, core.tasks.registry; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_directory_of_own_text_becomes_the_corpus_of_a_run(
+    context: MakeContext, tmp_path: Path
+) -> None:
+    texts = tmp_path / "own"
+    texts.mkdir()
+    lines = [json.dumps({"text": f"Note {n} is about a garden with roses."}) for n in range(60)]
+    (texts / "notes.jsonl").write_text("\n".join(lines))
+    config = replace(SMALL, corpus=str(texts))
+    corpus_dirs = []
+    for _ in range(2):
+        events = provide.provide_corpus(tmp_path / "data", config, (), num_processes=1, stop=never)
+        provided = drain(events)
+        assert provided is not None
+        corpus_dirs.append(provided.corpus.path)
+    assert provided.is_reused
+    assert corpus_dirs[0] == corpus_dirs[1]
+    assert provided.corpus.manifest.num_docs == 60
+
+
+def test_downloaded_corpus_is_provided_and_stays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(SMALL, corpus="climbmix", num_shards=3)
+    with serving(Hub(REMOTE_CORPORA["climbmix"])) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        first = drain(provide.provide_corpus(tmp_path, config, (), num_processes=1, stop=never))
+    # The server is gone: what is here is enough.
+    again = drain(provide.provide_corpus(tmp_path, config, (), num_processes=1, stop=never))
+    assert first is not None and again is not None
+    assert again.corpus == first.corpus
+    assert again.corpus.manifest.num_docs == 160
+
+
+def test_corpus_of_the_lab_is_found_by_name_and_the_nearest_is_named(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    data_dir = corpus.path.parent
+    config = replace(SMALL, corpus=corpus.path.name)
+    found = drain(provide.provide_corpus(data_dir, config, (), num_processes=1, stop=never))
+    assert found is not None and found.corpus == corpus
+    with pytest.raises(NotFound, match=corpus.path.name):
+        drain(
+            provide.provide_corpus(
+                data_dir, replace(SMALL, corpus="nothing"), (), num_processes=1, stop=never
+            )
+        )
