@@ -94,6 +94,20 @@ class Rows(ABC):
     def epoch_of(self, index: int) -> int:
         """Return the pass over the data, from 0, that a row belongs to."""
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether rows may have to be waited for; the same on every rank, and to the end."""
+        return False
+
+    @property
+    def waits_for(self) -> str | None:
+        """What has to arrive before there are more rows; None when all are there."""
+        return None
+
+    def reaches(self, until: int) -> bool:
+        """Return whether the rows before number `until` can be read."""
+        return True
+
     def batch(self, first: int, count: int, *, stride: int = 1) -> tuple[Ints, Ints]:
         """Return `count` rows from `first` on, every `stride`-th, as two (count, row_len)."""
         rows = [self.row(first + stride * offset) for offset in range(count)]

@@ -122,11 +122,17 @@ def _encode_split(
 def open_token_cache(corpus_dir: Path, tokenizer: Tokenizer, split: Split) -> TokenSplit:
     """Return a split of a built cache, memory-mapped; Corrupt when its files disagree."""
     directory = cache_dir(corpus_dir, tokenizer)
-    path = directory / f"{split}.tokens"
-    offsets = np.load(directory / f"{split}.offsets.npy", allow_pickle=False)
-    dtype = np.dtype(tokenizer.id_dtype)
+    return open_tokens(
+        directory / f"{split}.tokens", directory / f"{split}.offsets.npy", tokenizer.id_dtype
+    )
+
+
+def open_tokens(path: Path, offsets_path: Path, id_dtype: npt.DTypeLike) -> TokenSplit:
+    """Return tokens and their offsets from two files; Corrupt when the files disagree."""
+    offsets = np.load(offsets_path, allow_pickle=False)
+    dtype = np.dtype(id_dtype)
     if path.stat().st_size != dtype.itemsize * int(offsets[-1]):
-        raise Corrupt(f"token cache {directory} is damaged; delete that folder and run again")
+        raise Corrupt(f"token cache {path.parent} is damaged; delete that folder and run again")
     # An empty file cannot be mapped.
     tokens = np.memmap(path, dtype=dtype, mode="r") if offsets[-1] else np.zeros(0, dtype)
     return TokenSplit(tokens=tokens, offsets=offsets)

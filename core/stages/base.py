@@ -8,9 +8,11 @@ import torch
 
 from core import checkpoint
 from core.config import BaseConfig
-from core.data.packing import PackedRows
+from core.data.arrivals import Arrivals, LaterTokens, bringing, later_tokens
+from core.data.growing import GrowingRows
+from core.data.packing import PackedRows, Rows
 from core.data.shards import load_manifest
-from core.data.tokens import build_token_cache, open_token_cache
+from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
 from core.device import pick_device, training_dtype
 from core.model import GPT
 from core.ranks import join
@@ -45,20 +47,19 @@ def run(
         model.to(device)
     else:
         model = checkpoint.load_model(resume.path, device=device, dtype=dtype)
-    with join(ctx.rank, ctx.world_size, device) as ranks:
+    later = later_tokens(corpus, tokenizer)
+    tokenizer_path = ctx.input("tokenizer").path
+    with (
+        bringing(later, tokenizer_path, ctx.data_dir, is_first_rank=ctx.rank == 0) as arrivals,
+        join(ctx.rank, ctx.world_size, device) as ranks,
+    ):
         job = Training(
             ctx=ctx,
             config=config,
             ranks=ranks,
             model=model,
             tokenizer=tokenizer,
-            rows=PackedRows(
-                split,
-                row_len=config.sequence_len,
-                pad=tokenizer.bos,
-                seed=config.seed,
-                crop=True,
-            ),
+            rows=_rows(config, split, later, arrivals),
             validation=open_token_cache(corpus, tokenizer, "val"),
             val_sha256=load_manifest(corpus).val_sha256,
             total_steps=total_steps(config, tokenizer.vocab_size),
@@ -66,6 +67,22 @@ def run(
             sample_chat=False,
         )
         yield from train(job, stop=stop, resume=resume)
+
+
+def _rows(
+    config: BaseConfig, split: TokenSplit, later: LaterTokens, arrivals: Arrivals | None
+) -> Rows:
+    pad = later.tokenizer.bos
+    if not later.shards:
+        return PackedRows(split, row_len=config.sequence_len, pad=pad, seed=config.seed, crop=True)
+    return GrowingRows(
+        split,
+        later,
+        row_len=config.sequence_len,
+        pad=pad,
+        seed=config.seed,
+        check=lambda: None if arrivals is None else arrivals.check(),
+    )
 
 
 def total_steps(config: BaseConfig, vocab_size: int) -> int:

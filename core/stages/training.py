@@ -30,6 +30,9 @@ from core.tokenizer import Tokenizer
 from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
 
+# How often training looks for a shard that it waits for.
+AWAIT_POLL_S = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
@@ -81,6 +84,7 @@ def train(
     label = "building kernels" if why_eager is None else "first step"
     yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
     while at.step < job.total_steps:
+        yield from _await_rows(job, at.num_rows + stepper.rows_per_step, stop)
         if job.ranks.is_any(stop()):
             yield from _save(job, optimizer, at)
             yield End(reason="stopped")
@@ -99,6 +103,16 @@ def train(
             yield from sample_events(
                 job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat
             )
+
+
+def _await_rows(job: Training, until: int, stop: Callable[[], bool]) -> Iterator[Event]:
+    """Wait, on all ranks alike, until the rows before number `until` have arrived."""
+    if not job.rows.is_growing:
+        return
+    while job.ranks.is_any(not job.rows.reaches(until)) and not job.ranks.is_any(stop()):
+        label = f"waiting for {job.rows.waits_for or 'other ranks'} to be downloaded"
+        yield Progress(done=0, total=1, unit="shards", label=label)
+        time.sleep(AWAIT_POLL_S)
 
 
 def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Progressed:

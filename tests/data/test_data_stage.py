@@ -134,7 +134,7 @@ def test_directory_of_own_text_becomes_the_corpus_of_a_run(
         provided = drain(events)
         assert provided is not None
         corpus_dirs.append(provided.corpus.path)
-    assert provided.is_reused
+    assert provided is not None and provided.is_reused
     assert corpus_dirs[0] == corpus_dirs[1]
     assert provided.corpus.manifest.num_docs == 60
 

@@ -1,0 +1,150 @@
+"""Shards that arrive while a model trains: waited for, in the same order, or one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data.arrivals import Arrivals, LaterTokens, bring_shards, later_tokens
+from core.data.corpus import Corpus
+from core.data.growing import GrowingRows
+from core.data.remote.corpus import Wanted, fetch_shards, publish_corpus
+from core.data.remote.known import REMOTE_CORPORA, Access
+from core.data.shards import load_manifest, read_texts
+from core.data.tokens import build_token_cache, open_token_cache
+from core.stages import base
+from core.stages.context import Input
+from core.tokenizer import Tokenizer
+from runs.errors import StageFailed
+from runs.events import End, Event, Progress, Step
+from tests.core.builders import base_config, context
+from tests.data.builders import drain, never
+from tests.data.hub_server import QUICK, Hub, serving, shard_bytes
+
+CLIMBMIX = REMOTE_CORPORA["climbmix"]
+WANTED = Wanted(corpus=CLIMBMIX, num_train=3, num_ahead=1)
+LATER = ["shard_00001.parquet", "shard_00002.parquet"]
+
+
+@dataclass(frozen=True)
+class World:
+    """A server, and a corpus of which the first shard is here."""
+
+    hub: Hub
+    data_dir: Path
+    corpus: Corpus
+    tokenizer_path: Path
+
+    @property
+    def later(self) -> LaterTokens:
+        return later_tokens(self.corpus.path, Tokenizer.from_file(self.tokenizer_path))
+
+    def rows(self) -> GrowingRows:
+        tokenizer = self.later.tokenizer
+        list(build_token_cache(self.corpus.path, tokenizer))
+        first = open_token_cache(self.corpus.path, tokenizer, "train")
+        return GrowingRows(
+            first, self.later, row_len=32, pad=tokenizer.bos, seed=1, check=lambda: None
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    hub = Hub(CLIMBMIX)
+    # A document is longer than a row, which cuts it: as many rows as documents.
+    hub.files = {
+        name: shard_bytes(number, num_docs=6) for number, name in enumerate(sorted(hub.files))
+    }
+    hub.published = dict(hub.files)
+    path = tmp_path / "tokenizer.json"
+    Tokenizer([]).save(path)
+    with serving(hub):
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        server = Access(endpoint=hub.endpoint)
+        data_dir = tmp_path / "data"
+        index = drain(fetch_shards(data_dir, WANTED, server, stop=never, policy=QUICK))
+        assert index is not None
+        corpus = publish_corpus(data_dir, WANTED, index)
+        yield World(hub, data_dir, corpus, path)
+
+
+def train(world: World) -> Iterator[Event]:
+    inputs = {
+        "corpus": Input(path=world.corpus.path, sha256="c"),
+        "tokenizer": Input(path=world.tokenizer_path, sha256="t"),
+    }
+    root = world.data_dir.parent
+    config = base_config(
+        num_iterations=3, sample_every=99, save_every=99, eval_every=99, eval_tokens=64
+    )
+    return base.run(config, context(root, inputs), stop=never, resume=None)
+
+
+def test_corpus_appears_when_its_first_shards_are_here(world: World) -> None:
+    manifest = load_manifest(world.corpus.path, verify=True)
+    assert [shard.name for shard in manifest.later] == LATER
+    assert [shard.split for shard in manifest.shards] == ["train", "val"]
+    assert len(list(read_texts(world.corpus.path, "train"))) == 6
+    assert not set(LATER) & set(world.hub.fetched())
+
+
+def test_rows_are_the_same_whenever_their_shards_arrive(world: World) -> None:
+    waiting = world.rows()
+    assert waiting.reaches(6) and not waiting.reaches(7)
+    assert waiting.waits_for == LATER[0]
+    early = waiting.batch(0, 6)
+    bring_shards(world.later, world.data_dir, QUICK)
+    assert waiting.reaches(7) and waiting.reaches(400)
+    complete = world.rows()
+    assert complete.reaches(400)
+    assert np.array_equal(early[0], complete.batch(0, 6)[0])
+    assert np.array_equal(waiting.batch(0, 40)[0], complete.batch(0, 40)[0])
+    assert waiting.epoch_of(39) == 2
+
+
+def test_one_pass_reads_every_shard_and_the_next_begins_with_the_first(world: World) -> None:
+    bring_shards(world.later, world.data_dir, QUICK)
+    rows = world.rows()
+    assert rows.reaches(10_000)
+    first_of_next = next(index for index in range(1000) if rows.epoch_of(index) == 1)
+    per_shard = [rows.row(index)[0].tolist() for index in range(first_of_next)]
+    assert len({tuple(row) for row in per_shard}) == first_of_next
+    assert first_of_next == 18
+
+
+def test_shards_that_are_ready_are_not_fetched_again(world: World) -> None:
+    bring_shards(world.later, world.data_dir, QUICK)
+    world.hub.requests.clear()
+    bring_shards(world.later, world.data_dir, QUICK)
+    assert world.hub.requests == []
+
+
+def test_training_waits_for_a_shard_and_says_so(world: World) -> None:
+    # The process that brings shards takes longer to start than one step takes.
+    world.hub.faults.delay_s_per_chunk = 0.1
+    events = list(train(world))
+    waited = [event.label for event in events if isinstance(event, Progress)]
+    assert any(LATER[0] in str(label) for label in waited)
+    assert len([event for event in events if isinstance(event, Step)]) == 3
+    assert not any(isinstance(event, End) for event in events)
+
+
+def test_shard_that_will_not_come_ends_training_with_its_name(world: World) -> None:
+    world.hub.faults.status[LATER[0]] = [404] * 9
+    with pytest.raises(StageFailed, match=rf"{LATER[0]}.*404"):
+        list(train(world))
+
+
+def test_process_that_was_killed_is_told(world: World) -> None:
+    arrivals = Arrivals(world.later, world.tokenizer_path, world.data_dir)
+    try:
+        arrivals._process.kill()
+        arrivals._process.join()
+        with pytest.raises(StageFailed, match="ended with code -9"):
+            arrivals.check()
+    finally:
+        arrivals.close()
