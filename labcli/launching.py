@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.hardware import Hardware, detect
 from core.plan import Plan
 from core.plan_request import PlanRequest, plan_for, recipe_of
+from labcli.preflight import absolute_corpus, check_assets
 from runs.create import create_run
 from runs.launch.local import launch
 from runs.lineage import given_inputs
@@ -24,7 +25,8 @@ from runs.sweeping import num_gpus
 def make_plan(request: PlanRequest, hardware: Hardware | None = None) -> Plan:
     """Return the plan of a recipe, a recipe file or a single stage; by default for this machine."""
     recipe = load_recipe(recipe_of(request.what, list_recipes()))
-    return plan_for(request, recipe, hardware or detect())
+    told = replace(request, overrides=absolute_corpus(request.overrides))
+    return plan_for(told, recipe, hardware or detect())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ def start_run(
     """Create the run directory of a plan, start or queue it, and return the paths."""
     body = plan.to_json()
     inputs, parents = given_inputs(home, body, from_ref)
+    check_assets(home, plan)
     paths = create_run(
         home,
         plan=body,

@@ -54,5 +54,8 @@ def find_named(data_dir: Path, ref: str) -> Corpus:
     if not found:
         names = {corpus.path.name for corpus in known}
         names |= {corpus_name(corpus.manifest) for corpus in known}
-        raise NotFound(f"no corpus {ref!r} in {data_dir}{nearest(ref, names)}")
+        raise NotFound(
+            f"no corpus {ref!r} in {data_dir}{nearest(ref, names)} (a directory is written with "
+            "a slash: ./texts)"
+        )
     return found[0]

@@ -1,0 +1,52 @@
+"""Whether the text that a run will need is there or can be had, asked before the run starts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from core.config import DataConfig
+from core.data.library import EMBEDDED, find_named
+from core.data.own.documents import find_files
+from core.data.remote.backoff import Policy
+from core.data.remote.corpus import Wanted, downloads_dir
+from core.data.remote.download import is_here
+from core.data.remote.index import load_index
+from core.data.remote.known import REMOTE_CORPORA, access
+from core.data.remote.requests import open_client
+from core.data.shards import MANIFEST
+
+# A person waits: a server that does not answer twice is told of at once.
+HASTY = Policy(num_tries=2, first_delay_s=0.5, timeout_s=10.0)
+
+
+def check_text(data_dir: Path, config: DataConfig, policy: Policy = HASTY) -> int:
+    """Return the bytes that are still to be downloaded for a data stage.
+
+    Raises:
+        LabError: the text is not there and cannot be had; the message says which and why.
+    """
+    if config.corpus == EMBEDDED:
+        return 0
+    if config.corpus in REMOTE_CORPORA:
+        return _missing_bytes(data_dir, config, policy)
+    path = Path(config.corpus).expanduser()
+    if path.is_dir() and not (path / MANIFEST).is_file():
+        find_files([path])
+    else:
+        find_named(data_dir, config.corpus)
+    return 0
+
+
+def _missing_bytes(data_dir: Path, config: DataConfig, policy: Policy) -> int:
+    remote = REMOTE_CORPORA[config.corpus]
+    wanted = Wanted(corpus=remote, num_train=config.num_shards, num_ahead=config.shards_ahead)
+    names = (*wanted.ahead_names, *wanted.later_names, remote.val_name)
+    directory = downloads_dir(data_dir, remote)
+    server = access(os.environ)
+    with open_client(server, policy) as client:
+        index = load_index(
+            remote, directory, server, client=client, policy=policy, stop=threading.Event()
+        )
+    return sum(file.bytes for file in index.pick(names) if not is_here(directory, file))

@@ -1,0 +1,53 @@
+"""What is checked before a run is created: that everything it will need is there, or fits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.config import DataConfig
+from core.plan import Plan
+from labcli.tables import size
+from runs.errors import LabError
+from runs.paths import LabHome
+
+_CORPUS = "data.corpus="
+
+
+def absolute_corpus(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides with a corpus directory as a path that holds in any directory.
+
+    A word without a slash is the name of a corpus.
+    """
+    return tuple(
+        _CORPUS + str(Path(override.removeprefix(_CORPUS)).expanduser().resolve())
+        if override.startswith(_CORPUS) and "/" in override
+        else override
+        for override in overrides
+    )
+
+
+def check_assets(home: LabHome, plan: Plan) -> None:
+    """Return when a plan can begin.
+
+    Raises:
+        LabError: its text is missing, or the disk is too small; one line says which and what
+            to do.
+    """
+    num_bytes = plan.disk_bytes
+    for stage in plan.stages:
+        # The embedded text is always there, and looking at others loads a lot.
+        if isinstance(stage.config, DataConfig) and stage.config.corpus != "embedded":
+            from core.data.preflight import check_text
+
+            num_bytes += check_text(home.data_dir, stage.config)
+    place = home.root
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if num_bytes > free:
+        raise LabError(
+            f"this run needs {size(num_bytes)} of disk and {place} has {size(free)} free; free "
+            "some (labcli runs gc), or use another --home"
+        )

@@ -1,0 +1,82 @@
+"""A run whose text is missing, or that does not fit on the disk, is refused before it starts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.config import DataConfig
+from core.data.preflight import check_text
+from core.data.remote.known import REMOTE_CORPORA
+from labcli.preflight import absolute_corpus
+from runs.errors import LabError, StageFailed
+from runs.paths import LabHome
+from tests.cli.conftest import Labcli
+from tests.data.hub_server import QUICK, Hub, serving
+
+
+@pytest.mark.parametrize(
+    ("corpus", "code", "said"),
+    [
+        ("nothing", 3, "no corpus 'nothing'"),
+        ("/nowhere/at/all", 3, "/nowhere/at/all"),
+        ("EMPTY", 3, "holds no parquet or JSONL"),
+    ],
+)
+def test_missing_text_is_one_line_and_no_run(
+    labcli: Labcli, home: LabHome, tmp_path: Path, corpus: str, code: int, said: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    name = str(empty) if corpus == "EMPTY" else corpus
+    done = labcli("run", "data", "--detach", "--set", f"data.corpus={name}")
+    assert done.code == code
+    assert said in done.err
+    assert not list(home.runs_dir.glob("*"))
+
+
+def test_server_that_is_not_there_is_told_before_the_run(
+    labcli: Labcli, home: LabHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    done = labcli("run", "data", "--detach", "--set", "data.corpus=climbmix")
+    assert done.code == 1
+    assert "climbmix" in done.err and "http://127.0.0.1:9" in done.err
+    assert not list(home.runs_dir.glob("*"))
+
+
+def test_bytes_to_download_are_counted_and_missing_shards_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Hub(REMOTE_CORPORA["climbmix"])) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        sizes = [len(body) for body in hub.files.values()]
+        config = DataConfig(corpus="climbmix", num_shards=4)
+        assert check_text(tmp_path, config, QUICK) == sum(sizes)
+        with pytest.raises(LabError, match="shard_00004"):
+            check_text(tmp_path, DataConfig(corpus="climbmix", num_shards=5), QUICK)
+    assert check_text(tmp_path, config, QUICK) == sum(sizes)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(StageFailed, match="fineweb-edu"):
+        check_text(tmp_path, DataConfig(corpus="fineweb-edu"), QUICK)
+
+
+def test_full_disk_is_told_before_the_run(
+    labcli: Labcli, home: LabHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    done = labcli("run", "data", "--detach")
+    assert done.code == 1
+    assert "needs" in done.err and "1000 B free" in done.err
+    assert not list(home.runs_dir.glob("*"))
+
+
+def test_directories_are_made_absolute_and_names_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ("data.corpus=./texts", "data.corpus=climbmix", "base.depth=2")
+    assert absolute_corpus(given) == (f"data.corpus={tmp_path / 'texts'}", *given[1:])
