@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labcli.tables import ABSENT, render, when
-from runs.host_alerts import RunAlert
+from runs.alerting.host_alerts import RunAlert
 
 COLUMNS = ("t", "run", "stage", "attempt", "step", "severity", "code", "message")
 

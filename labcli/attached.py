@@ -15,8 +15,8 @@ from labcli.views import skills_table, stage_table, total_time_s
 from labcli.watch import Watch, Watched
 from runs.errors import ExitCode
 from runs.paths import LabHome, RunPaths
-from runs.query import RunView, load_run
 from runs.record import EXPERIMENTS
+from runs.views.query import RunView, load_run
 
 AFTER_TRAINING = ('labcli chat -p "What is 27 * 14?"', "labcli tui dashboard")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from labcli.options import optional
-from runs.budget import Budget
+from runs.scheduling.budget import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

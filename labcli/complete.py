@@ -155,8 +155,8 @@ def _values(param: Mapping[str, Any], request: Request, part: str) -> Iterator[C
 def _filters(request: Request, part: str, *, is_key: bool) -> Iterator[Candidate]:
     """Yield what the word may become in a filter, or the names to sort and group by."""
     # Only a filter needs what runs hold; names of runs are there sooner without it.
-    from runs.card import keep_cards, load_cards
-    from runs.filter_completion import complete
+    from runs.views.card import keep_cards, load_cards
+    from runs.views.filter_completion import complete
 
     cards = load_cards(_home(request))[:MAX_NAMED]
     for found in complete(part, len(part), cards):

@@ -23,11 +23,11 @@ from labcli.watch import Watch
 from runs.create import create_run
 from runs.errors import ExitCode, LabError
 from runs.launch.local import launch
-from runs.lineage import checkpoint_entry
+from runs.lineage.inputs import checkpoint_entry
 from runs.paths import LabHome, RunPaths
-from runs.query import load_run
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint
+from runs.views.query import load_run
 
 GIVEN = "given"
 Inputs = dict[str, dict[str, str]]

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from runs.alerting.host_alerts import AlertFeed
 from runs.events import EventRecord, EventTail
-from runs.host_alerts import AlertFeed
 from runs.paths import RunPaths
 
 _EVENT_FILE = re.compile(r"(?P<stage>.+)\.a(?P<attempt>\d+)\.r(?P<rank>\d+)\.jsonl")

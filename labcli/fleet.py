@@ -12,7 +12,7 @@ from labcli.tailing import follow_events
 from runs.errors import LabError
 from runs.paths import LabHome
 from runs.refs import LAST, resolve_run
-from runs.remote import Remark, RemoteRun
+from runs.remote.logs import Remark, RemoteRun
 
 LOCAL = "local"
 

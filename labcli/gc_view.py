@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from labcli.tables import ABSENT, render, seconds, size
-from runs.gc import Removed
-from runs.retention import Choice, Item
+from runs.lineage.gc import Removed
+from runs.lineage.retention import Choice, Item
 
 
 def choice_object(choice: Choice, removed: Removed | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from runs.process import identify
+from runs.supervision.process import identify
 
 ERROR_FILE_VARIABLE = "TORCHELASTIC_ERROR_FILE"
 

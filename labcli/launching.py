@@ -13,13 +13,13 @@ from core.plan_request import PlanRequest, plan_for, recipe_of
 from labcli.preflight import absolute_corpus, check_assets
 from runs.create import create_run
 from runs.launch.local import launch
-from runs.lineage import given_inputs
+from runs.lineage.inputs import given_inputs
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy
-from runs.queue import check_priority, enqueue
-from runs.queue_runner import ensure_runner
 from runs.recipe import list_recipes, load_recipe
-from runs.sweeping import num_gpus
+from runs.scheduling.queue import check_priority, enqueue
+from runs.scheduling.queue_runner import ensure_runner
+from runs.scheduling.sweeping import num_gpus
+from runs.supervision.policy import Policy
 
 
 def make_plan(request: PlanRequest, hardware: Hardware | None = None) -> Plan:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labcli.tables import ABSENT, render, size
-from runs.graph import Lineage, Output, StageNode, Use
+from runs.lineage.graph import Lineage, Output, StageNode, Use
 from tui.analysis.lineage_tree import TreeRow, rebuild_commands, tree_rows, why_stale
 from tui.analysis.words import HASH_CHARS
 from tui.shell.glyphs import TreeGlyphs

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from labcli import diagnostics
 from labcli.watch import ENDED_STATES, POLL_S, VIEW_EVERY_S, Watched, ask_to_leave
-from runs.facts import FoldCache
 from runs.paths import RunPaths
-from runs.query import RunView, load_run
 from runs.track.contract import STAGE
+from runs.views.facts import FoldCache
+from runs.views.query import RunView, load_run
 
 Say = Callable[[str], None]
 _FAST_POLL_S = 0.05

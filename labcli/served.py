@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labcli.speaker import find_tokenizer_file
-from runs.checkpoints import newest
 from runs.errors import Corrupt, LabError, NotFound
 from runs.paths import LabHome, RunPaths
-from runs.query import run_dirs
 from runs.record import load_record
 from runs.refs import DEFAULT_STAGES, ResolvedCheckpoint, resolve_checkpoint
+from runs.views.checkpoints import newest
+from runs.views.query import run_dirs
 
 if TYPE_CHECKING:
     from core.serve.models import ModelCard, ModelSpec

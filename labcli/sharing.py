@@ -9,8 +9,8 @@ from typing import Any
 from labcli.tables import ABSENT, figure, percent, seconds, when
 from labcli.views import MODEL_STAGES, stage_time_s, total_time_s
 from runs.export import describe
-from runs.query import RunView
 from runs.record import RunRecord
+from runs.views.query import RunView
 
 
 def card(view: RunView, record: RunRecord, logged: Mapping[str, Any]) -> str:

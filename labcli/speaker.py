@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runs.errors import LabError, NotFound
-from runs.facts import stage_facts
 from runs.files import sha256_file
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint
+from runs.views.facts import stage_facts
 
 if TYPE_CHECKING:
     from core.engine.engine import Engine

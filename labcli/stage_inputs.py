@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from core.stages.context import Input
-from runs import checkpoints
 from runs.errors import NotFound
-from runs.facts import stage_facts
 from runs.files import sha256_file
 from runs.paths import RunPaths
 from runs.record import RunRecord
+from runs.views import checkpoints
+from runs.views.facts import stage_facts
 
 CHECKPOINT = "checkpoint"
 SUMMARY = "summary"

@@ -10,9 +10,9 @@ from pathlib import Path
 from labcli.feed import FeedItem, RunFeed
 from labcli.watch import ENDED_STATES, POLL_S
 from runs.errors import NotFound
-from runs.facts import FoldCache
 from runs.paths import RunPaths
-from runs.query import RunView, load_run
+from runs.views.facts import FoldCache
+from runs.views.query import RunView, load_run
 
 SUPERVISOR = "supervisor"
 

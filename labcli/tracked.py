@@ -26,9 +26,9 @@ from runs.files import read_json
 from runs.importers.nanochat import LogReader
 from runs.labels import add_note, add_tag, check_name, rename
 from runs.paths import RunPaths
-from runs.query import load_run
 from runs.record import load_record
 from runs.track.contract import said_path, script_env
+from runs.views.query import load_run
 
 POLL_S = 0.1
 CANNOT_START = 127

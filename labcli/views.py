@@ -8,10 +8,10 @@ from typing import Any
 
 from labcli.alert_view import alert_line, alert_object
 from labcli.tables import ABSENT, figure, percent, render, seconds, when
-from runs.budget import dollars
-from runs.query import RunView, StageView
 from runs.record import RunRecord
-from runs.snapshot import describe
+from runs.scheduling.budget import dollars
+from runs.scheduling.snapshot import describe
+from runs.views.query import RunView, StageView
 
 LIST_COLUMNS = (
     "run_id", "slug", "name", "recipe", "preset", "state", "stage", "created_s", "val_bpb",

@@ -16,12 +16,12 @@ from labcli import diagnostics
 from labcli.feed import RunFeed
 from labcli.narrate import Narrator
 from runs.errors import LabError, UsageError
-from runs.facts import FoldCache
 from runs.paths import LabHome, RunPaths
-from runs.query import RunView, load_run
-from runs.requests import request_stop
 from runs.settings import load_settings
-from runs.states import ENDED
+from runs.supervision.requests import request_stop
+from runs.views.facts import FoldCache
+from runs.views.query import RunView, load_run
+from runs.views.states import ENDED
 
 POLL_S = 0.25
 VIEW_EVERY_S = 1.0

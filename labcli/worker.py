@@ -24,13 +24,13 @@ from core.stages.context import CheckpointRef, Stage, StageContext
 from labcli.journal import Journal
 from labcli.last_words import answer_with_stacks, write_error_file
 from labcli.stage_inputs import resolve_inputs
-from runs import checkpoints
-from runs.autopsy import stacks_file
 from runs.errors import LabError, UsageError, nearest
 from runs.events import End, EndReason, Error, Start
 from runs.paths import RunPaths
 from runs.record import RunRecord, load_record
-from runs.summary import write_summary
+from runs.supervision.autopsy import stacks_file
+from runs.views import checkpoints
+from runs.views.summary import write_summary
 
 _TRACEBACK_CHARS = 2000
 

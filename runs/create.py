@@ -15,8 +15,8 @@ from runs.files import sync_dir, write_synced
 from runs.ids import new_slug, new_ulid
 from runs.labels import check_name
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy
 from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
+from runs.supervision.policy import Policy
 
 
 def create_run(

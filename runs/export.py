@@ -17,13 +17,13 @@ from typing import Any, Literal
 
 from runs.errors import LabError
 from runs.events import plain
-from runs.facts import event_files
 from runs.files import write_synced
+from runs.metrics.points import read_points
 from runs.paths import RunPaths
-from runs.points import read_points
-from runs.query import RunView, StageView, load_run
 from runs.record import load_record
 from runs.track.contract import logged_config
+from runs.views.facts import event_files
+from runs.views.query import RunView, StageView, load_run
 
 Form = Literal["csv", "json", "jsonl", "parquet", "md"]
 TableName = Literal["metrics", "stages"]

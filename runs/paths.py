@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs.placement import registry_dir
+from runs.registry.placement import registry_dir
 
 
 @dataclass(frozen=True, slots=True)

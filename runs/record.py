@@ -13,7 +13,7 @@ from typing import Any
 from runs.errors import Corrupt, NotFound
 from runs.files import read_json, write_json
 from runs.paths import RunPaths
-from runs.policy import Policy, policy_from
+from runs.supervision.policy import Policy, policy_from
 
 VERSION = 1
 DEFAULT_WORKER = ("-m", "labcli.worker")

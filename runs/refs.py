@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runs.checkpoints import COMMITTED, CommittedCheckpoint, committed, step_of
 from runs.errors import Corrupt, LabError, NotFound, UsageError, nearest
-from runs.facts import stage_facts
 from runs.labels import fold_annotations
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
-from runs.query import list_runs, run_dirs
 from runs.record import RunRecord, load_record
+from runs.views.checkpoints import COMMITTED, CommittedCheckpoint, committed, step_of
+from runs.views.facts import stage_facts
+from runs.views.query import list_runs, run_dirs
 
 Step = int | Literal["last", "best"]
 DEFAULT_STAGES = ("rl", "sft", "mid", "base")

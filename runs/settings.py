@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 from runs.errors import Corrupt, UsageError, nearest
 from runs.events import Severity
 from runs.paths import LabHome
-from runs.queue_settings import QueueSettings, queue_settings
+from runs.scheduling.queue_settings import QueueSettings, queue_settings
 
 FILE_NAME = "settings.toml"
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

@@ -15,7 +15,7 @@ from runs.create import create_run
 from runs.events import Artifact, Checkpoint, End, Eval, Event, EventLog, Start, Step
 from runs.log import append_record
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
+from runs.supervision.process import identify
 
 START_S = 1_763_690_000.0
 VAL_TEXT = "a" * 64

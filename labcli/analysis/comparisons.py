@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from labcli.tables import render
-from runs.card import is_higher_better
-from runs.comparison import Comparison, Pair
-from runs.run_curve import AXES, Axis
-from runs.speedup import Speedup
+from runs.analysis.comparison import Comparison, Pair
+from runs.analysis.speedup import Speedup
+from runs.metrics.run_curve import AXES, Axis
+from runs.views.card import is_higher_better
 from tui.analysis.verdicts import axis_text, floor_line, pair_lines
 from tui.analysis.words import metric_text
 

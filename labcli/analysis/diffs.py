@@ -7,8 +7,8 @@ from typing import Any
 
 from labcli.cells import cut
 from labcli.tables import ABSENT, render
-from runs.card import RunCard
-from runs.diff import Changed, CodeChange
+from runs.analysis.diff import Changed, CodeChange
+from runs.views.card import RunCard
 from tui.analysis.differences import code_lines, one_line_per_stage
 from tui.analysis.words import cell
 

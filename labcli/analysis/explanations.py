@@ -10,9 +10,9 @@ from labcli.analysis.comparisons import wrapped
 from labcli.analysis.diffs import run_object
 from labcli.cells import cut
 from labcli.tables import ABSENT, render
-from runs.card import RunCard
-from runs.reasons import Reason
-from runs.why import Why
+from runs.analysis.reasons import Reason
+from runs.analysis.why import Why
+from runs.views.card import RunCard
 from tui.analysis.partings import about_line, parting_lines
 from tui.analysis.words import cell
 

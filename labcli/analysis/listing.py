@@ -7,9 +7,9 @@ from typing import Any
 
 from labcli.tables import ABSENT, render, seconds, when
 from labcli.views import NOT_COMPARABLE, list_row, validation_marks
-from runs.card import RunCard
-from runs.columns import Group, summary_of, value_of, values
-from runs.run_keys import Key, Value, kind_of, text_of
+from runs.views.card import RunCard
+from runs.views.columns import Group, summary_of, value_of, values
+from runs.views.run_keys import Key, Value, kind_of, text_of
 from tui.analysis.words import figure_text
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from runs.card import RunCard, load_card
 from runs.errors import UsageError
 from runs.paths import LabHome
 from runs.record import load_record
+from runs.views.card import RunCard, load_card
 
 # What a file or a pipe gets: nobody scrolls sideways there.
 UNLIMITED_COLUMNS = 200

@@ -8,10 +8,10 @@ from typing import Any
 
 from labcli.analysis.comparisons import wrapped
 from labcli.tables import ABSENT, render, seconds
-from runs.forecast import Crossing, Forecast
-from runs.isoflop import Parabola
-from runs.power_law import PowerLaw
-from runs.scaling_fit import Price, ScalingFit, Target
+from runs.analysis.forecast import Crossing, Forecast
+from runs.analysis.isoflop import Parabola
+from runs.analysis.power_law import PowerLaw
+from runs.analysis.scaling_fit import Price, ScalingFit, Target
 from tui.analysis.laws import ends, interval, law_lines, loss_name, size_lines, sizes_text
 from tui.analysis.verdicts import axis_text
 from tui.analysis.words import metric_text, short_count

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runs.power_law import PowerLaw
-from runs.scaling_points import ScalingPoint
+from runs.analysis.power_law import PowerLaw
+from runs.analysis.scaling_points import ScalingPoint
 from tui.charts.axes import Tick, log_ticks
 from tui.shell.glyphs import Glyphs
 

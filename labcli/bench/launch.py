@@ -18,7 +18,7 @@ from runs.errors import LabError
 from runs.launch.local import launch
 from runs.log import LogRecord, read_log
 from runs.paths import LabHome, RunPaths
-from runs.process import identity_from, is_alive
+from runs.supervision.process import identity_from, is_alive
 
 # Ends before anything is imported; the supervisor takes it for a stage that crashed.
 _WORKER = ("-S", "-c", "pass")

@@ -22,11 +22,11 @@ from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
 from runs.labels import add_note, check_note, check_tag
 from runs.paths import LabHome, RunPaths
-from runs.policy import OnStall, Policy
-from runs.query import load_run
-from runs.queue import check_priority
-from runs.reuse import find_finished
-from runs.snapshot import describe, read_source, store
+from runs.scheduling.queue import check_priority
+from runs.scheduling.reuse import find_finished
+from runs.scheduling.snapshot import describe, read_source, store
+from runs.supervision.policy import OnStall, Policy
+from runs.views.query import load_run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -15,11 +15,8 @@ from labcli.lazy import Group
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.terminal import glyphs_of
-from runs.card import RunCard, load_card, load_cards
-from runs.errors import NotFound, UsageError
-from runs.filters import select
-from runs.forecast import Forecast, forecast
-from runs.scaling_fit import (
+from runs.analysis.forecast import Forecast, forecast
+from runs.analysis.scaling_fit import (
     Target,
     lab_rate,
     parse_target,
@@ -27,7 +24,10 @@ from runs.scaling_fit import (
     require_something,
     scaling_fit,
 )
-from runs.states import ACTIVE
+from runs.errors import NotFound, UsageError
+from runs.views.card import RunCard, load_card, load_cards
+from runs.views.filters import select
+from runs.views.states import ACTIVE
 from tui.analysis.laws import loss_name
 
 PLOT_ROWS = 20

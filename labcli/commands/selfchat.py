@@ -19,8 +19,8 @@ from labcli.selfchat.show import check_export, export_result, show_result
 from labcli.tables import seconds
 from runs.errors import UsageError
 from runs.paths import LabHome, RunPaths
-from runs.query import load_run
 from runs.refs import resolve_run
+from runs.views.query import load_run
 from tui.analysis.words import short_count
 
 if TYPE_CHECKING:

@@ -14,17 +14,17 @@ from labcli.attached import detached_hints
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
 from labcli.passing import Passing
-from runs.control import fold_control
 from runs.create import create_run
 from runs.environment import capture_git
 from runs.errors import ExitCode, UsageError
 from runs.launch.local import launch
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy
-from runs.query import RunView
 from runs.record import plan_hash
+from runs.supervision.control import fold_control
+from runs.supervision.policy import Policy
 from runs.track.contract import STAGE
+from runs.views.query import RunView
 
 WORKER = ("-m", "labcli.tracked")
 

@@ -19,9 +19,9 @@ from labcli.output import emit, emit_json
 from labcli.tables import ABSENT
 from runs.errors import Corrupt, ExitCode, NotFound, UsageError
 from runs.paths import LabHome, RunPaths
-from runs.query import load_run
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint, resolve_run
+from runs.views.query import load_run
 from tui.answering.sampling import TalkSettings
 
 STAGE = "compare"
@@ -119,7 +119,7 @@ def results_of(home: LabHome, ref: str) -> RunPaths:
         NotFound: there is no such run.
         UsageError: it is no comparison.
     """
-    from runs.query import run_dirs
+    from runs.views.query import run_dirs
 
     if ref == "last":
         for run_dir in run_dirs(home):

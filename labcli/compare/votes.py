@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from labcli.cells import grid
-from runs.bradley_terry import Strength, Vote, bradley_terry
+from runs.analysis.bradley_terry import Strength, Vote, bradley_terry
 from runs.labels import Ballot
 
 HEADER = ("MODEL", "SCORE", "95 % INTERVAL", "WON", "LOST", "TIED")

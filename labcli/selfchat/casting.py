@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from core.experiments.selfchat.script import Cast
 from labcli.experiments import tokenizer_sha256
-from runs.checkpoints import committed
 from runs.errors import NotFound, UsageError
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint, parse_ref, resolve_checkpoint
+from runs.views.checkpoints import committed
 
 CHAT_STAGES = ("mid", "sft", "rl")
 

@@ -10,8 +10,8 @@ from core.experiments.selfchat.archive import STAGE, SUMMARY_FILE, load_experime
 from runs.errors import NotFound, UsageError
 from runs.files import read_json
 from runs.paths import RunPaths
-from runs.query import load_run
 from runs.record import load_record
+from runs.views.query import load_run
 
 if TYPE_CHECKING:
     from core.experiments.measures.summary import Summary

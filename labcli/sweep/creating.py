@@ -13,13 +13,13 @@ from typing import Any
 from core.plan_request import PlanRequest
 from labcli.sweep.planning import Planned
 from runs.ids import new_slug, new_ulid
-from runs.lineage import given_inputs
+from runs.lineage.inputs import given_inputs
 from runs.paths import LabHome
-from runs.policy import Policy
-from runs.queue_runner import ensure_runner
-from runs.reuse import finished_work, work_hash
-from runs.sweep import Sweep, Variant, sweep_dirs, write_sweep
-from runs.sweeping import begin
+from runs.scheduling.queue_runner import ensure_runner
+from runs.scheduling.reuse import finished_work, work_hash
+from runs.scheduling.sweep import Sweep, Variant, sweep_dirs, write_sweep
+from runs.scheduling.sweeping import begin
+from runs.supervision.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ import typer
 
 from labcli import diagnostics
 from runs.paths import LabHome
-from runs.queue import entries
-from runs.queue_runner import ensure_runner
+from runs.scheduling.queue import entries
+from runs.scheduling.queue_runner import ensure_runner
 
 SweepArgument = Annotated[
     str,

@@ -13,7 +13,7 @@ from labcli import diagnostics
 from labcli.launching import make_plan
 from labcli.sweep.axes import SEED, Changed
 from runs.errors import UsageError
-from runs.query import RunView
+from runs.views.query import RunView
 
 _SHOWN_ERRORS = 10
 

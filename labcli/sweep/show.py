@@ -11,11 +11,11 @@ from labcli.sweep.axes import SEED
 from labcli.sweep.planning import Planned, Totals
 from labcli.tables import ABSENT, figure, render, seconds, size, when
 from labcli.views import stage_time_s
-from runs.budget import Budget, dollars
-from runs.query import RunView
-from runs.states import ENDED
-from runs.sweep import Sweep
-from runs.sweeping import VariantView, count_states
+from runs.scheduling.budget import Budget, dollars
+from runs.scheduling.sweep import Sweep
+from runs.scheduling.sweeping import VariantView, count_states
+from runs.views.query import RunView
+from runs.views.states import ENDED
 
 VAL_BPB = "val_bpb"
 LIST_COLUMNS = ("sweep_id", "slug", "name", "what", "state", "created_s", "num_runs", "num_done")

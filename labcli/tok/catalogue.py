@@ -10,7 +10,7 @@ from labcli.speaker import tokenizer_paths
 from labcli.tok.refs import DEFAULT_NAME, resolve_tokenizer
 from runs.errors import LabError
 from runs.paths import LabHome
-from runs.query import run_dirs
+from runs.views.query import run_dirs
 from tui.tokens.vocabularies import Choice, CorpusCounts, Vocabularies
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runs.errors import LabError, NotFound
-from runs.facts import stage_facts
 from runs.paths import LabHome
 from runs.record import load_record
 from runs.refs import resolve_training_run
+from runs.views.facts import stage_facts
 
 # More text moves no figure in its third digit, and 20 MB take every tokenizer about a second.
 MAX_CHARS = 20_000_000

@@ -14,9 +14,9 @@ from labcli.harvested import harvested_corpus
 from labcli.speaker import tokenizer_paths
 from runs.errors import LabError, NotFound, UsageError, nearest
 from runs.paths import LabHome
-from runs.query import run_dirs
 from runs.record import load_record
 from runs.refs import parse_ref, resolve_training_run
+from runs.views.query import run_dirs
 
 if TYPE_CHECKING:
     from core.tokenizer import Tokenizer

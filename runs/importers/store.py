@@ -17,10 +17,10 @@ from runs.events import End, Error, Event, Note, Start, Step, encode, split_metr
 from runs.files import sha256_file
 from runs.importers.source import ForeignRun, Point
 from runs.labels import add_note
+from runs.lineage.trash import trash_home
 from runs.paths import LabHome, RunPaths
-from runs.query import run_dirs
 from runs.record import load_record, plan_hash
-from runs.trash import trash_home
+from runs.views.query import run_dirs
 
 STAGE = "import"
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runs.errors import LabError
-from runs.leases import FDS_ENV
 from runs.log import append_record
 from runs.paths import RunPaths
-from runs.process import RUN_TAG, identify
+from runs.scheduling.leases import FDS_ENV
+from runs.supervision.process import RUN_TAG, identify
 
 ADOPT = "--adopt"
 
@@ -28,7 +28,7 @@ def launch(
     append_record(paths.requests, "launch", {}, sync=True)
     env = {key: value for key, value in os.environ.items() if key not in (RUN_TAG, FDS_ENV)}
     options = [ADOPT] if adopting else []
-    argv = [sys.executable, "-P", "-m", "runs.supervise", str(paths.run_dir), *options]
+    argv = [sys.executable, "-P", "-m", "runs.supervision.supervise", str(paths.run_dir), *options]
     pid = spawn_detached(argv, env={**env, **(more_env or {})}, log=paths.supervisor_log)
     identity = identify(pid)
     append_record(paths.requests, "spawned", identity.as_record() if identity else {"pid": pid})

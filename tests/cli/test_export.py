@@ -12,9 +12,9 @@ import pytest
 
 from runs.events import Start
 from runs.export import METRIC_COLUMNS, PARQUET_KEY, STAGE_COLUMNS
+from runs.metrics.series import read_metrics
 from runs.paths import LabHome
-from runs.query import run_dirs
-from runs.series import read_metrics
+from runs.views.query import run_dirs
 from tests.builders import RunBuilder, build_finished_run, build_run, step
 from tests.cli.conftest import Labcli
 

@@ -8,7 +8,7 @@ import pytest
 
 from runs.errors import NotFound, UsageError
 from runs.files import read_json, write_json
-from runs.lineage import missing_inputs, resolve_inputs
+from runs.lineage.inputs import missing_inputs, resolve_inputs
 from runs.paths import LabHome
 from tests.builders import SPEEDRUN, RunBuilder, artifact, build_run, checkpoint, make_plan
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
-from runs.query import load_run
+from runs.supervision.process import identify
+from runs.views.query import load_run
 from tests.builders import build_finished_run
 from tests.cli.conftest import Labcli
 from tests.runs.builders import (

@@ -10,8 +10,8 @@ from labcli import launching
 from runs.errors import ExitCode
 from runs.files import write_json
 from runs.paths import LabHome, RunPaths
-from runs.query import list_runs
 from runs.record import load_record
+from runs.views.query import list_runs
 from tests.builders import artifact, build_run
 from tests.cli.conftest import Labcli
 

@@ -10,7 +10,7 @@ import pytest
 
 from labcli.bench.registry.lab import make_runs
 from runs.paths import LabHome
-from runs.sql import METRICS_SCHEMA, ask, schema_columns
+from runs.registry.sql import METRICS_SCHEMA, ask, schema_columns
 from tests.cli.conftest import Labcli
 
 NUM_RUNS, NUM_STEPS = 2, 4

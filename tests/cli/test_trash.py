@@ -8,10 +8,10 @@ import pytest
 
 from labcli import diagnostics
 from runs.files import sha256_file
+from runs.lineage.trash import trash_home
 from runs.paths import LabHome
-from runs.query import run_dirs
-from runs.store import query
-from runs.trash import trash_home
+from runs.registry.store import query
+from runs.views.query import run_dirs
 from tests.builders import START_S, build_finished_run, build_run, step
 from tests.cli.conftest import Labcli
 

@@ -11,8 +11,8 @@ import pytest
 
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
-from runs.process import find_family, identity_from, send_signal
-from runs.query import load_run
+from runs.supervision.process import find_family, identity_from, send_signal
+from runs.views.query import load_run
 from tests.cli.tmux import Tmux
 from tests.runs.builders import (
     kill_everything,

@@ -13,8 +13,8 @@ from runs.errors import ExitCode
 from runs.events import End, EventLog
 from runs.log import append_record, read_log
 from runs.paths import LabHome
-from runs.process import boot_key
-from runs.query import load_run
+from runs.supervision.process import boot_key
+from runs.views.query import load_run
 from tests.builders import RunBuilder, build_finished_run, build_run, step
 
 Wait = Callable[[float], None]

@@ -19,7 +19,7 @@ from core.stages.report import changed_settings, render_report, run
 from runs.errors import Corrupt, NotFound
 from runs.events import Alert, Artifact, Note, Sample
 from runs.paths import LabHome
-from runs.summary import build_summary
+from runs.views.summary import build_summary
 from tests.builders import build_finished_run, build_run, step
 
 NOTE = Note(message="compiled", data={"is_compiled": True, "dtype": "bfloat16"})

@@ -16,10 +16,10 @@ from runs.errors import Corrupt
 from runs.importers.detect import detect, find_sources, read_source
 from runs.importers.tensorboard import read_tensorboard
 from runs.importers.wandb_log import read_wandb
+from runs.metrics.series import read_metrics
 from runs.paths import LabHome
-from runs.query import load_run, run_dirs
 from runs.record import load_record
-from runs.series import read_metrics
+from runs.views.query import load_run, run_dirs
 from tests.cli.conftest import Labcli
 
 FIXTURES = Path(__file__).parent / "fixtures"

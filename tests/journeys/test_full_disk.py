@@ -14,8 +14,8 @@ import pytest
 from runs.events import EventRecord, EventTail
 from runs.launch.local import launch
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
-from runs.query import load_run
+from runs.supervision.process import identify
+from runs.views.query import load_run
 from tests.core.builders import make_world
 from tests.journeys.training import make_training_run
 from tests.runs.builders import (

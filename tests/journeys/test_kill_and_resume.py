@@ -20,8 +20,8 @@ from runs.events import EventTail
 from runs.launch.local import launch
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
-from runs.process import find_family, send_signal
-from runs.query import load_run
+from runs.supervision.process import find_family, send_signal
+from runs.views.query import load_run
 from tests.core.builders import make_world
 from tests.journeys.training import make_training_run
 from tests.runs.builders import wait_for

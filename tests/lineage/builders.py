@@ -12,7 +12,7 @@ from typing import Any
 from runs.create import create_run
 from runs.events import Artifact, Checkpoint
 from runs.files import sha256_file
-from runs.lineage import resolve_inputs
+from runs.lineage.inputs import resolve_inputs
 from runs.paths import LabHome
 from tests.builders import START_S, RunBuilder, build_run, make_plan, ticking
 

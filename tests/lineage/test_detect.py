@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from runs.detect import Detector, Finding
+from runs.alerting.detect import Detector, Finding
 from runs.errors import Corrupt, UsageError
 from runs.events import EventRecord
 from runs.paths import LabHome

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from runs import gc
 from runs.errors import Busy, UsageError
 from runs.events import Eval
 from runs.files import write_json
-from runs.gc import finish_removals, plan_removal, remove
 from runs.labels import Ballot, VotedAnswer, add_tag, add_vote
+from runs.lineage import gc
+from runs.lineage.gc import finish_removals, plan_removal, remove
+from runs.lineage.retention import KeepRules, parse_age, parse_size
 from runs.paths import LabHome, RunPaths
-from runs.retention import KeepRules, parse_age, parse_size
-from runs.system import hold_lock
+from runs.supervision.system import hold_lock
 from tests.builders import RunBuilder
 from tests.cli.conftest import Labcli
 from tests.lineage.builders import age, real_checkpoint, run_from, trained_run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.graph import Lineage, StageNode, lineage_of
+from runs.lineage.graph import Lineage, StageNode, lineage_of
 from runs.paths import LabHome
 from tests.cli.conftest import Labcli
 from tests.lineage.builders import real_checkpoint, real_file, run_from, trained_run

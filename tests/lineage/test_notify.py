@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from runs.alert_desk import AlertDesk
-from runs.alerts import read_alerts, usual_speed, written_alerts
-from runs.control import fold_control
+from runs.alerting.alerts import read_alerts, usual_speed, written_alerts
+from runs.alerting.desk import AlertDesk
+from runs.alerting.notify import Message, Notifier, deliver, post
 from runs.events import EventLog
-from runs.host import HostLog
 from runs.log import append_record, read_log
-from runs.notify import Message, Notifier, deliver, post
 from runs.paths import LabHome, RunPaths
-from runs.process import is_alive
-from runs.query import load_run
 from runs.record import load_record
 from runs.settings import AlertRules, NotifySettings
+from runs.supervision.control import fold_control
+from runs.supervision.host import HostLog
+from runs.supervision.process import is_alive
+from runs.views.query import load_run
 from tests.builders import build_run, step
 from tests.cli.conftest import Labcli
 from tests.lineage.hooks import Hook, hook_server

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runs.paths import LabHome
-from runs.placement import choose_dir, fs_type, type_from_mounts
-from runs.store import query
+from runs.registry.placement import choose_dir, fs_type, type_from_mounts
+from runs.registry.store import query
 from tests.builders import build_finished_run
 
 ROOT = Path("/srv/lab")
@@ -63,7 +63,7 @@ def test_a_registry_in_the_cache_answers_like_one_in_the_home(
 ) -> None:
     build_finished_run(home)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("runs.placement.fs_type", lambda path: "nfs4")
+    monkeypatch.setattr("runs.registry.placement.fs_type", lambda path: "nfs4")
     assert query(home, "SELECT count(*) FROM runs").rows == ((1,),)
     assert home.registry.is_relative_to(tmp_path / "cache")
     assert not list(home.root.glob("registry*"))

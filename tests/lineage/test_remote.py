@@ -16,8 +16,8 @@ from runs.errors import NotFound, UsageError
 from runs.events import End
 from runs.log import append_record
 from runs.paths import LabHome
-from runs.remote import LAST, Remark, RemoteRecord, RemoteRun, pick_run
-from runs.remote_shell import Refused, RemoteShell, Unreachable
+from runs.remote.logs import LAST, Remark, RemoteRecord, RemoteRun, pick_run
+from runs.remote.shell import Refused, RemoteShell, Unreachable
 from tests.builders import RunBuilder, build_finished_run, build_run, checkpoint, step
 from tests.cli.conftest import Labcli
 from tests.lineage.boxes import Boxes, make_boxes

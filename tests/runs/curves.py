@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from runs.card import RunCard
 from runs.events import End, Eval, Event, Step
 from runs.ids import new_ulid
 from runs.paths import LabHome, RunPaths
-from runs.query import load_run
 from runs.record import DEFAULT_WORKER, RunRecord, plan_hash, write_record
+from runs.views.card import RunCard
+from runs.views.query import load_run
 from tests.builders import START_S, VAL_TEXT, RunBuilder, ticking
 
 TOKENS_PER_STEP = 1024

@@ -14,11 +14,11 @@ import pytest
 from runs.errors import Busy, UsageError
 from runs.launch.local import launch
 from runs.log import append_record, read_log
-from runs.orphans import end_orphans, find_orphans
 from runs.paths import LabHome, RunPaths
-from runs.process import HOME_TAG, RUN_TAG, find_family, identify
-from runs.query import load_run
-from runs.requests import adopt, request_stop
+from runs.supervision.orphans import end_orphans, find_orphans
+from runs.supervision.process import HOME_TAG, RUN_TAG, find_family, identify
+from runs.supervision.requests import adopt, request_stop
+from runs.views.query import load_run
 from tests.runs.builders import (
     make_run,
     start,

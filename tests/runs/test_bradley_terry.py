@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from runs.bradley_terry import Strength, Vote, bradley_terry
+from runs.analysis.bradley_terry import Strength, Vote, bradley_terry
 from runs.errors import UsageError
 
 

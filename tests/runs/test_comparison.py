@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runs.card import RunCard
-from runs.comparison import compare
+from runs.analysis.comparison import compare
+from runs.analysis.noise import NoiseFloor, judge, noise_floor
+from runs.analysis.parting import find_parting
+from runs.analysis.repeat import repeat_command
+from runs.analysis.seed_groups import seed_groups
+from runs.analysis.speedup import monotone_slopes, reach, speedup
 from runs.errors import NotFound
-from runs.noise import NoiseFloor, judge, noise_floor
-from runs.parting import find_parting
+from runs.metrics.run_curve import RunCurve, run_curve
 from runs.paths import LabHome
-from runs.repeat import repeat_command
-from runs.run_curve import RunCurve, run_curve
-from runs.seed_groups import seed_groups
-from runs.speedup import monotone_slopes, reach, speedup
 from runs.statistics import student_quantile
+from runs.views.card import RunCard
 from tests.builders import OTHER_VAL_TEXT
 from tests.runs.curves import card, train
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from runs.diff import Changed, CodeChange, code_change, config_changes, environment_changes
+from runs.analysis.diff import Changed, CodeChange, code_change, config_changes, environment_changes
+from runs.analysis.patches import changes_between, changes_in, files_of
+from runs.analysis.reasons import rank
+from runs.analysis.why import why
 from runs.environment import commit_diff
-from runs.patches import changes_between, changes_in, files_of
 from runs.paths import LabHome
-from runs.reasons import rank
-from runs.why import why
 from tests.builders import RunBuilder
 from tests.runs.curves import card, falling, train
 

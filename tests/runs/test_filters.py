@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runs.card import RunCard
 from runs.errors import UsageError
 from runs.events import Step
-from runs.filter_completion import complete
-from runs.filter_syntax import (
+from runs.labels import add_note
+from runs.paths import LabHome
+from runs.views.card import RunCard
+from runs.views.filter_completion import complete
+from runs.views.filter_syntax import (
     OPERATORS,
     AllOf,
     AnyOf,
@@ -24,9 +26,7 @@ from runs.filter_syntax import (
     parse,
     render,
 )
-from runs.filters import select
-from runs.labels import add_note
-from runs.paths import LabHome
+from runs.views.filters import select
 from tests.runs.curves import card, falling, train
 
 TEXTS = st.text(min_size=1, max_size=12)

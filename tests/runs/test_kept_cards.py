@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from runs.card import keep_cards, load_cards
 from runs.events import End, EventLog, Step
-from runs.filters import select
 from runs.paths import LabHome
+from runs.views.card import keep_cards, load_cards
+from runs.views.filters import select
 from tests.builders import RunBuilder
 from tests.runs.curves import falling, train
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabHome:
-    monkeypatch.setattr("runs.kept_cards.MIN_NEW", 1)
+    monkeypatch.setattr("runs.views.kept_cards.MIN_NEW", 1)
     return LabHome(tmp_path / "home")
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from runs.log import LogTail, append_record, read_log
-from runs.process import (
+from runs.supervision.process import (
     RUN_TAG,
     ProcessIdentity,
     boot_key,

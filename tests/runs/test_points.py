@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runs.buckets import reduce_curve
-from runs.compact import MIN_GROUP_ROWS, compact_stage
-from runs.directions import direction
+from runs.analysis.directions import direction
 from runs.events import Eval, EventLog, Start, Step
-from runs.facts import event_files
+from runs.metrics.buckets import reduce_curve
+from runs.metrics.compact import MIN_GROUP_ROWS, compact_stage
+from runs.metrics.points import Points, read_points
+from runs.metrics.series import Axis, OneCurve, read_curve, read_metrics
 from runs.paths import RunPaths
-from runs.points import Points, read_points
-from runs.series import Axis, OneCurve, read_curve, read_metrics
+from runs.views.facts import event_files
 
 
 @pytest.fixture

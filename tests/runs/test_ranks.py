@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 
-from runs.command import worker_argv, worker_env
 from runs.events import read_events
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy
-from runs.process import find_family
-from runs.query import load_run
 from runs.record import load_record
-from runs.requests import adopt, request_stop
+from runs.supervision.command import worker_argv, worker_env
+from runs.supervision.policy import Policy
+from runs.supervision.process import find_family
+from runs.supervision.requests import adopt, request_stop
+from runs.views.query import load_run
 from tests.runs.builders import (
     make_run,
     start,

@@ -10,12 +10,12 @@ import pytest
 
 from runs.errors import UsageError
 from runs.log import read_log
+from runs.metrics.series import read_metrics
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy, policy_from
 from runs.record import load_record
-from runs.requests import request_stop, resume
-from runs.restarts import BadEnd, NoRestart, Restart, Restarts
-from runs.series import read_metrics
+from runs.supervision.policy import Policy, policy_from
+from runs.supervision.requests import request_stop, resume
+from runs.supervision.restarts import BadEnd, NoRestart, Restart, Restarts
 from tests.runs.builders import make_run, start, wait_for, wait_for_state, wait_for_step, worker_pid
 
 EAGER = Policy(retries=3, backoff_s=0.1)

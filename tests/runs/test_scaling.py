@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runs.card import RunCard
+from runs.analysis.forecast import forecast
+from runs.analysis.isoflop import parabolas, size_law
+from runs.analysis.power_law import fit
+from runs.analysis.scaling_fit import parse_target, price, require_something, scaling_fit
+from runs.analysis.scaling_points import ScalingPoint, frontier, scaling_data
 from runs.errors import NotFound, UsageError
-from runs.forecast import forecast
-from runs.isoflop import parabolas, size_law
 from runs.paths import LabHome
-from runs.power_law import fit
-from runs.scaling_fit import parse_target, price, require_something, scaling_fit
-from runs.scaling_points import ScalingPoint, frontier, scaling_data
+from runs.views.card import RunCard
 from tests.builders import OTHER_VAL_TEXT
 from tests.runs.curves import TOKENS_PER_STEP, card, train
 

@@ -9,10 +9,12 @@ import threading
 import pytest
 
 from labcli.bench.registry.lab import make_runs
-from runs import kept_views, labels, sketch_store, store
+from runs import labels
 from runs.events import End
 from runs.paths import LabHome, RunPaths
-from runs.query import list_runs, load_run
+from runs.registry import sketch_store, store
+from runs.views import kept_views
+from runs.views.query import list_runs, load_run
 from tests.runs.builders import make_run, write_events
 
 NUM_RUNS = 3

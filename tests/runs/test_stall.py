@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from runs.events import Checkpoint, Event, EventLog, Heartbeat, Progress, Start, Step
-from runs.facts import stage_facts
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy
-from runs.query import load_run
-from runs.requests import request_stop
-from runs.stall import Hang, StallWatch
-from runs.states import NO_WORK_LIMIT_S, work_limit_s
+from runs.supervision.policy import Policy
+from runs.supervision.requests import request_stop
+from runs.supervision.stall import Hang, StallWatch
+from runs.views.facts import stage_facts
+from runs.views.query import load_run
+from runs.views.states import NO_WORK_LIMIT_S, work_limit_s
 from tests.runs.builders import make_run, start, wait_for, wait_for_state, worker_pid
 
 QUICK = {"steps": 12, "step_s": 0.02}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runs.control import Exit
-from runs.process import Liveness
-from runs.states import RunSigns, StageSigns, StageState, run_state, stage_state
+from runs.supervision.control import Exit
+from runs.supervision.process import Liveness
+from runs.views.states import RunSigns, StageSigns, StageState, run_state, stage_state
 
 
 def exited(*, code: int | None = None, number: int | None = None, stopping: bool = False) -> Exit:

@@ -12,8 +12,8 @@ import pytest
 from runs.events import End, Error, Event, EventLog, Heartbeat, Start, Step
 from runs.log import append_record
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
-from runs.query import load_run
+from runs.supervision.process import identify
+from runs.views.query import load_run
 from tests.runs.builders import make_run
 
 Facts = dict[str, Any]

@@ -11,11 +11,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from runs import labels, store
+from runs import labels
 from runs.errors import Busy, UsageError
 from runs.events import End, Eval, Start, Step
 from runs.paths import LabHome, RunPaths
-from runs.summary import write_summary
+from runs.registry import store
+from runs.views.summary import write_summary
 from tests.runs.builders import make_run, wait_for, write_events
 
 START = Start(

@@ -10,11 +10,11 @@ import pytest
 from runs.errors import Busy, UsageError
 from runs.launch.local import launch
 from runs.log import append_record, read_log
+from runs.metrics.series import read_metrics
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
-from runs.query import load_run
-from runs.requests import request_stop, resume
-from runs.series import read_metrics
+from runs.supervision.process import identify
+from runs.supervision.requests import request_stop, resume
+from runs.views.query import load_run
 from tests.runs.builders import (
     make_run,
     start,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from runs import labels
-from runs.compact import compact_stage
 from runs.events import (
     Alert,
     Artifact,
@@ -22,13 +21,14 @@ from runs.events import (
     Start,
     Step,
 )
-from runs.facts import FoldCache, load_facts, stage_facts
 from runs.log import append_record
+from runs.metrics.compact import compact_stage
+from runs.metrics.series import read_metrics, summarize
 from runs.paths import LabHome, RunPaths
-from runs.process import ProcessIdentity, boot_key, identify
-from runs.query import list_runs, load_run
-from runs.series import read_metrics, summarize
-from runs.summary import build_summary, write_summary
+from runs.supervision.process import ProcessIdentity, boot_key, identify
+from runs.views.facts import FoldCache, load_facts, stage_facts
+from runs.views.query import list_runs, load_run
+from runs.views.summary import build_summary, write_summary
 from tests.runs.builders import make_run, write_events
 
 

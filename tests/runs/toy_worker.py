@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labcli.last_words import answer_with_stacks, write_error_file
-from runs import checkpoints
-from runs.autopsy import stacks_file
 from runs.events import Artifact, Checkpoint, End, Error, Eval, EventLog, Start, Step
 from runs.paths import RunPaths
 from runs.record import load_record
+from runs.supervision.autopsy import stacks_file
+from runs.views import checkpoints
 
 
 def main(argv: list[str], open_log: Callable[[Path], EventLog] = EventLog) -> int:

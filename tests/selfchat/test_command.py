@@ -11,7 +11,7 @@ import pytest
 from core.tokenizer import Tokenizer
 from runs.errors import ExitCode
 from runs.paths import LabHome
-from runs.query import list_runs
+from runs.views.query import list_runs
 from tests.builders import artifact, build_run
 from tests.cli.conftest import Labcli
 from tests.cli.talking import trained_run

@@ -19,9 +19,9 @@ from labcli.selfchat.casting import cast_models
 from labcli.selfchat.result import read_result
 from runs.events import EventTail
 from runs.paths import LabHome, RunPaths
-from runs.process import find_family, send_signal
-from runs.query import load_run
-from runs.requests import resume
+from runs.supervision.process import find_family, send_signal
+from runs.supervision.requests import resume
+from runs.views.query import load_run
 from tests.cli.talking import trained_run
 from tests.runs.builders import kill_everything, wait_for, wait_for_state, worker_pid
 

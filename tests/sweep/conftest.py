@@ -10,7 +10,7 @@ import pytest
 
 from labcli.app import run_command
 from runs.paths import LabHome
-from runs.process import identify, send_signal
+from runs.supervision.process import identify, send_signal
 from tests.cli.conftest import Labcli, Result
 from tests.runs.builders import kill_everything, wait_for
 

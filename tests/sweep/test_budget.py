@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from runs.budget import Budget, raise_budget, run_budget
-from runs.cost import Worked, add_records, worked_s
 from runs.errors import UsageError
 from runs.log import LogRecord
 from runs.paths import LabHome
-from runs.query import load_run
 from runs.record import load_record
-from runs.requests import resume
-from runs.sweep import Sweep, Variant, write_sweep
+from runs.scheduling.budget import Budget, raise_budget, run_budget
+from runs.scheduling.sweep import Sweep, Variant, write_sweep
+from runs.supervision.requests import resume
+from runs.views.cost import Worked, add_records, worked_s
+from runs.views.query import load_run
 from tests.cli.conftest import Labcli
 from tests.runs.builders import make_run, start, wait_for_state
 

@@ -7,10 +7,18 @@ import os
 import pytest
 
 from runs.errors import LabError
-from runs.gpus import GpuReport, look_at_gpus
-from runs.leases import choose, cpu_room, gpu_room, holders, lease_env, release, try_lease
 from runs.paths import LabHome
-from runs.queue_settings import QueueSettings
+from runs.scheduling.gpus import GpuReport, look_at_gpus
+from runs.scheduling.leases import (
+    choose,
+    cpu_room,
+    gpu_room,
+    holders,
+    lease_env,
+    release,
+    try_lease,
+)
+from runs.scheduling.queue_settings import QueueSettings
 from runs.settings import load_settings
 
 TWO_GPUS = QueueSettings(gpus=(0, 1))

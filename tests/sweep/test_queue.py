@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from runs import queue
 from runs.errors import UsageError
-from runs.leases import holders
 from runs.log import append_record, read_log
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
-from runs.query import load_run
-from runs.queue import enqueue
-from runs.queue_runner import ensure_runner, has_runner
-from runs.requests import request_stop
+from runs.scheduling import queue
+from runs.scheduling.leases import holders
+from runs.scheduling.queue import enqueue
+from runs.scheduling.queue_runner import ensure_runner, has_runner
+from runs.supervision.process import identify
+from runs.supervision.requests import request_stop
+from runs.views.query import load_run
 from tests.runs.builders import (
     make_run,
     start,

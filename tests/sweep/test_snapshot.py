@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from runs import snapshot
-from runs.command import worker_env
 from runs.errors import UsageError
 from runs.paths import LabHome
 from runs.record import load_record
-from runs.snapshot import describe, read_source, store
+from runs.scheduling import snapshot
+from runs.scheduling.snapshot import describe, read_source, store
+from runs.supervision.command import worker_env
 from tests.runs.builders import make_run, start, wait_for_state
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from labcli import launching
 from labcli.sweep import creating, options
-from runs import queue
 from runs.events import End, Eval
 from runs.log import append_record
 from runs.paths import LabHome, RunPaths
-from runs.query import list_runs, load_run
 from runs.record import load_record
-from runs.sweep import resolve_sweep
-from runs.sweeping import run_dir_of
+from runs.scheduling import queue
+from runs.scheduling.sweep import resolve_sweep
+from runs.scheduling.sweeping import run_dir_of
+from runs.views.query import list_runs, load_run
 from tests.builders import RunBuilder, artifact, build_run, step
 from tests.cli.conftest import Labcli
 

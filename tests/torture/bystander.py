@@ -13,11 +13,11 @@ from pathlib import Path
 
 import duckdb
 
-from runs import store
 from runs.errors import LabError
-from runs.facts import FoldCache
 from runs.paths import LabHome
-from runs.query import list_runs
+from runs.registry import store
+from runs.views.facts import FoldCache
+from runs.views.query import list_runs
 from tests.torture.scenery import NUM_RUNS
 
 PAUSE_S = 0.2

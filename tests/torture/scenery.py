@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runs.create import create_run
 from runs.paths import LabHome, RunPaths
-from runs.policy import Policy
+from runs.supervision.policy import Policy
 from tests.core.builders import make_world
 from tests.journeys.training import make_training_run
 from tests.runs.builders import toy_plan

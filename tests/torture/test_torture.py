@@ -18,16 +18,22 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runs import store
-from runs.control import StageControl, fold_control
 from runs.events import EventTail
-from runs.facts import stage_facts
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
-from runs.process import ProcessIdentity, find_family, find_tagged, is_alive, send_signal
-from runs.query import RunView, load_run
-from runs.requests import adopt, request_stop, resume
-from runs.states import ACTIVE
+from runs.registry import store
+from runs.supervision.control import StageControl, fold_control
+from runs.supervision.process import (
+    ProcessIdentity,
+    find_family,
+    find_tagged,
+    is_alive,
+    send_signal,
+)
+from runs.supervision.requests import adopt, request_stop, resume
+from runs.views.facts import stage_facts
+from runs.views.query import RunView, load_run
+from runs.views.states import ACTIVE
 from tests.runs.builders import kill_everything, start, wait_for
 from tests.torture.scenery import make_runs
 from tests.torture.worker import COUNT, ack_file

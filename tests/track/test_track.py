@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from runs.card import load_cards
 from runs.export import run_document
+from runs.metrics.series import read_metrics
 from runs.paths import LabHome, RunPaths
-from runs.process import find_family
-from runs.query import RunView, load_run, run_dirs
-from runs.series import read_metrics
+from runs.supervision.process import find_family
+from runs.views.card import load_cards
+from runs.views.query import RunView, load_run, run_dirs
 from tests.cli.conftest import Labcli
 from tests.runs.builders import kill_everything, wait_for, wait_for_state, worker_pid
 

@@ -30,7 +30,7 @@ from runs.events import (
 )
 from runs.log import append_record
 from runs.paths import LabHome, RunPaths
-from runs.process import identify
+from runs.supervision.process import identify
 
 SPEEDRUN = ("data", "tok", "base", "eval-base", "mid", "eval-mid", "sft", "eval-sft", "report")
 NUM_STEPS = 2000

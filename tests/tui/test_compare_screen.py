@@ -9,12 +9,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from runs.card import RunCard, load_cards
-from runs.comparison import compare
+from runs.analysis.comparison import compare
+from runs.analysis.repeat import repeat_command
 from runs.events import Eval, EventLog, Step
 from runs.paths import LabHome, RunPaths
-from runs.query import load_run
-from runs.repeat import repeat_command
+from runs.views.card import RunCard, load_cards
+from runs.views.query import load_run
 from tests.tui.builders import build_run
 from tests.tui.compared import NUM_STEPS, compared_run
 from tests.tui.frames import frame, lab_app, until, until_text

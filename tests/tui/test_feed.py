@@ -97,7 +97,7 @@ def test_control_characters_never_reach_the_screen() -> None:
 
 
 def test_the_log_pane_has_the_story_first_and_then_what_was_printed(tmp_path: Path) -> None:
-    from runs.query import load_run
+    from runs.views.query import load_run
 
     run = build_run(tmp_path, t=1_000.0, stages=("base",))
     with run.attempt("base"):

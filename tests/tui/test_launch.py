@@ -12,8 +12,8 @@ from core.hardware import Gpu, Hardware
 from labcli.app import run_command
 from runs.errors import ExitCode
 from runs.paths import LabHome
-from runs.query import list_runs
 from runs.record import load_record
+from runs.views.query import list_runs
 from tests.runs.builders import kill_everything
 from tests.tui.frames import frame, lab_app, until, until_text
 from tui.app import LabApp

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runs.query import RunView, load_run
+from runs.views.query import RunView, load_run
 from tests.tui.builders import build_run, finish_until
 from tui.live.focus import FocusedRun
 from tui.shell import format as fmt

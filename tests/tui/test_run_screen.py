@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 
 from runs.events import EventLog, Heartbeat
 from runs.paths import LabHome, RunPaths
-from runs.query import load_run
+from runs.views.query import load_run
 from tests.tui.builders import RunBuilder, build_run, finish_until, start, step, training
 from tests.tui.compared import compared_run
 from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text

@@ -15,7 +15,7 @@ from core.experiments.selfchat.archive import STAGE
 from core.experiments.selfchat.transcript import Experiment
 from runs.events import End
 from runs.paths import LabHome
-from runs.query import list_runs
+from runs.views.query import list_runs
 from tests.cli.talking import trained_run
 from tests.selfchat_views.builders import make_experiment, make_tokenizer
 from tests.tui.frames import frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runs.diff import Changed
+from runs.analysis.diff import Changed
 from tui.analysis.compare_page import ComparePage
 from tui.analysis.differences import code_lines, one_line_per_stage
 from tui.analysis.laws import law_lines, loss_name, size_lines

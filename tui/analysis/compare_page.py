@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from core.files import replace_file
-from runs.card import RunCard, load_cards
-from runs.comparison import Comparison, compare
-from runs.diff import (
+from runs.analysis.comparison import Comparison, compare
+from runs.analysis.diff import (
     Changed,
     CodeChange,
     code_change,
@@ -22,14 +21,15 @@ from runs.diff import (
     data_changes,
     environment_changes,
 )
+from runs.analysis.repeat import repeat_command
+from runs.analysis.scaling_fit import ScalingFit, scaling_fit
+from runs.analysis.why import Why, why
 from runs.errors import LabError, NotFound, UsageError
-from runs.facts import FoldCache
+from runs.metrics.run_curve import AXES, Axis, common_stage, default_metric, run_curve, smoothed
 from runs.paths import LabHome
-from runs.query import RunView, load_run
-from runs.repeat import repeat_command
-from runs.run_curve import AXES, Axis, common_stage, default_metric, run_curve, smoothed
-from runs.scaling_fit import ScalingFit, scaling_fit
-from runs.why import Why, why
+from runs.views.card import RunCard, load_cards
+from runs.views.facts import FoldCache
+from runs.views.query import RunView, load_run
 from tui.analysis.run_page import fingerprint
 from tui.analysis.words import names_of
 from tui.charts.data import ChartData, LegendEntry, run_letter

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from runs.card import is_higher_better
-from runs.comparison import Comparison, Pair, Standing
-from runs.diff import Changed, CodeChange
-from runs.reasons import Reason
-from runs.run_curve import AXES
+from runs.analysis.comparison import Comparison, Pair, Standing
+from runs.analysis.diff import Changed, CodeChange
+from runs.analysis.reasons import Reason
+from runs.metrics.run_curve import AXES
+from runs.views.card import is_higher_better
 from tui.analysis.compare_page import ComparePage
 from tui.analysis.differences import code_lines, one_line_per_stage
 from tui.analysis.laws import law_lines, loss_name, size_lines

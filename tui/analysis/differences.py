@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runs.diff import Changed, CodeChange
+from runs.analysis.diff import Changed, CodeChange
 from tui.analysis.words import HASH_CHARS, count
 
 MAX_FILES = 6

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs.facts import EventFile
+from runs.views.facts import EventFile
 
 # The writer puts these two side by side in every line.
 _EVENT = re.compile(rb'"t":([0-9.eE+]+),"kind":"([a-z]+)"')

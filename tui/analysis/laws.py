@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from runs.card import is_higher_better
-from runs.power_law import Range
-from runs.scaling_fit import ScalingFit
+from runs.analysis.power_law import Range
+from runs.analysis.scaling_fit import ScalingFit
+from runs.views.card import is_higher_better
 from tui.analysis.words import count, metric_text, short_count
 
 _ABSENT = "-"

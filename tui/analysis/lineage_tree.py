@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runs.graph import Lineage, Output, StageKey, StageNode, Use
+from runs.lineage.graph import Lineage, Output, StageKey, StageNode, Use
 from tui.analysis.words import HASH_CHARS
 from tui.shell.glyphs import TreeGlyphs
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runs.reasons import Reason
-from runs.why import Why
+from runs.analysis.reasons import Reason
+from runs.analysis.why import Why
 from tui.analysis.words import signed
 
 

@@ -14,20 +14,20 @@ from typing import Any, Literal, TypeVar
 
 from core.config import EXPERIMENT_CONFIGS, STAGE_CONFIGS
 from core.plan import stage_configs
-from runs.card import RunCard
-from runs.checkpoints import committed
-from runs.control import Control
-from runs.diff import environment
+from runs.analysis.diff import environment
 from runs.errors import LabError
 from runs.events import EventRecord, EventTail, decode
-from runs.facts import EventFile, FoldCache, event_files, load_facts
-from runs.fold import StageFacts
-from runs.graph import Lineage, lineage_of
-from runs.made import CHECKPOINT, stage_log
+from runs.lineage.graph import Lineage, lineage_of
+from runs.lineage.made import CHECKPOINT, stage_log
 from runs.paths import LabHome, RunPaths
-from runs.query import Presence, RunView, load_run, presence
 from runs.recipe import load_recipe
 from runs.record import RunRecord
+from runs.supervision.control import Control
+from runs.views.card import RunCard
+from runs.views.checkpoints import committed
+from runs.views.facts import EventFile, FoldCache, event_files, load_facts
+from runs.views.fold import StageFacts
+from runs.views.query import Presence, RunView, load_run, presence
 from tui.analysis.event_times import EventTimes, FileTimes
 from tui.live.state import StageRecord
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runs.budget import dollars
-from runs.control import StageControl
-from runs.query import StageView
-from runs.snapshot import describe
-from runs.states import ACTIVE, ENDED
+from runs.scheduling.budget import dollars
+from runs.scheduling.snapshot import describe
+from runs.supervision.control import StageControl
+from runs.views.query import StageView
+from runs.views.states import ACTIVE, ENDED
 from tui.analysis.rows import Cell, Row, TableRow, blank, fact, heading, remark, table
 from tui.analysis.run_page import RunPage, Setting
 from tui.analysis.words import cell, count, metric_text, short_count

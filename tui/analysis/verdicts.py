@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runs.comparison import Pair
-from runs.noise import NoiseFloor, Verdict
-from runs.run_curve import Axis
-from runs.speedup import Share, Speedup
+from runs.analysis.comparison import Pair
+from runs.analysis.noise import NoiseFloor, Verdict
+from runs.analysis.speedup import Share, Speedup
+from runs.metrics.run_curve import Axis
 from tui.analysis.words import count, metric_text, short_count, signed
 from tui.shell.format import duration
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from runs.card import RunCard
+from runs.views.card import RunCard
 
 HASH_CHARS = 12
 _ABSENT = "-"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runs.checkpoints import committed
 from runs.paths import LabHome, RunPaths
-from runs.query import RunView, StageView, list_runs
 from runs.refs import DEFAULT_STAGES
+from runs.views.checkpoints import committed
+from runs.views.query import RunView, StageView, list_runs
 
 BASE_STAGE = "base"
 

@@ -14,16 +14,16 @@ from core.config import STAGE_CONFIGS
 from core.hardware import Hardware
 from core.plan import Plan
 from core.plan_request import PlanRequest, plan_for, recipe_of
-from runs.budget import Budget
 from runs.errors import LabError, UsageError
 from runs.labels import check_name, check_note, check_tag
-from runs.lineage import given_inputs, missing_inputs
+from runs.lineage.inputs import given_inputs, missing_inputs
 from runs.paths import LabHome
-from runs.policy import Policy
-from runs.query import RunView
-from runs.queue import check_priority
 from runs.recipe import list_recipes, load_recipe
-from runs.reuse import find_finished
+from runs.scheduling.budget import Budget
+from runs.scheduling.queue import check_priority
+from runs.scheduling.reuse import find_finished
+from runs.supervision.policy import Policy
+from runs.views.query import RunView
 from tui.launch.draft import RECIPE, Draft, split_tags
 from tui.launch.fields import Field, Offers, effective_texts, run_fields, stage_fields
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs.card import RunCard
 from runs.errors import UsageError
-from runs.filter_completion import Suggestion, complete
-from runs.filters import RunFilter
-from runs.query import RunView
-from runs.states import ACTIVE
+from runs.views.card import RunCard
+from runs.views.filter_completion import Suggestion, complete
+from runs.views.filters import RunFilter
+from runs.views.query import RunView
+from runs.views.states import ACTIVE
 
 # Runs of the same recipe have the same settings: a few of them know every name.
 MAX_NAMING = 12

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from runs.filter_completion import Suggestion
+from runs.views.filter_completion import Suggestion
 from tui.listing.filtering import Passing
 
 

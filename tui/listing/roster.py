@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs.facts import FoldCache
-from runs.fingerprint import fingerprint, log_fingerprint
+from runs.metrics.fingerprint import fingerprint, log_fingerprint
 from runs.paths import LabHome
-from runs.query import RunView, list_runs, load_run, run_dirs
-from runs.states import ACTIVE
+from runs.views.facts import FoldCache
+from runs.views.query import RunView, list_runs, load_run, run_dirs
+from runs.views.states import ACTIVE
 
 # The newest runs, for a first picture while the others are still being read.
 NUM_FIRST = 24

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from runs.alerting.host_alerts import alert_from
 from runs.events import MAX_LINE_BYTES, EventRecord, EventTail
-from runs.host_alerts import alert_from
 from runs.log import LogTail as RecordTail
 from runs.paths import RunPaths
 from tui.live.state import HOST_SAMPLE, StageRecord

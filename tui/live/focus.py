@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from runs.alerts import read_alerts
+from runs.alerting.alerts import read_alerts
+from runs.alerting.host_alerts import RunAlert
 from runs.errors import LabError
-from runs.host_alerts import RunAlert
 from runs.paths import RunPaths
-from runs.query import RunView
 from runs.settings import AlertRules, load_settings
+from runs.views.query import RunView
 from tui.charts.plot import NO_RUN
 from tui.live import journal, present
 from tui.live.axes import Subject

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runs.host_alerts import RunAlert
+from runs.alerting.host_alerts import RunAlert
 from tui.live.narrate import Line
 from tui.live.state import LiveView, SavedCheckpoint
 from tui.shell import format as fmt

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textual.message import Message
 
-from runs.query import RunView
+from runs.views.query import RunView
 from tui.live.focus import FocusedRun
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runs.errors import LabError
-from runs.query import load_run
+from runs.views.query import load_run
 from tui.charts.data import run_letter
 from tui.live.axes import Subject
 from tui.live.focus import FocusedRun

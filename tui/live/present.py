@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runs.query import RunView, StageView
-from runs.states import ACTIVE, ENDED
+from runs.views.query import RunView, StageView
+from runs.views.states import ACTIVE, ENDED
 from tui.live.state import LiveView, StageCurves
 from tui.shell import format as fmt
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from runs.alerting.host_alerts import RunAlert, alert_from
 from runs.events import EventRecord, number
-from runs.host_alerts import RunAlert, alert_from
 from tui.charts.series import Series
 from tui.live.host import host_values
 from tui.live.narrate import Line, narrate

@@ -19,8 +19,8 @@ from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
 from runs.paths import LabHome
-from runs.query import RunView
-from runs.states import ACTIVE
+from runs.views.query import RunView
+from runs.views.states import ACTIVE
 from tui.live.focus import FocusedRun
 from tui.live.messages import FocusFailed, FocusLoaded
 from tui.screens.dashboard_keys import DASHBOARD_KEYS

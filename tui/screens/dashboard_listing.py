@@ -14,8 +14,8 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 
 from runs.paths import LabHome
-from runs.query import RunView
-from runs.states import ACTIVE
+from runs.views.query import RunView
+from runs.views.states import ACTIVE
 from tui.listing.arrange import Arrangement, arrange, next_grouping
 from tui.listing.columns import first_order, next_order, turned
 from tui.listing.roster import Roster

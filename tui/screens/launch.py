@@ -24,7 +24,7 @@ from textual.worker import get_current_worker
 from core.hardware import Hardware, detect
 from runs.errors import LabError
 from runs.paths import LabHome, lab_home
-from runs.query import run_dirs
+from runs.views.query import run_dirs
 from tui.launch.draft import Draft, command_line, run_words
 from tui.launch.examine import Examined, examine
 from tui.launch.fields import Field, FormLine, Offers, form_lines, nothing_found, run_fields

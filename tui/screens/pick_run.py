@@ -20,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from runs.errors import LabError
 from runs.paths import LabHome
-from runs.query import RunView, list_runs
+from runs.views.query import RunView, list_runs
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs import labels, requests, trash
+from runs import labels
 from runs.errors import LabError, UsageError
+from runs.lineage import trash
 from runs.paths import RunPaths
-from runs.query import RunView
+from runs.supervision import requests
+from runs.views.query import RunView
 from tui.listing.columns import name_of
 
 MAX_NAMED = 3

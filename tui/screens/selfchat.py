@@ -19,10 +19,10 @@ from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
 from runs.errors import LabError, NotFound
-from runs.facts import FoldCache
 from runs.paths import LabHome
-from runs.query import RunView, list_runs
-from runs.states import ACTIVE
+from runs.views.facts import FoldCache
+from runs.views.query import RunView, list_runs
+from runs.views.states import ACTIVE
 from tui.screens.arena import ArenaScreen
 from tui.screens.selfchat_keys import PANES, SELFCHAT_KEYS
 from tui.screens.selfchat_new import NewSelfchat

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textual.message import Message
 
-from runs.query import RunView
+from runs.views.query import RunView
 from tui.selfchat.curves import TurnPlot
 from tui.selfchat.reading import Held
 from tui.widgets.row_list import RowList

@@ -12,8 +12,8 @@ from core.experiments.selfchat.transcript import (
     Experiment,
     Setting,
 )
-from runs.query import RunView
-from runs.states import ACTIVE
+from runs.views.query import RunView
+from runs.views.states import ACTIVE
 from tui.selfchat.strip import strip
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs

@@ -17,8 +17,8 @@ from core.experiments.selfchat.transcript import Experiment, Turn, parse_turn, w
 from core.tokenizer import Tokenizer
 from runs.errors import LabError
 from runs.paths import RunPaths
-from runs.query import RunView
 from runs.record import load_record
+from runs.views.query import RunView
 from tui.live.feed import DRAIN_BYTES, RunFeed
 from tui.selfchat.findings import Findings, read_findings
 

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, Static
 
-from runs.filter_completion import Suggestion
+from runs.views.filter_completion import Suggestion
 from tui.listing.filtering import taken
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, ToneLine

@@ -8,8 +8,8 @@ from collections import Counter
 from rich.text import Text
 from textual.reactive import reactive
 
-from runs.query import RunView
-from runs.states import ACTIVE
+from runs.views.query import RunView
+from runs.views.states import ACTIVE
 from tui.live import present
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs

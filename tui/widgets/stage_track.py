@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from runs.query import RunView, StageView
-from runs.states import ACTIVE
+from runs.views.query import RunView, StageView
+from runs.views.states import ACTIVE
 from tui.live import present
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs

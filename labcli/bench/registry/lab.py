@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runs.compact import compact_stage, write_metrics
 from runs.create import create_run
 from runs.events import Checkpoint, End, Eval, Event, Start, Step, encode
-from runs.facts import event_files
 from runs.ids import new_ulid
+from runs.metrics.compact import compact_stage, write_metrics
+from runs.metrics.points import AXES, Points
+from runs.metrics.sketches import write_sketch
 from runs.paths import LabHome, RunPaths
-from runs.points import AXES, Points
-from runs.sketches import write_sketch
-from runs.summary import write_summary
+from runs.views.facts import event_files
+from runs.views.summary import write_summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

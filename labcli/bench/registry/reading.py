@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from labcli.bench.registry.lab import make_points
-from runs import store
-from runs.compact import compact_stage
 from runs.errors import LabError
 from runs.events import EventLog, Step
+from runs.metrics.compact import compact_stage
+from runs.metrics.series import OneCurve, read_curve, read_overlay
 from runs.paths import LabHome, RunPaths
-from runs.series import OneCurve, read_curve, read_overlay
-from runs.sketch_store import read_sketches, rebuild_sketches
+from runs.registry import store
+from runs.registry.sketch_store import read_sketches, rebuild_sketches
 
 NUM_OVERLAID = 20
 FILTER = "base.depth=12 and val_bpb<1.5"

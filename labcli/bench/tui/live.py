@@ -15,7 +15,7 @@ from runs.errors import LabError
 from runs.events import Event, EventLog, Start, Step, encode
 from runs.log import append_record
 from runs.paths import LabHome
-from runs.process import identify
+from runs.supervision.process import identify
 
 # Nine a step: as many as the charts of one run.
 CHARTED = (

@@ -9,7 +9,7 @@ import typer
 from labcli.attached import go_on
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from runs.refs import resolve_run
-from runs.requests import adopt as adopt_run
+from runs.supervision.requests import adopt as adopt_run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

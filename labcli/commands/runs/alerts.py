@@ -19,10 +19,10 @@ from labcli.options import (
     pick_format,
 )
 from labcli.output import emit_rows
-from runs.alerts import read_alerts
-from runs.query import run_dirs
+from runs.alerting.alerts import read_alerts
 from runs.refs import resolve_run
 from runs.settings import load_settings
+from runs.views.query import run_dirs
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

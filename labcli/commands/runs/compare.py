@@ -10,11 +10,11 @@ from labcli.analysis.comparisons import comparison_object, comparison_text
 from labcli.analysis.naming import load_several, table_width
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunsArgument, home_of
 from labcli.output import emit, emit_json
-from runs.card import load_cards
-from runs.comparison import compare as compare_runs
+from runs.analysis.comparison import compare as compare_runs
+from runs.analysis.repeat import repeat_command
 from runs.errors import UsageError, nearest
-from runs.repeat import repeat_command
-from runs.run_curve import AXES, Axis
+from runs.metrics.run_curve import AXES, Axis
+from runs.views.card import load_cards
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -10,7 +10,7 @@ from labcli.analysis.diffs import diff_object, diff_text
 from labcli.analysis.naming import load_several, table_width
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunsArgument, home_of
 from labcli.output import emit, emit_json
-from runs.diff import code_change, config_changes, data_changes, environment_changes
+from runs.analysis.diff import code_change, config_changes, data_changes, environment_changes
 from tui.analysis.words import names_of
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

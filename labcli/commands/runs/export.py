@@ -24,10 +24,10 @@ from runs.export import (
     write_chunks,
 )
 from runs.paths import RunPaths
-from runs.query import load_run
 from runs.record import load_record
 from runs.refs import resolve_run
 from runs.track.contract import logged_config
+from runs.views.query import load_run
 
 app = lone_command()
 

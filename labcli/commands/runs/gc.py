@@ -13,8 +13,8 @@ from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import size
 from runs.errors import ExitCode, UsageError
-from runs.gc import plan_removal, remove
-from runs.retention import KeepRules, parse_age, parse_size
+from runs.lineage.gc import plan_removal, remove
+from runs.lineage.retention import KeepRules, parse_age, parse_size
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -10,7 +10,7 @@ import typer
 from labcli.lineage_view import lineage_object, lineage_text
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit, emit_json
-from runs.graph import lineage_of
+from runs.lineage.graph import lineage_of
 from runs.refs import resolve_run
 
 # Where stdout is no terminal, nothing has to fit.

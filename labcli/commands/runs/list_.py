@@ -27,11 +27,11 @@ from labcli.options import (
 )
 from labcli.output import Format, emit, emit_json, emit_json_line, emit_rows
 from labcli.views import LIST_COLUMNS, list_table
-from runs.card import RunCard, keep_cards, load_cards
-from runs.columns import check_keys, group_cards, parse_columns, sort_cards
 from runs.errors import UsageError
-from runs.filters import select
-from runs.run_keys import Key, parse_key
+from runs.views.card import RunCard, keep_cards, load_cards
+from runs.views.columns import check_keys, group_cards, parse_columns, sort_cards
+from runs.views.filters import select
+from runs.views.run_keys import Key, parse_key
 
 DEFAULT_GROUP_COLUMNS = "stage,val_bpb,created"
 

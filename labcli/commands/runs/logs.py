@@ -9,8 +9,8 @@ import typer
 from labcli.options import HELP_NAMES, HomeOption, NumLines, RunArgument, home_of
 from labcli.output import emit, emit_json_line
 from labcli.tailing import follow_log, log_file
-from runs.query import load_run
 from runs.refs import resolve_run
+from runs.views.query import load_run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -12,8 +12,8 @@ from labcli import diagnostics
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import ABSENT, render
+from runs.alerting.notify import TARGETS, Message, address, post
 from runs.errors import ExitCode, UsageError
-from runs.notify import TARGETS, Message, address, post
 from runs.settings import FILE_NAME, NotifySettings, load_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

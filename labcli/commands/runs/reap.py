@@ -11,7 +11,7 @@ from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.tables import render
 from runs.errors import ExitCode
-from runs.orphans import GRACE_S, Fate, Orphan, end_orphans, find_orphans
+from runs.supervision.orphans import GRACE_S, Fate, Orphan, end_orphans, find_orphans
 
 COMMAND_WIDTH = 60
 

@@ -6,7 +6,7 @@ import typer
 
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from runs.store import reindex as rebuild_registry
+from runs.registry.store import reindex as rebuild_registry
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

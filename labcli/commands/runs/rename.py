@@ -11,8 +11,8 @@ from labcli.labelled import labels_object
 from labcli.options import HomeOption, JsonOption, RunArgument, home_of, lone_command
 from labcli.output import emit, emit_json
 from runs.labels import rename as rename_run
-from runs.query import list_runs, load_run
 from runs.refs import resolve_run
+from runs.views.query import list_runs, load_run
 
 app = lone_command()
 

@@ -11,9 +11,9 @@ from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
 from labcli.tables import render, size, when
-from runs.query import load_run
-from runs.trash import Trashed, list_trash
-from runs.trash import restore as restore_run
+from runs.lineage.trash import Trashed, list_trash
+from runs.lineage.trash import restore as restore_run
+from runs.views.query import load_run
 
 app = lone_command()
 

@@ -10,12 +10,12 @@ from labcli.attached import go_on
 from labcli.budget_options import BudgetOptions
 from labcli.option_group import with_groups
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
-from runs.budget import raise_budget, run_budget
-from runs.cost import worked_s
 from runs.paths import RunPaths
 from runs.record import load_record
 from runs.refs import resolve_run
-from runs.requests import resume as resume_run
+from runs.scheduling.budget import raise_budget, run_budget
+from runs.supervision.requests import resume as resume_run
+from runs.views.cost import worked_s
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

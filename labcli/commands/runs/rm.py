@@ -13,10 +13,10 @@ from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
 from labcli.tables import size
 from runs.errors import NotFound, UsageError
+from runs.lineage.trash import children, disk_bytes, purge, trash, trash_home
 from runs.paths import LabHome
-from runs.query import run_dirs
 from runs.refs import resolve_run
-from runs.trash import children, disk_bytes, purge, trash, trash_home
+from runs.views.query import run_dirs
 
 app = lone_command()
 

@@ -7,9 +7,9 @@ import typer
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit, emit_json
 from labcli.views import show_object, show_text
-from runs.query import load_run
 from runs.record import load_record
 from runs.refs import resolve_run
+from runs.views.query import load_run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

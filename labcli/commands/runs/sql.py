@@ -20,7 +20,7 @@ from labcli.options import (
 from labcli.output import emit, emit_json, emit_rows
 from labcli.tables import ABSENT, render
 from runs.errors import UsageError
-from runs.sql import LIMIT_S, MAX_ROWS, ask, schema_columns, schema_text
+from runs.registry.sql import LIMIT_S, MAX_ROWS, ask, schema_columns, schema_text
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

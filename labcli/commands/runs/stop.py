@@ -11,9 +11,9 @@ from labcli.attached import state_object
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit_json
 from labcli.watch import wait_for_end
-from runs.query import load_run
 from runs.refs import resolve_run
-from runs.requests import request_stop
+from runs.supervision.requests import request_stop
+from runs.views.query import load_run
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -10,8 +10,8 @@ from labcli.analysis.explanations import why_object, why_text
 from labcli.analysis.naming import load_several, table_width
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from runs.card import load_cards
-from runs.why import why as find_reasons
+from runs.analysis.why import why as find_reasons
+from runs.views.card import load_cards
 from tui.analysis.words import names_of
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

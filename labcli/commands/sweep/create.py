@@ -32,12 +32,12 @@ from labcli.sweep.axis_options import AxisOptions
 from labcli.sweep.creating import NewSweep, create_sweep, with_finished
 from labcli.sweep.planning import plan_variants, sweep_hardware, totals
 from labcli.sweep.show import plan_object, plan_text
-from runs.lineage import given_inputs, missing_inputs
-from runs.policy import Policy
-from runs.queue import check_priority
+from runs.lineage.inputs import given_inputs, missing_inputs
+from runs.scheduling.queue import check_priority
+from runs.scheduling.snapshot import describe, read_source, store
+from runs.scheduling.sweep import sweep_dir
 from runs.settings import load_settings
-from runs.snapshot import describe, read_source, store
-from runs.sweep import sweep_dir
+from runs.supervision.policy import Policy
 
 app = lone_command()
 

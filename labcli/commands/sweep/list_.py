@@ -16,8 +16,8 @@ from labcli.options import (
 )
 from labcli.output import emit_rows
 from labcli.sweep.show import LIST_COLUMNS, list_row, list_table
-from runs.sweep import load_sweep, sweep_dirs
-from runs.sweeping import variant_views
+from runs.scheduling.sweep import load_sweep, sweep_dirs
+from runs.scheduling.sweeping import variant_views
 
 app = lone_command()
 

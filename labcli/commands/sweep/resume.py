@@ -12,10 +12,10 @@ from labcli.option_group import with_groups
 from labcli.options import HomeOption, home_of, lone_command
 from labcli.output import emit
 from labcli.sweep.options import SweepArgument, start_queue
-from runs.budget import REQUESTS, raise_budget, sweep_budget, sweep_worked_s
 from runs.errors import UsageError
-from runs.sweep import resolve_sweep, sweep_dir
-from runs.sweeping import resume as resume_sweep
+from runs.scheduling.budget import REQUESTS, raise_budget, sweep_budget, sweep_worked_s
+from runs.scheduling.sweep import resolve_sweep, sweep_dir
+from runs.scheduling.sweeping import resume as resume_sweep
 
 app = lone_command()
 

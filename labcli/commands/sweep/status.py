@@ -10,9 +10,9 @@ from labcli.options import HomeOption, JsonOption, home_of, lone_command, option
 from labcli.output import emit, emit_json
 from labcli.sweep.options import SweepArgument, start_queue
 from labcli.sweep.show import VAL_BPB, Metric, status_object, status_text
-from runs.budget import sweep_budget
-from runs.sweep import resolve_sweep
-from runs.sweeping import variant_views
+from runs.scheduling.budget import sweep_budget
+from runs.scheduling.sweep import resolve_sweep
+from runs.scheduling.sweeping import variant_views
 
 app = lone_command()
 

@@ -10,8 +10,8 @@ from labcli import diagnostics
 from labcli.options import HomeOption, home_of, lone_command
 from labcli.sweep.options import SweepArgument
 from runs.errors import UsageError
-from runs.sweep import resolve_sweep
-from runs.sweeping import stop as stop_sweep
+from runs.scheduling.sweep import resolve_sweep
+from runs.scheduling.sweeping import stop as stop_sweep
 
 app = lone_command()
 
