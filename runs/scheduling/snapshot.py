@@ -74,7 +74,7 @@ def read_source(home: LabHome, root: Path | None = None) -> Source:
     Raises:
         UsageError: the packages hold more than a snapshot may.
     """
-    root = root or Path(__file__).resolve().parent.parent
+    root = root or Path(__file__).resolve().parents[2]
     if root.name in ("site-packages", "dist-packages"):
         return Source(files={}, version=metadata.version("labcli"))
     files: dict[str, bytes] = {}

@@ -66,7 +66,7 @@ def test_registry_replaced_at_any_moment_is_read_whole(home: LabHome, runs: list
 
     reader = threading.Thread(target=ask)
     reader.start()
-    rebuild = "import sys; from runs import store; from runs.paths import LabHome; " + (
+    rebuild = "import sys; from runs.registry import store; from runs.paths import LabHome; " + (
         "from pathlib import Path; store.reindex(LabHome(Path(sys.argv[1])))"
     )
     for index in range(3):

@@ -23,7 +23,10 @@ FREE_S = 4.0
 
 
 async def until_first_token(response: httpx.Response) -> Any:
-    """Read a stream up to its first chunk; returns what reads the rest."""
+    """Read a stream up to its first chunk; returns what reads the rest.
+
+    Hold it for as long as the stream is to last: a reader that is dropped closes its response.
+    """
     events = read_events(response)
     assert (await anext(events))["choices"]
     return events
@@ -47,8 +50,9 @@ async def test_a_client_that_leaves_frees_its_row(server: Server) -> None:
     async with server.async_client() as client:
         before = (await client.get("/stats")).json()
         async with open_stream(client) as response:
-            await until_first_token(response)
+            rest = await until_first_token(response)
             assert (await client.get("/stats")).json()["running"] == 1
+            await rest.aclose()
         num_cancelled = before["requests"]["cancelled"] + 1
         after = await stats_when(client, running=0, cancelled=num_cancelled)
 

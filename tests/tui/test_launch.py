@@ -187,8 +187,7 @@ async def test_a_run_is_filled_in_refused_mended_and_started(
                 await until_text(pilot, app, "data, preset cpu")
                 await pilot.press("ctrl+t", *f"{key}={text}", "enter")
             await until(pilot, lambda: screen.is_settled)
-            shown = " ".join("".join(frame(app)).split())
-            assert "run data --name 'first try' --tag form" in shown
+            assert "run data --name 'first try' --tag form" in str(screen.command.content)
             await pilot.press("ctrl+g")
             await until_text(pilot, app, "changed rows alone")
             await pilot.press("ctrl+s")
