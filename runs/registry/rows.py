@@ -119,9 +119,10 @@ def _stage_rows(view: RunView, record: RunRecord, summaries: Mapping[str, Any]) 
 def _metrics_path(run_dir: Path, stage: str, summaries: Mapping[str, Any]) -> str | None:
     # The summary knows the format, which saves opening every file.
     summary = summaries.get(stage)
+    if not isinstance(summary, dict) or summary.get("metrics_format") != FORMAT:
+        return None
     path = RunPaths(run_dir).metrics(stage)
-    is_there = isinstance(summary, dict) and summary.get("metrics_format") == FORMAT
-    return str(path) if is_there and path.is_file() else None
+    return str(path) if path.is_file() else None
 
 
 def _figures(summary: Mapping[str, Any]) -> list[Row]:
