@@ -103,6 +103,9 @@ def split_metrics(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def number(value: object) -> float | None:
     """Return a logged number as a float ("NaN" and "Infinity" included), else None."""
+    if type(value) is float:
+        # The usual case first: the checks below take four times as long.
+        return value
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

@@ -192,9 +192,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, difference: _Difference) -> 
     _insert(connection, read_columns(difference.changed, should_refresh=False))
 
 
-def _insert(
-    connection: duckdb.DuckDBPyConnection, parts: Sequence[Mapping[str, Columns]]
-) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, parts: Sequence[Mapping[str, Columns]]) -> None:
     import pyarrow as pa
 
     for table in TABLES:
