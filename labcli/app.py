@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import sys
@@ -11,13 +12,18 @@ from collections.abc import Sequence
 from labcli.output import OutputClosedError, emit
 from labcli.root import MIN_TERMINAL_COLUMNS, help_text
 from labcli.shells import SHELL_VARIABLE
+from runs.registry.collecting import uncollected
 
 ROOT_HELP: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the console script and leave with its exit code."""
-    sys.exit(run_command(sys.argv[1:] if argv is None else argv))
+    code = run_command(sys.argv[1:] if argv is None else argv)
+    # The interpreter looks for cycles once more before it ends, in memory that ends with it:
+    # a tenth of the time of a listing.
+    gc.freeze()
+    sys.exit(code)
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -29,7 +35,8 @@ def run_command(argv: Sequence[str]) -> int:
     columns = shutil.get_terminal_size().columns
     if list(argv) in ROOT_HELP and columns >= MIN_TERMINAL_COLUMNS:
         return _show_help(columns)
-    from labcli import tree
+    with uncollected():
+        from labcli import tree
 
     return tree.run_command(argv)
 

@@ -16,6 +16,7 @@ from typer.main import get_command
 from labcli.parameters import direct
 from labcli.root import Entry
 from runs.errors import UsageError, nearest
+from runs.registry.collecting import uncollected
 
 
 class Group(TyperGroup):
@@ -86,4 +87,5 @@ def _nothing() -> None:
 def load(entry: Entry) -> Any:
     """Return the command object of an entry; this imports its module."""
     module, attribute = entry.target.split(":")
-    return direct(get_command(getattr(importlib.import_module(module), attribute)))
+    with uncollected():
+        return direct(get_command(getattr(importlib.import_module(module), attribute)))

@@ -71,29 +71,30 @@ def list_table(views: Sequence[RunView]) -> str:
     if not views:
         return "no runs yet; start one with: labcli run speedrun"
     marks = validation_marks([view.val_sha256 for view in views])
+    num_alerts = [view.num_alerts for view in views]
     rows = [
         [
             view.slug if view.name == view.slug else f"{view.slug} ({view.name})",
-            _state(view),
+            _state(view, num),
             view.stage or ABSENT,
             figure(view.val_bpb) + mark,
             view.preset or ABSENT,
             when(view.created_s),
             " ".join(view.tags),
         ]
-        for view, mark in zip(views, marks, strict=True)
+        for view, mark, num in zip(views, marks, num_alerts, strict=True)
     ]
     header = ("RUN", "STATE", "STAGE", "VAL BPB", "PRESET", "CREATED", "TAGS")
     table = render(header, rows, right="lllr")
     notes = [NOT_COMPARABLE] if any(marks) else []
-    if any(view.num_alerts for view in views):
+    if any(num_alerts):
         notes.append(HAS_ALERTS)
     return "\n".join([table, *notes])
 
 
-def _state(view: RunView) -> str:
+def _state(view: RunView, num_alerts: int) -> str:
     place = "" if view.position is None else f" {view.position}"
-    return view.state + place + (f" !{view.num_alerts}" if view.num_alerts else "")
+    return view.state + place + (f" !{num_alerts}" if num_alerts else "")
 
 
 def show_text(view: RunView) -> str:

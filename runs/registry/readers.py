@@ -93,7 +93,8 @@ def _answer(reader: subprocess.Popen[bytes]) -> dict[str, Columns] | None:
 
 
 def _num_cores() -> int:
-    if sys.platform == "linux":
+    # What this process may use, where the system tells that; macOS does not.
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

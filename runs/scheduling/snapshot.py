@@ -12,7 +12,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +75,9 @@ def read_source(home: LabHome, root: Path | None = None) -> Source:
     """
     root = root or Path(__file__).resolve().parents[2]
     if root.name in ("site-packages", "dist-packages"):
+        # A tenth of what a listing would import, which only describes a source.
+        from importlib import metadata
+
         return Source(files={}, version=metadata.version("labcli"))
     files: dict[str, bytes] = {}
     left = MAX_BYTES

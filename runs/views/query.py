@@ -405,11 +405,10 @@ def _unreadable(run_dir: Path, problem: str) -> RunView:
 
 
 def _freeze(view: RunView) -> dict[str, Any]:
-    whole = {spec.name: getattr(view, spec.name) for spec in fields(view)}
+    whole = {spec.name: getattr(view, spec.name) for spec in fields(view) if spec.name != "path"}
     return {
         **whole,
         "stages": [_unlike_new(stage) for stage in view.stages],
-        "path": str(view.path),
         "alerts": [asdict(alert) for alert in view.alerts],
     }
 
@@ -423,18 +422,13 @@ def _unlike_new(stage: StageView) -> dict[str, Any]:
     }
 
 
-def _thaw(kept: Mapping[str, Any]) -> RunView:
+def _thaw(kept: dict[str, Any], run_dir: Path) -> RunView:
     # JSON knows no tuples and no paths.
-    return RunView(
-        **{
-            **kept,
-            "stages": tuple(StageView(**stage) for stage in kept["stages"]),
-            "tags": tuple(kept["tags"]),
-            "notes": tuple(kept["notes"]),
-            "path": Path(kept["path"]),
-            "alerts": tuple(RunAlert(**alert) for alert in kept["alerts"]),
-        }
-    )
+    kept["stages"] = tuple([StageView(**stage) for stage in kept["stages"]])
+    kept["tags"] = tuple(kept["tags"])
+    kept["notes"] = tuple(kept["notes"])
+    kept["alerts"] = tuple([RunAlert(**alert) for alert in kept["alerts"]])
+    return RunView(**kept, path=run_dir)
 
 
 _KEPT_FORM = Form(

@@ -28,6 +28,7 @@ from labcli.options import (
 from labcli.output import Format, emit, emit_json, emit_json_line, emit_rows
 from labcli.views import LIST_COLUMNS, list_table
 from runs.errors import UsageError
+from runs.registry.collecting import uncollected
 from runs.views.card import RunCard, keep_cards, load_cards
 from runs.views.columns import check_keys, group_cards, parse_columns, sort_cards
 from runs.views.filters import select
@@ -83,6 +84,7 @@ GroupBy = Annotated[
 
 
 @app.command(cls=FilterCommand, context_settings=HELP_NAMES)
+@uncollected()
 def list_(
     ctx: typer.Context,
     filters: FilterArgument = None,
@@ -123,17 +125,20 @@ def list_(
 def _emit_runs(
     cards: list[RunCard], keys: tuple[Key, ...], form: Format, *, is_filtered: bool
 ) -> None:
+    if form is Format.TABLE:
+        emit(_table(cards, keys, is_filtered=is_filtered))
+        return
     rows = rows_of(cards, keys)
     if form is Format.CSV:
         rows = flat_rows(rows)
-    if keys:
-        shown = columns_table(cards, keys)
-    else:
-        shown = list_table([card.view for card in cards])
-    if not cards and is_filtered:
-        shown = "no run passes this filter"
     names = [*LIST_COLUMNS, *(key.text for key in keys if key.text not in LIST_COLUMNS)]
-    emit_rows(rows, form, table=shown, columns=names)
+    emit_rows(rows, form, table="", columns=names)
+
+
+def _table(cards: list[RunCard], keys: tuple[Key, ...], *, is_filtered: bool) -> str:
+    if not cards and is_filtered:
+        return "no run passes this filter"
+    return columns_table(cards, keys) if keys else list_table([card.view for card in cards])
 
 
 def _emit_groups(cards: list[RunCard], by: Key, keys: tuple[Key, ...], form: Format) -> None:
