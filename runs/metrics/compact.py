@@ -22,6 +22,7 @@ from runs.views.facts import EventFile, event_files, sizes
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from numpy.typing import NDArray
 
 # Part of the summary: files of another format are written again by `labcli runs reindex`.
 FORMAT = 2
@@ -39,6 +40,7 @@ _ENCODING: Mapping[str, Any] = {
         **dict.fromkeys(_FLOATS, "BYTE_STREAM_SPLIT"),
     },
 }
+# In the order of the schema, which the axes close.
 _COLUMNS = ("key", "step", "t", "attempt", "value", "is_ghost")
 _SIZES_KEY = b"labcli.sizes"
 _FORMAT_KEY = b"labcli.format"
@@ -101,16 +103,73 @@ def read_compacted(
         return None
     try:
         with pq.ParquetFile(path) as file:
-            marks = file.metadata.metadata or {}
-            if marks.get(_FORMAT_KEY) != str(FORMAT).encode():
-                return None
-            if marks.get(_SIZES_KEY) != json.dumps(sizes(list(files))).encode():
+            if not _is_current(file.metadata, files):
                 return None
             groups = _groups_with(file.metadata, keys)
             table = file.read_row_groups(groups, [*_COLUMNS, *axes], use_threads=False)
     except (OSError, pa.ArrowException):
         return None
     return _by_key(table, keys)
+
+
+def read_columns(
+    run_dir: Path, stage: str, files: Sequence[EventFile], key: str, names: Sequence[str]
+) -> dict[str, NDArray[Any]] | None:
+    """Return the given columns of one metric, and "is_ghost", reading nothing else.
+
+    Empty when it was not logged; None as `read_compacted`.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        # By its name, half of the time of opening goes into finding out what kind of place it is.
+        with (
+            pa.OSFile(str(RunPaths(run_dir).metrics(stage))) as source,
+            pq.ParquetFile(source) as file,
+        ):
+            if not _is_current(file.metadata, files):
+                return None
+            groups = _groups_with(file.metadata, [key])
+            has_others, has_ghosts = _mixture(file.metadata, groups)
+            wanted = [
+                *names,
+                *(["key"] if has_others else []),
+                *(["is_ghost"] if has_ghosts else []),
+            ]
+            table = file.read_row_groups(groups, wanted, use_threads=False)
+    except (OSError, pa.ArrowException):
+        return None
+    if has_others:
+        table = table.filter(pc.equal(table.column("key"), key))
+    if not table.num_rows:
+        return {}
+    found = {name: table.column(name).to_numpy() for name in names}
+    is_ghost = table.column("is_ghost").to_numpy() if has_ghosts else None
+    found["is_ghost"] = np.zeros(table.num_rows, np.bool_) if is_ghost is None else is_ghost
+    return found
+
+
+def _is_current(metadata: pq.FileMetaData, files: Sequence[EventFile]) -> bool:
+    """Return whether a file is of this format, and made from the event logs as they are now."""
+    marks = metadata.metadata or {}
+    if marks.get(_FORMAT_KEY) != str(FORMAT).encode():
+        return False
+    return bool(marks.get(_SIZES_KEY) == json.dumps(sizes(list(files))).encode())
+
+
+def _mixture(metadata: pq.FileMetaData, groups: Sequence[int]) -> tuple[bool, bool]:
+    """Return whether row groups may hold several metrics, and whether they may hold ghosts."""
+    has_others = has_ghosts = False
+    for index in groups:
+        group = metadata.row_group(index)
+        keys = group.column(_COLUMNS.index("key")).statistics
+        ghosts = group.column(_COLUMNS.index("is_ghost")).statistics
+        has_others |= keys is None or not keys.has_min_max or keys.min != keys.max
+        has_ghosts |= ghosts is None or not ghosts.has_min_max or ghosts.max
+    return has_others, has_ghosts
 
 
 def _schema() -> pa.Schema:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runs.analysis.directions import direction
 from runs.metrics.buckets import reduce_curve
-from runs.metrics.compact import read_compacted
+from runs.metrics.compact import read_columns, read_compacted
 from runs.metrics.points import Points, read_points
 from runs.views.facts import event_files
 
@@ -30,6 +30,13 @@ Axis = Literal["step", "tokens", "time", "flops"]
 
 
 _LOGGED_AS: Mapping[Axis, str] = {"tokens": "tokens", "time": "train_s", "flops": "flops"}
+# The columns that an axis is made from.
+_NEEDED: Mapping[Axis, Sequence[str]] = {
+    "step": ["step"],
+    "tokens": ["tokens"],
+    "time": ["train_s", "t"],
+    "flops": ["flops"],
+}
 
 
 class MetricTable(Mapping[str, "Curve"]):
@@ -89,13 +96,15 @@ def read_curve(curve: OneCurve, *, x: Axis = "step", num_buckets: int = 400) -> 
     Over "time" it is seconds of training, or since its first point where those were not logged.
     """
     files = event_files(curve.run_dir).get(curve.stage, [])
-    axes = [_LOGGED_AS[x]] if x in _LOGGED_AS else []
-    found = read_compacted(curve.run_dir, curve.stage, files, [curve.key], axes)
-    points = (read_points(files) if found is None else found).get(curve.key)
-    if points is None or points.is_ghost.all():
+    names = ["value", *_NEEDED[x]]
+    found = read_columns(curve.run_dir, curve.stage, files, curve.key, names)
+    if found is None:
+        points = read_points(files).get(curve.key)
+        found = {} if points is None else _columns(points)
+    if not found or found["is_ghost"].all():
         return None
-    kept = ~points.is_ghost
-    return reduce_curve(_along(points, x)[kept], points.value[kept], num_buckets)
+    kept = ~found["is_ghost"]
+    return reduce_curve(_along(found, x)[kept], found["value"][kept], num_buckets)
 
 
 def read_overlay(
@@ -130,14 +139,19 @@ def summarize(table: MetricTable) -> dict[str, dict[str, float]]:
     return figures
 
 
-def _along(points: Points, axis: Axis) -> NDArray[Any]:
+def _columns(points: Points) -> dict[str, NDArray[Any]]:
+    own = {"step": points.step, "t": points.t, "value": points.value, "is_ghost": points.is_ghost}
+    return {**own, **points.axes}
+
+
+def _along(columns: Mapping[str, NDArray[Any]], axis: Axis) -> NDArray[Any]:
     import numpy as np
 
     if axis == "step":
-        return points.step
-    known = points.axes.get(_LOGGED_AS[axis])
+        return columns["step"]
+    known = columns.get(_LOGGED_AS[axis])
     if known is not None and not np.isnan(known).all():
         return known
     if axis == "time":
-        return np.asarray(points.t - points.t[0])
-    return np.full(len(points), np.nan)
+        return np.asarray(columns["t"] - columns["t"][0])
+    return np.full(columns["value"].size, np.nan)

@@ -20,6 +20,8 @@ from runs.metrics.series import Axis, OneCurve, read_curve, read_metrics
 from runs.paths import RunPaths
 from runs.views.facts import event_files
 
+AXES: tuple[Axis, ...] = ("step", "tokens", "time", "flops")
+
 
 @pytest.fixture
 def paths(tmp_path: Path) -> RunPaths:
@@ -135,6 +137,23 @@ def test_curve_is_read_over_any_axis(
     assert curve is not None
     assert curve.x.tolist() == wanted
     assert curve.mean.tolist() == [3.0, 2.0]
+
+
+@pytest.mark.parametrize("resumed_from", [MIN_GROUP_ROWS - 1, 100])
+def test_a_long_curve_is_the_same_from_the_logs_and_compacted(
+    paths: RunPaths, resumed_from: int
+) -> None:
+    write(paths, 1, start(), *(step(i, loss=1 / (i + 1)) for i in range(MIN_GROUP_ROWS)))
+    write(paths, 2, start(resumed_from), step(resumed_from + 1, loss=7.0))
+    logged = [read_curve(loss(paths), x=x) for x in AXES]
+    compact_stage(paths.run_dir, "base")
+    assert read_metrics(paths.run_dir, "base").is_compacted
+    for x, before in zip(AXES, logged, strict=True):
+        after = read_curve(loss(paths), x=x)
+        assert before is not None and after is not None
+        assert after.num.sum() == before.num.sum() == resumed_from + 2
+        for name in ("x", "low", "high", "mean"):
+            assert np.array_equal(getattr(after, name), getattr(before, name))
 
 
 def test_curve_that_was_never_logged_is_none(paths: RunPaths) -> None:
