@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labcli.bench import tools
-from labcli.bench.registry import emit, figures, killed
+from labcli.bench.registry import emit, figures, killed, peer_reading
 from labcli.bench.registry.figures import Extent, Figure
 from runs.errors import LabError
 from tests.cli.conftest import Labcli
@@ -23,7 +23,8 @@ FIELDS = {"task", "tool", "figure", "value", "unit", "target", "met"}
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "SHORT", TINY)
-    monkeypatch.setattr(emit, "installed_version", lambda package: None)
+    for module in (emit, figures, peer_reading):
+        monkeypatch.setattr(module, "installed_version", lambda package: None)
 
 
 def test_every_figure_is_one_row_on_one_line(labcli: Labcli, tiny: None) -> None:
@@ -65,6 +66,15 @@ def test_target_is_met_on_the_right_side_of_it() -> None:
 def test_tool_that_cannot_log_is_one_line(tmp_path: Path) -> None:
     with emit.Worker("nonesuch", tmp_path) as worker, pytest.raises(LabError, match="ended"):
         worker.block()
+
+
+@pytest.mark.skipif(not tools.installed_version("trackio"), reason="trackio is not installed")
+def test_runs_of_a_peer_are_read_back_where_it_is_installed(tmp_path: Path) -> None:
+    listed = peer_reading.trackio_list_s(tmp_path / "list", num_runs=3, rounds=1)
+    curves = peer_reading.trackio_curves(tmp_path / "curves", num_steps=10, rounds=2)
+    assert listed is not None and len(listed) == 1
+    assert curves is not None and curves.num_points == 2000
+    assert len(curves.one_s) == len(curves.overlay_s) == 2
 
 
 def test_unknown_task_is_a_usage_error(labcli: Labcli) -> None:

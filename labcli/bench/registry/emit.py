@@ -20,11 +20,12 @@ from types import TracebackType
 from typing import Any
 
 from labcli.bench.registry.lab import metrics_at, seeded
+from labcli.bench.registry.peer_reading import TRACKIO, WANDB
 from labcli.bench.tools import installed_version
 from runs.errors import LabError
 from runs.events import EventLog, Step
 
-PEERS = ("trackio", "wandb")
+PEERS = (TRACKIO, WANDB)
 OURS, BARE = "labcli", "json+write"
 BLOCK = 250
 
@@ -115,13 +116,14 @@ def _logger(tool: str, directory: Path) -> Callable[[int, dict[str, float]], obj
         )
     if tool == BARE:
         return _bare(directory)
-    if tool == "trackio":
+    if tool == TRACKIO:
+        # Before the import, which looks where to write.
+        os.environ["TRACKIO_DIR"] = str(directory)
         import trackio
 
-        os.environ["TRACKIO_DIR"] = str(directory)
         trackio.init(project="bench", name="emit")
         return lambda step, metrics: trackio.log(metrics, step=step)
-    if tool != "wandb":
+    if tool != WANDB:
         raise ValueError(tool)
     import wandb
 

@@ -13,7 +13,15 @@ from labcli.bench.registry import reading
 from labcli.bench.registry.emit import BARE, OURS, measure_emit
 from labcli.bench.registry.killed import measure_losses
 from labcli.bench.registry.lab import make_curves, make_runs
+from labcli.bench.registry.peer_reading import (
+    LEFT_OUT,
+    TRACKIO,
+    WANDB,
+    trackio_curves,
+    trackio_list_s,
+)
 from labcli.bench.registry.stale import measure_staleness
+from labcli.bench.tools import installed_version
 from labcli.tables import render
 from runs.paths import LabHome
 
@@ -68,6 +76,8 @@ LONG = Extent(num_curve_runs=1000, emit_rounds=80, stale_s=30.0, rounds=11)
 
 def measure_all(extent: Extent, tasks: Sequence[str], say: Say) -> Iterator[Figure]:
     """Yield the figures of the given tasks as they are measured."""
+    if {"list", "history"} & set(tasks) and installed_version(WANDB):
+        say(LEFT_OUT)
     for task in tasks:
         say(f"measuring {task}")
         with tempfile.TemporaryDirectory(prefix="labcli-bench-") as directory:
@@ -122,6 +132,11 @@ def _list(extent: Extent, directory: Path) -> Iterator[Figure]:
         seconds = reading.process_s(home, words, rounds=extent.rounds)
         value = reading.median_ms(seconds)
         yield Figure(task=task, figure="median", value=value, target=250, **rest)
+    peer = directory / TRACKIO
+    found = trackio_list_s(peer, num_runs=extent.num_runs, rounds=extent.rounds)
+    if found:
+        value = reading.median_ms(found)
+        yield Figure(task="list", tool=TRACKIO, figure="median", value=value, unit="ms")
 
 
 def _history(extent: Extent, directory: Path) -> Iterator[Figure]:
@@ -139,6 +154,18 @@ def _history(extent: Extent, directory: Path) -> Iterator[Figure]:
     ):
         value = reading.median_ms(seconds)
         yield Figure(figure=figure, value=value, unit="ms", target=target, **rest)
+    yield from _peer_history(extent, directory / TRACKIO)
+
+
+def _peer_history(extent: Extent, directory: Path) -> Iterator[Figure]:
+    found = trackio_curves(directory, num_steps=extent.num_steps, rounds=extent.rounds)
+    if found is None:
+        return
+    rest: dict[str, Any] = {"task": "history", "tool": TRACKIO}
+    points = float(found.num_points)
+    yield Figure(figure="points in the lab", value=points, unit="points", **rest)
+    for figure, seconds in (("one curve", found.one_s), ("20 curves", found.overlay_s)):
+        yield Figure(figure=figure, value=reading.median_ms(seconds), unit="ms", **rest)
 
 
 def _stale(extent: Extent, directory: Path) -> Iterator[Figure]:
