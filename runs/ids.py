@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Container
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SYMBOLS = frozenset(_ALPHABET)
 _ADJECTIVES = (
     "amber", "bold", "brisk", "calm", "clear", "coral", "crisp", "dapper", "dusky", "eager",
     "early", "fond", "gentle", "golden", "hazel", "honest", "ivory", "jolly", "keen", "kind",
@@ -37,7 +38,7 @@ def new_ulid(
 
 def is_ulid(text: str) -> bool:
     """Return whether `text` has the form of a run identifier."""
-    return len(text) == 26 and all(char in _ALPHABET for char in text) and text[0] in "01234567"
+    return len(text) == 26 and _SYMBOLS.issuperset(text) and text[0] in "01234567"
 
 
 def ulid_time_s(run_id: str) -> float:

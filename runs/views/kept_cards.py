@@ -7,13 +7,14 @@ is missing, damaged or of another version only makes the next filter slower.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from runs.files import write_atomic
-from runs.paths import LabHome, RunPaths
+from runs.paths import LabHome
 from runs.views.kept_views import KEPT_STATES, MIN_NEW, view_mark
 
 T = TypeVar("T")
@@ -30,7 +31,15 @@ class _Shelf:
     # What many runs share is kept once; a value may name entries of it.
     blocks: list[Block] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
+    whole: dict[tuple[int, ...], Block] = field(default_factory=dict)
     num_new: int = 0
+
+    def joined(self, places: Sequence[int]) -> Block:
+        """Return the entries of several blocks as one, which runs that have the same share."""
+        key = tuple(places)
+        if key not in self.whole:
+            self.whole[key] = _joined([self.blocks[index] for index in key])
+        return self.whole[key]
 
     def put(self, name: str, mark: str, value: Any) -> None:
         """Keep a value from now on."""
@@ -72,12 +81,13 @@ class KeptCards:
         that they come from; so does this.
         """
         shelf = self._shelf("settings")
-        path = RunPaths(run_dir).run_json
+        # A string, not a path: there are as many of them as runs.
+        path = f"{run_dir}/run.json"
         mark = _file_mark(path)
         known = shelf.values.get(run_dir.name)
         if known is not None and known[0] == mark:
             try:
-                return _joined([shelf.blocks[index] for index in known[1]])
+                return shelf.joined(known[1])
             except (IndexError, TypeError, AttributeError):
                 # Damaged: made again, as if it had not been kept.
                 shelf.values.pop(run_dir.name)
@@ -136,10 +146,10 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _file_mark(path: Path) -> str:
+def _file_mark(path: str) -> str:
     # The inode too: a file that was replaced is another one, whatever its time and size.
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except OSError:
         return ""
     return f"{status.st_mtime_ns:x}.{status.st_size:x}.{status.st_ino:x}"
