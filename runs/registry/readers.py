@@ -85,7 +85,7 @@ def _start(directories: Sequence[Path], *, should_refresh: bool) -> subprocess.P
 
 def _answer(reader: subprocess.Popen[bytes]) -> dict[str, Columns] | None:
     written, _ = reader.communicate()
-    if reader.returncode:
+    if reader.returncode or not written:
         return None
     # Not from a file that anybody could have written: from our own child, through a pipe.
     columns: dict[str, Columns] = pickle.loads(written)
