@@ -177,12 +177,21 @@ class BaseConfig(TrainConfig):
     target_param_data_ratio: float | None = setting(
         None, "Training tokens per scaling parameter, when num_iterations is absent."
     )
+    target_flops: float | None = setting(
+        None, "Training FLOPs to spend, when num_iterations and the ratio are absent."
+    )
 
     def __post_init__(self) -> None:
         super(BaseConfig, self).__post_init__()
         require_positive(self, "depth", "aspect_ratio", "head_dim", "sequence_len")
-        if (self.num_iterations is None) == (self.target_param_data_ratio is None):
-            raise UsageError("base: set one of num_iterations and target_param_data_ratio")
+        horizons = ("num_iterations", "target_param_data_ratio", "target_flops")
+        given = [name for name in horizons if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise UsageError(
+                "base: set one of num_iterations, target_param_data_ratio and target_flops, "
+                f"not {' and '.join(given) or 'none'}"
+            )
+        require_positive(self, *given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import time
 import torch
 
 from core import hardware
+from core.hardware_table import shipped_table
 from runs.errors import UsageError
 
 PROBE_SIZE = 1024
@@ -42,14 +43,22 @@ def inference_dtype(setting: str, device: torch.device) -> torch.dtype:
     return training_dtype(setting, device)
 
 
+def device_name(device: torch.device) -> str:
+    """Return what the device is called by its maker."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return hardware.cpu_name()
+
+
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
     """Return the FLOP/s that MFU is measured against, or None where no figure is known.
 
     A GPU's figure is the vendor's. A CPU's is the best of a few square matmuls, timed now on
     this machine with the threads that training uses, and so depends on what else it is doing.
     """
-    if device.type == "cuda":
-        return hardware.lookup(hardware.PEAK_FLOPS, torch.cuda.get_device_name(device))
+    if device.type != "cpu":
+        card = shipped_table().find(device_name(device))
+        return None if card is None else card.bf16_flops
     a = torch.ones(PROBE_SIZE, PROBE_SIZE, dtype=dtype)
     best_s = float("inf")
     for _ in range(PROBE_REPEATS):

@@ -1,7 +1,4 @@
-"""What machine this is, found without torch: presets, peak speeds and prices.
-
-Peaks are dense bf16 FLOP/s as the vendors state them; hourly rates are common on-demand prices.
-"""
+"""What machine this is, found without torch: its preset, its speed and its price."""
 
 from __future__ import annotations
 
@@ -9,20 +6,18 @@ import os
 import platform
 import shutil
 import sysconfig
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-# Specific names before generic ones: the first that is contained in the device's name counts.
-PEAK_FLOPS: tuple[tuple[str, float], ...] = (
-    ("GB200", 2.5e15), ("B200", 2.25e15), ("H200", 989e12), ("H100 NVL", 835e12),
-    ("H100 PCIe", 756e12), ("H100", 989e12), ("H800", 756e12), ("A100", 312e12),
-    ("L40S", 362e12), ("L4", 121e12), ("A40", 149.7e12), ("A30", 165e12),
-    ("RTX 5090", 209.5e12), ("RTX 4090", 165.2e12), ("RTX 3090", 71e12),
-)  # fmt: skip
-USD_PER_GPU_HOUR: tuple[tuple[str, float], ...] = (("H200", 3.59), ("H100", 3.0), ("A100", 1.79))
-GIB = 1024**3
+from core.hardware_table import GIB, HardwareTable, shipped_table
+
+# GPUs of a preset by the memory of the card, largest first; names state GB, cards keep some back.
+MEMORY_PRESETS = ((70, "gpu-80g"), (22, "gpu-24g"), (14, "gpu-16g"), (0, "gpu-8g"))
+NUM_POD_GPUS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,36 +38,78 @@ class Hardware:
     gpus: tuple[Gpu, ...]
     has_cpu_bf16: bool
     has_compiler: bool
+    table: HardwareTable = field(default_factory=shipped_table, repr=False)
 
     @property
     def preset(self) -> str:
         """The preset slug that `--preset auto` takes."""
         if not self.gpus:
             return "cpu"
-        if len(self.gpus) >= 8 and ("H100" in self.gpus[0].name or "H200" in self.gpus[0].name):
-            return "8xh100"
-        return "gpu"
+        name = self.gpus[0].name
+        if self.device == "mps":
+            return "mps"
+        if "GB10" in name:
+            return "dgx-spark"
+        if len(self.gpus) >= NUM_POD_GPUS:
+            for model in ("H100", "H200", "A100"):
+                if model in name:
+                    return f"8x{model.lower()}"
+        memory_gib = min(gpu.memory_bytes for gpu in self.gpus) / GIB
+        return next(slug for least, slug in MEMORY_PRESETS if memory_gib >= least)
 
     @property
     def device(self) -> str:
         """The device type that stages run on."""
-        return "cuda" if self.gpus else "cpu"
+        if not self.gpus:
+            return "cpu"
+        return "mps" if self.gpus[0].name.startswith("Apple") else "cuda"
 
     @property
     def usd_per_hour(self) -> float | None:
         """The usual rent of this machine, or None for one that has no known price."""
-        rates = [lookup(USD_PER_GPU_HOUR, gpu.name) for gpu in self.gpus]
-        known = [rate for rate in rates if rate is not None]
-        return sum(known) if known and len(known) == len(rates) else None
+        cards = [self.table.find(gpu.name) for gpu in self.gpus]
+        known = [card.usd_per_hour for card in cards if card and card.usd_per_hour is not None]
+        return sum(known) if known and len(known) == len(cards) else None
+
+    @property
+    def flops_per_s(self) -> float:
+        """The speed of training that times are estimated from."""
+        if not self.gpus:
+            table = self.table
+            core = table.bf16_core_flops if self.has_cpu_bf16 else table.fp32_core_flops
+            return self.num_cpus * core
+        return sum(self._gpu_flops_per_s(gpu) for gpu in self.gpus)
+
+    @property
+    def speed_source(self) -> str:
+        """How `flops_per_s` is known."""
+        speed = _flops(self.flops_per_s)
+        if not self.gpus:
+            core = _flops(self.flops_per_s / self.num_cpus)
+            return f"{speed}: {self.num_cpus} CPU cores of {core}, {self.table.core_source}"
+        gpu = self.gpus[0]
+        card = self.table.find(gpu.name)
+        who = f"{speed}: {len(self.gpus)} x {gpu.name}"
+        if card is None:
+            return f"{who}, a card that is not in the table, taken for the slowest that is"
+        mfu, source = self.table.mfu(card)
+        return f"{who} at {mfu:.0%} of the vendor's peak, {_flops(card.bf16_flops)} ({source})"
+
+    def _gpu_flops_per_s(self, gpu: Gpu) -> float:
+        # A name that is not in the table counts as the slowest card that is.
+        slowest = min(self.table.cards.values(), key=lambda card: card.bf16_flops)
+        card = self.table.find(gpu.name) or slowest
+        return card.bf16_flops * self.table.mfu(card)[0]
 
 
-def lookup(table: tuple[tuple[str, float], ...], name: str) -> float | None:
-    """Return the value of the first entry that the device's name contains."""
-    return next((value for key, value in table if key in name), None)
+def detect(added: Mapping[str, Any] | None = None) -> Hardware:
+    """Return this machine's hardware, asking NVML and the platform.
 
+    added: a user's cards, from the lab home's settings.
 
-def detect() -> Hardware:
-    """Return this machine's hardware, asking NVML and the platform."""
+    Raises:
+        UsageError: one of those cards has a figure that cannot be.
+    """
     return Hardware(
         cpu=cpu_name(),
         num_cpus=psutil.cpu_count() or 1,
@@ -80,6 +117,7 @@ def detect() -> Hardware:
         gpus=_nvidia_gpus(),
         has_cpu_bf16=has_cpu_bf16(),
         has_compiler=has_compiler(),
+        table=shipped_table().with_cards(added or {}, where="settings.toml"),
     )
 
 
@@ -121,6 +159,10 @@ def _cpu_field(name: str) -> str:
     return ""
 
 
+def _flops(per_s: float) -> str:
+    return f"{per_s / 1e12:.3g} TFLOP/s" if per_s >= 1e12 else f"{per_s / 1e9:.3g} GFLOP/s"
+
+
 def _nvidia_gpus() -> tuple[Gpu, ...]:
     import pynvml
 
@@ -135,9 +177,17 @@ def _nvidia_gpus() -> tuple[Gpu, ...]:
         return tuple(
             Gpu(
                 name=str(pynvml.nvmlDeviceGetName(handle)),
-                memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+                memory_bytes=_gpu_memory_bytes(pynvml, handle),
             )
             for handle in handles
         )
     finally:
         pynvml.nvmlShutdown()
+
+
+def _gpu_memory_bytes(pynvml: Any, handle: Any) -> int:
+    """Return a GPU's memory; one that shares the machine's, such as a GB10, states none."""
+    try:
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    except pynvml.NVMLError:
+        return psutil.virtual_memory().total

@@ -1,17 +1,16 @@
 """A recipe resolved for one machine: every stage's full settings, with counts and costs.
 
-Torch-free. Times are estimates from the constants below; runs measure the real ones.
+Torch-free.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from core.config import (
     BaseConfig,
-    ChatTrainConfig,
     DataConfig,
     ModelConfig,
     StageConfig,
@@ -20,28 +19,19 @@ from core.config import (
     build_stage_config,
     config_hash,
 )
-from core.hardware import PEAK_FLOPS, Hardware, lookup
-from core.scaling import (
-    checkpoint_bytes,
-    count_params,
-    flops_per_token,
-    micro_batches,
-    model_config,
-    training_memory_bytes,
-)
-from core.schedule import steps_for_ratio
+from core.hardware import Hardware
+from core.plan_costs import Costs, StageWork, plan_costs
+from core.plan_machine import PRESET_KEYS, Machine, machine_for
+from core.scaling import count_params, micro_batches, model_config
+from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
 from runs.errors import UsageError, nearest
 
 MODEL_STAGES = ("base", "mid", "sft")
-# Training speed of one CPU core, compiled, as measured on a 2-core server with AVX512-BF16.
-CPU_CORE_FLOPS = {True: 120e9, False: 50e9}
-GPU_MFU = 0.4
-# Start-up and work of a stage that does not train, on a CPU.
-OTHER_STAGE_S = 15.0
-TOKENS_PER_CONVERSATION = 50
-CORPUS_BYTES = 40_000_000
-# A checkpoint is written whole before the oldest one is removed.
-NUM_EXTRA_CHECKPOINTS = 1
+# The preset that `auto` takes of a recipe that has none for this kind of machine.
+ANY_MACHINE = "default"
+# What stands for "auto" while the shape of the model is worked out.
+_UNSET = {"total_batch_size": 1, "weight_decay": 0.0, "warmup_ratio": 0.0}
+_HORIZONS = ("num_iterations", "target_param_data_ratio", "target_flops")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +57,34 @@ class StagePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a run will do, and what that takes."""
+class Plan(Costs):
+    """What a run will do, and what that takes; `notes` are a preset's advice.
+
+    is_here: whether the figures are for this machine, not for the one that the preset names.
+    """
 
     recipe: str
     preset: str
-    device: str
+    hardware: Hardware
+    is_here: bool
     stages: tuple[StagePlan, ...]
     model: ModelConfig
     arch: str
-    tokens: int
-    flops: float
     steps: int
-    memory_bytes: int
-    disk_bytes: int
-    time_s: float
-    usd: float | None
-    usd_per_hour: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """The device type that the stages run on."""
+        return self.hardware.device
+
+    @property
+    def machine(self) -> str:
+        """What the stages run on, in words."""
+        gpus = self.hardware.gpus
+        if not gpus:
+            return f"{self.hardware.num_cpus} CPU cores"
+        return f"{len(gpus)} x {gpus[0].name}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as `--dry-run --json` prints it and run.json stores it."""
@@ -91,6 +92,8 @@ class Plan:
             "recipe": self.recipe,
             "preset": self.preset,
             "device": self.device,
+            "machine": self.machine,
+            "is_here": self.is_here,
             "stages": [stage.to_json() for stage in self.stages],
             "model": {
                 "arch": self.arch,
@@ -103,11 +106,14 @@ class Plan:
             "tokens": self.tokens,
             "flops": self.flops,
             "steps": self.steps,
+            "shards": self.shards,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
             "time_s": self.time_s,
             "usd": self.usd,
             "usd_per_hour": self.usd_per_hour,
+            "sources": dict(self.sources),
+            "notes": list(self.notes),
         }
 
     def headline(self) -> str:
@@ -137,18 +143,16 @@ def resolve(
         UsageError: an unknown preset, stage or setting (the nearest are named), or settings
             that contradict each other.
     """
-    slug = hardware.preset if preset == "auto" else preset
     presets: Mapping[str, Mapping[str, Any]] = recipe["presets"]
-    if slug not in presets:
-        raise UsageError(f"{recipe['name']} has no preset {slug!r}{nearest(slug, presets)}")
+    slug = _preset_slug(recipe["name"], preset, presets, hardware)
     known: Sequence[str] = recipe["stages"]
     chosen = _chosen(known, only=only, until=until)
     configs = stage_configs(recipe, presets[slug], overrides)
-    base, tok, data = configs["base"], configs["tok"], configs["data"]
+    base, tok = configs["base"], configs["tok"]
     assert isinstance(base, BaseConfig) and isinstance(tok, TokConfig)
-    assert isinstance(data, DataConfig)
     model = model_config(base, tok.vocab_size)
-    ranks = nproc or max(1, len(hardware.gpus))
+    machine = machine_for(presets[slug], hardware, nproc=nproc)
+    ranks = nproc or max(1, len(machine.hardware.gpus))
     stages = []
     for stage in chosen:
         config = configs[stage]
@@ -164,14 +168,19 @@ def resolve(
                 nproc=ranks if stage in MODEL_STAGES else 1,
             )
         )
-    return _costed(recipe["name"], slug, stages, base, model, data, hardware)
+    notes = tuple(map(str, presets[slug].get("notes", ())))
+    return _plan(recipe["name"], slug, stages, configs, model, machine, notes)
 
 
 def stage_configs(
     recipe: Mapping[str, Any], preset: Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> dict[str, StageConfig]:
-    """Return the settings of every stage of a recipe, as a preset and the overrides leave them."""
+    """Return the settings of every stage of a recipe, as a preset and the overrides leave them.
+
+    Where a setting of `base` says "auto", the laws of core.scaling_laws give its number.
+    """
     values = _values(recipe, preset, overrides)
+    _apply_laws(values)
     return {stage: build_stage_config(stage, values[stage]) for stage in recipe["stages"]}
 
 
@@ -209,7 +218,7 @@ def _values(
     known = recipe["stages"]
     values = {stage: dict(recipe["settings"].get(stage, {})) for stage in known}
     for stage, settings in preset.items():
-        if stage == "description":
+        if stage in PRESET_KEYS:
             continue
         if stage not in values:
             raise UsageError(f"preset names stage {stage!r}{nearest(stage, known)}")
@@ -227,84 +236,65 @@ def _values(
 
 
 def _drop_rival(settings: dict[str, Any], name: str, value: str) -> None:
-    """Let one horizon replace the other: the preset may have set the one, the user the other."""
-    rivals = {"num_iterations": "target_param_data_ratio"}
-    rivals |= {other: key for key, other in rivals.items()}
-    if name in rivals and value not in ("none", "null"):
-        settings.pop(rivals[name], None)
+    """Let one horizon replace another: the preset may have set the one, the user the other."""
+    if name in _HORIZONS and value not in ("none", "null"):
+        for rival in _HORIZONS:
+            if rival != name:
+                settings.pop(rival, None)
+
+
+def _apply_laws(values: dict[str, dict[str, Any]]) -> None:
+    base = values.get("base", {})
+    asked = [name for name in AUTO_SETTINGS if base.get(name) == AUTO]
+    if not asked:
+        return
+    numbers = {**base, **{name: _UNSET[name] for name in asked}}
+    config = build_stage_config("base", numbers)
+    tok = build_stage_config("tok", values["tok"])
+    assert isinstance(config, BaseConfig) and isinstance(tok, TokConfig)
+    values["base"] = with_laws(base, config, tok.vocab_size)
+
+
+def _preset_slug(recipe: str, asked: str, presets: Mapping[str, Any], hardware: Hardware) -> str:
+    slug = hardware.preset if asked == "auto" else asked
+    if asked == "auto" and slug not in presets and ANY_MACHINE in presets:
+        return ANY_MACHINE
+    if slug not in presets:
+        raise UsageError(f"{recipe} has no preset {slug!r}{nearest(slug, presets)}")
+    return slug
 
 
 def _steps(config: StageConfig, model: ModelConfig) -> int | None:
-    if not isinstance(config, TrainConfig):
-        return None
-    if config.num_iterations is not None:
-        return config.num_iterations
-    if isinstance(config, BaseConfig) and config.target_param_data_ratio is not None:
-        scaling = count_params(model).scaling
-        return steps_for_ratio(config.target_param_data_ratio, scaling, config.total_batch_size)
-    return None
+    if isinstance(config, BaseConfig):
+        return horizon_steps(config, model)
+    return config.num_iterations if isinstance(config, TrainConfig) else None
 
 
-def _costed(
+def _plan(
     name: str,
-    preset: str,
+    slug: str,
     stages: Sequence[StagePlan],
-    base: BaseConfig,
+    configs: Mapping[str, StageConfig],
     model: ModelConfig,
-    data: DataConfig,
-    hardware: Hardware,
+    machine: Machine,
+    notes: tuple[str, ...],
 ) -> Plan:
-    tokens = {stage.stage: _stage_tokens(stage, data) for stage in stages}
-    flops = sum(tokens.values()) * flops_per_token(model)
-    num_other = sum(stage.stage not in MODEL_STAGES for stage in stages)
-    time_s = flops / training_flops_per_s(hardware) + num_other * OTHER_STAGE_S
-    kept = sum(
-        stage.config.keep_checkpoints + NUM_EXTRA_CHECKPOINTS
-        for stage in stages
-        if isinstance(stage.config, TrainConfig)
-    )
-    rate = hardware.usd_per_hour
-    largest = max(
-        (s.config.device_batch_size for s in stages if isinstance(s.config, TrainConfig)),
-        default=base.device_batch_size,
-    )
+    base, data = configs["base"], configs["data"]
+    assert isinstance(base, BaseConfig) and isinstance(data, DataConfig)
+    work = [StageWork(stage=s.stage, config=s.config, steps=s.steps) for s in stages]
+    costs = plan_costs(work, base, data, model, machine.hardware)
     return Plan(
+        **{spec.name: getattr(costs, spec.name) for spec in fields(costs)},
         recipe=name,
-        preset=preset,
-        device=hardware.device,
+        preset=slug,
+        hardware=machine.hardware,
+        is_here=machine.is_here,
         stages=tuple(stages),
         model=model,
         arch=base.arch,
-        tokens=tokens.get("base", 0),
-        flops=flops,
         steps=next((s.steps or 0 for s in stages if s.stage == "base"), 0),
-        memory_bytes=training_memory_bytes(model, largest),
-        disk_bytes=kept * checkpoint_bytes(model) + CORPUS_BYTES,
-        time_s=round(time_s, 1),
-        usd=None if rate is None else round(rate * time_s / 3600, 2),
-        usd_per_hour=rate,
+        notes=notes,
     )
-
-
-def _stage_tokens(stage: StagePlan, data: DataConfig) -> int:
-    config = stage.config
-    if not isinstance(config, TrainConfig):
-        return 0
-    if stage.steps is not None:
-        return stage.steps * config.total_batch_size
-    assert isinstance(config, ChatTrainConfig)
-    rows = data.num_mid if stage.stage == "mid" else data.num_sft
-    return config.epochs * rows * TOKENS_PER_CONVERSATION
-
-
-def training_flops_per_s(hardware: Hardware) -> float:
-    """Return the speed that times are estimated from."""
-    if not hardware.gpus:
-        return hardware.num_cpus * CPU_CORE_FLOPS[hardware.has_cpu_bf16]
-    # Slowest known card of the table for a name that is not in it.
-    worst = min(value for _, value in PEAK_FLOPS)
-    peaks = [lookup(PEAK_FLOPS, gpu.name) or worst for gpu in hardware.gpus]
-    return GPU_MFU * sum(peaks)
 
 
 def _short(count: float) -> str:

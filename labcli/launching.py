@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,14 +20,20 @@ from runs.recipe import list_recipes, load_recipe
 from runs.scheduling.queue import check_priority, enqueue
 from runs.scheduling.queue_runner import ensure_runner
 from runs.scheduling.sweeping import num_gpus
+from runs.settings import load_settings
 from runs.supervision.policy import Policy
 
 
-def make_plan(request: PlanRequest, hardware: Hardware | None = None) -> Plan:
-    """Return the plan of a recipe, a recipe file or a single stage; by default for this machine."""
+def machine_of(home: LabHome) -> Hardware:
+    """Return this machine's hardware, with what the lab home's settings know of cards."""
+    return detect(load_settings(home, os.environ).hardware)
+
+
+def make_plan(request: PlanRequest, hardware: Hardware) -> Plan:
+    """Return the plan of a recipe, a recipe file or a single stage."""
     recipe = load_recipe(recipe_of(request.what, list_recipes()))
     told = replace(request, overrides=absolute_corpus(request.overrides))
-    return plan_for(told, recipe, hardware or detect())
+    return plan_for(told, recipe, hardware)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

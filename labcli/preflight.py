@@ -9,7 +9,7 @@ from pathlib import Path
 from core.config import DataConfig
 from core.plan import Plan
 from labcli.tables import size
-from runs.errors import LabError
+from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 
 _CORPUS = "data.corpus="
@@ -28,14 +28,29 @@ def absolute_corpus(overrides: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def check_machine(plan: Plan) -> None:
+    """Raise UsageError for a plan whose figures are those of another machine."""
+    if plan.is_here:
+        return
+    card = plan.hardware.gpus[0].name
+    raise UsageError(
+        f"preset {plan.preset} is for {plan.machine}, which this machine is not; with fewer GPUs "
+        f"name their number by --nproc, without a GPU take --preset cpu (--dry-run shows what "
+        f"{card} would do)"
+    )
+
+
 def check_assets(home: LabHome, plan: Plan) -> None:
     """Return when a plan can begin.
 
     Raises:
+        UsageError: the plan is for a machine with other hardware than this one.
         LabError: its text is missing, or the disk is too small; one line says which and what
             to do.
     """
-    num_bytes = plan.disk_bytes
+    check_machine(plan)
+    # What is missing of the shards is asked for below.
+    num_bytes = plan.disk_bytes - plan.download_bytes
     for stage in plan.stages:
         # The embedded text is always there, and looking at others loads a lot.
         if isinstance(stage.config, DataConfig) and stage.config.corpus != "embedded":

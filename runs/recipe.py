@@ -1,7 +1,9 @@
 """Recipes: TOML files, ours or the user's, parsed to plain mappings.
 
 What the settings mean is decided by the planner; this module knows only the form:
-`stages`, `[settings.STAGE]`, `[presets.SLUG]` and `[presets.SLUG.STAGE]`.
+`stages`, `[settings.STAGE]`, `[presets.SLUG]` and `[presets.SLUG.STAGE]`. A recipe that stands
+for several runs says what each changes: `[[runs]]` with "stage.key" = value, and `[grid]` with
+"stage.key" = [values], which is combined with every one of them.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 from runs.errors import UsageError, nearest
 
 _RECIPES_DIR = Path(__file__).parent / "recipes"
-_TOP_LEVEL = ("name", "description", "stages", "settings", "presets")
+_TOP_LEVEL = ("name", "description", "stages", "settings", "presets", "runs", "grid")
 
 
 def list_recipes() -> tuple[str, ...]:
@@ -25,7 +27,8 @@ def list_recipes() -> tuple[str, ...]:
 def load_recipe(name_or_path: str) -> dict[str, Any]:
     """Return a recipe by name, or from a user's file such as "./my.toml".
 
-    The result holds name, description, stages, settings (by stage) and presets (by slug).
+    The result holds name, description, stages, settings (by stage), presets (by slug), and runs
+    and grid, which are empty for a recipe of one run.
 
     Raises:
         UsageError: no such recipe, or a file that is not a recipe; it names the place.
@@ -67,7 +70,38 @@ def parse_recipe(text: str, *, source: str, default_name: str) -> dict[str, Any]
         "stages": stages,
         "settings": _stage_tables(source, "settings", body.get("settings", {}), stages),
         "presets": _presets(source, body.get("presets", {}), stages),
+        "runs": _runs(source, body.get("runs", []), stages),
+        "grid": _grid(source, body.get("grid", {}), stages),
     }
+
+
+def _runs(source: str, body: Any, stages: list[str]) -> list[dict[str, Any]]:
+    if not isinstance(body, list):
+        raise _broken(source, "`runs` must be tables, each under [[runs]]")
+    rows = [_table(source, "runs", row) for row in body]
+    for row in rows:
+        _check_keys(source, "[[runs]]", row, stages)
+        if any(isinstance(value, dict | list) for value in row.values()):
+            raise _broken(source, 'a setting in [[runs]] takes one value: "stage.key" = value')
+    return rows
+
+
+def _grid(source: str, body: Any, stages: list[str]) -> dict[str, list[Any]]:
+    grid = _table(source, "grid", body)
+    _check_keys(source, "[grid]", grid, stages)
+    for key, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise _broken(source, f'[grid] takes lists: "{key}" = [value, value]')
+    return grid
+
+
+def _check_keys(source: str, where: str, row: Mapping[str, Any], stages: list[str]) -> None:
+    for key in row:
+        stage, dot, name = key.partition(".")
+        if not dot or not name:
+            raise _broken(source, f'{where} takes settings in quotes, "stage.key", not {key!r}')
+        if stage not in stages:
+            raise _broken(source, f"{where}: {key} is for no stage{nearest(stage, stages)}")
 
 
 def _presets(source: str, body: Any, stages: list[str]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""settings.toml of the lab home: where alerts go, when something is one, how many runs at once.
+"""settings.toml of the lab home: where alerts go, when something is one, how many runs at once,
+what the planner knows of hardware.
 
 The environment wins over the file: LABCLI_NOTIFY_WEBHOOK, LABCLI_NOTIFY_NTFY, LABCLI_NOTIFY_BELL.
 """
@@ -85,11 +86,15 @@ class AlertRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole of settings.toml."""
+    """The whole of settings.toml.
+
+    hardware: figures of cards by name, as core/hardware.toml has them and the planner checks.
+    """
 
     notify: NotifySettings = field(default_factory=NotifySettings)
     alerts: AlertRules = field(default_factory=AlertRules)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_settings(home: LabHome, env: Mapping[str, str]) -> Settings:
@@ -113,7 +118,10 @@ def load_settings(home: LabHome, env: Mapping[str, str]) -> Settings:
     notify = _build(NotifySettings(), "notify", body.get("notify", {}))
     alerts = _build(AlertRules(), "alerts", body.get("alerts", {}))
     queue = queue_settings(body.get("queue", {}), FILE_NAME)
-    return Settings(notify=_from_env(notify, env), alerts=alerts, queue=queue)
+    hardware = body.get("hardware", {})
+    if not isinstance(hardware, dict):
+        raise UsageError(f'hardware in {FILE_NAME} must hold sections such as [hardware."H100"]')
+    return Settings(notify=_from_env(notify, env), alerts=alerts, queue=queue, hardware=hardware)
 
 
 def _from_env(notify: NotifySettings, env: Mapping[str, str]) -> NotifySettings:

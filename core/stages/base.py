@@ -16,8 +16,8 @@ from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
 from core.device import pick_device, training_dtype
 from core.model import GPT
 from core.ranks import join
-from core.scaling import count_params, model_config
-from core.schedule import steps_for_ratio
+from core.scaling import model_config
+from core.scaling_laws import horizon_steps
 from core.stages.context import CheckpointRef, StageContext
 from core.stages.training import Training, train
 from core.tokenizer import Tokenizer
@@ -62,7 +62,7 @@ def run(
             rows=_rows(config, split, later, arrivals),
             validation=open_token_cache(corpus, tokenizer, "val"),
             val_sha256=load_manifest(corpus).val_sha256,
-            total_steps=total_steps(config, tokenizer.vocab_size),
+            total_steps=horizon_steps(config, shape),
             lr_scale=1.0,
             sample_chat=False,
         )
@@ -83,12 +83,3 @@ def _rows(
         seed=config.seed,
         check=lambda: None if arrivals is None else arrivals.check(),
     )
-
-
-def total_steps(config: BaseConfig, vocab_size: int) -> int:
-    """Return the horizon: as many steps as asked, or as the tokens-per-parameter ratio gives."""
-    if config.num_iterations is not None:
-        return config.num_iterations
-    assert config.target_param_data_ratio is not None
-    scaling = count_params(model_config(config, vocab_size)).scaling
-    return steps_for_ratio(config.target_param_data_ratio, scaling, config.total_batch_size)

@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from core.config import STAGE_CONFIGS, ReportConfig
-from core.hardware import GIB, USD_PER_GPU_HOUR, lookup
+from core.hardware_table import GIB, shipped_table
 from core.markdown import ABSENT, count, duration, fence, figure, percent, table
 from core.run_summary import RunSummary, StageSummary, read_summary
 from core.stages.artifacts import write_artifact
@@ -226,9 +226,9 @@ def _cost(summary: RunSummary, config: ReportConfig) -> str:
 
 
 def _known_rate(host: Mapping[str, Any]) -> float | None:
-    rates = [lookup(USD_PER_GPU_HOUR, str(gpu["name"])) for gpu in host.get("gpus", ())]
-    known = [rate for rate in rates if rate is not None]
-    return sum(known) if known and len(known) == len(rates) else None
+    cards = [shipped_table().find(str(gpu["name"])) for gpu in host.get("gpus", ())]
+    known = [card.usd_per_hour for card in cards if card and card.usd_per_hour is not None]
+    return sum(known) if known and len(known) == len(cards) else None
 
 
 def _talk(summary: RunSummary) -> str:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from core import checkpoint, hardware
+from core import checkpoint
 from core.checkpoint import CheckpointMeta
 from core.config import TrainConfig, config_hash
 from core.data.packing import Rows
 from core.data.tokens import TokenSplit
-from core.device import peak_flops
+from core.device import device_name, peak_flops
 from core.evals.bpb import validation_bpb
 from core.evals.samples import sample_events
 from core.model import GPT
@@ -232,7 +232,7 @@ def _describe(job: Training, peak: float | None, why_eager: str | None) -> Note:
             "dtype": str(job.model.dtype).removeprefix("torch."),
             "is_compiled": why_eager is None,
             "peak_flops": peak,
-            "device": hardware.cpu_name() if where == "cpu" else torch.cuda.get_device_name(),
+            "device": device_name(job.ranks.device),
             "threads": torch.get_num_threads(),
             "num_params": sum(p.numel() for p in job.model.parameters()),
         },

@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from core.engine.weights import Weights
 
 
-BANDWIDTH_BYTES_PER_S: tuple[tuple[str, float], ...] = (
-    ("B200", 8.0e12), ("H200", 4.8e12), ("H100 PCIe", 2.0e12), ("H100", 3.35e12),
-    ("A100", 2.0e12), ("L40S", 864e9), ("L4", 300e9), ("A40", 696e9), ("A30", 933e9),
-    ("RTX 5090", 1792e9), ("RTX 4090", 1008e9), ("RTX 3090", 936e9),
-)  # fmt: skip
 PROBE_BYTES = 256 * 2**20
 PROBE_REPEATS = 5
 
@@ -33,12 +28,13 @@ def find_peaks(weights: Weights) -> Peaks:
     import torch
 
     from core.device import peak_flops
-    from core.hardware import lookup
+    from core.hardware_table import shipped_table
 
     flops = peak_flops(weights.device, weights.dtype)
     if weights.device.type == "cuda":
         name = torch.cuda.get_device_name(weights.device)
-        return Peaks(flops_per_s=flops, bytes_per_s=lookup(BANDWIDTH_BYTES_PER_S, name))
+        card = shipped_table().find(name)
+        return Peaks(flops_per_s=flops, bytes_per_s=None if card is None else card.bandwidth)
     data = torch.ones(PROBE_BYTES // 4)
     best_s = float("inf")
     for _ in range(PROBE_REPEATS):

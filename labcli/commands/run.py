@@ -13,11 +13,14 @@ from core.plan_request import PlanRequest
 from labcli import diagnostics
 from labcli.attached import detached_hints, open_dashboard, watch_to_end
 from labcli.budget_options import BudgetOptions
-from labcli.launching import Terms, make_plan, start_run
+from labcli.launching import Terms, machine_of, make_plan, start_run
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.plans import plan_text
+from labcli.sweep.creating import NewSweep
+from labcli.sweep.offer import offer_sweep
+from labcli.sweep.series import has_series, series_of
 from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
 from runs.labels import add_note, check_note, check_tag
@@ -140,6 +143,8 @@ def run(
 ) -> None:
     """Train: run a recipe, or one stage of it as a run of its own.
 
+    A recipe that stands for several runs (miniseries, scaling) puts them all into the queue.
+
     The run belongs to a process in the background; this command only watches it. Ctrl-C asks
     whether to detach, to stop after a checkpoint, or to keep watching.
     """
@@ -154,11 +159,33 @@ def run(
     )
     policy = Policy(retries=retries, on_stall=on_stall)
     labels.check()
-    plan = make_plan(request)
+    lab = home_of(ctx, home)
+    machine = machine_of(lab)
+    if has_series(what):
+        if tui or labels.note is not None:
+            raise UsageError(f"{what} stands for several runs; --tui and --note are for one")
+        new = NewSweep(
+            request=request,
+            from_ref=from_ref,
+            name=labels.name,
+            tags=tuple(labels.tags or ()),
+            priority=check_priority(waiting.priority),
+            policy=policy,
+        )
+        return offer_sweep(
+            lab,
+            new,
+            series_of(what),
+            machine,
+            limits,
+            is_needed=waiting.needed,
+            is_dry=dry_run,
+            json=json,
+        )
+    plan = make_plan(request, machine)
     budget = limits.budget(plan.usd_per_hour)
     if tui and (waiting.queue or not sys.stdout.isatty()):
         raise UsageError("--tui needs a terminal, and no --queue; use --detach, then labcli tui")
-    lab = home_of(ctx, home)
     if dry_run:
         return _show(lab, plan, is_queued=waiting.queue, json=json)
     same = find_finished(lab, plan.to_json(), from_ref) if waiting.needed else None

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.hardware import Hardware, detect
+from core.hardware import Hardware
 from core.plan import MODEL_STAGES, Plan
 from core.plan_request import PlanRequest
 from labcli import diagnostics
-from labcli.launching import make_plan
+from labcli.launching import machine_of, make_plan
 from labcli.sweep.axes import SEED, Changed
 from runs.errors import UsageError
+from runs.paths import LabHome
 from runs.views.query import RunView
 
 _SHOWN_ERRORS = 10
@@ -43,9 +44,9 @@ class Totals:
     disk_bytes: int
 
 
-def sweep_hardware(nproc: int | None) -> Hardware:
+def sweep_hardware(home: LabHome, nproc: int | None) -> Hardware:
     """Return this machine with only the GPUs that one run of a sweep gets: one, unless told."""
-    hardware = detect()
+    hardware = machine_of(home)
     if nproc is not None and hardware.gpus and nproc > len(hardware.gpus):
         raise UsageError(f"--nproc {nproc} needs {nproc} GPUs; there are {len(hardware.gpus)}")
     return replace(hardware, gpus=hardware.gpus[: nproc or 1])
@@ -85,6 +86,7 @@ def totals(
 ) -> Totals:
     """Return what is left to do, without the variants that are done already.
 
+    The text counts once: runs share its shards and its tokens.
     `usd_per_hour` is a price that a person gave instead of the usual one.
     """
     todo = [item.plan for item in planned if item.same is None]
@@ -97,7 +99,8 @@ def totals(
         work_s=sum(times),
         wall_s=max(sum(times) / max(1, num_at_once), max(times, default=0.0)),
         usd=round(sum(known), 2) if len(known) == len(usd) and known else None,
-        disk_bytes=sum(plan.disk_bytes for plan in todo),
+        disk_bytes=sum(plan.disk_bytes - plan.text_bytes for plan in todo)
+        + max((plan.text_bytes for plan in todo), default=0),
     )
 
 

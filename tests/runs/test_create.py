@@ -134,6 +134,8 @@ def test_recipe_is_parsed_to_plain_mappings(tmp_path: Path) -> None:
         "stages": ["tok", "base"],
         "settings": {"base": {"depth": 4}},
         "presets": {"cpu": {"description": "for a laptop", "base": {"depth": 2}}},
+        "runs": [],
+        "grid": {},
     }
 
 
@@ -162,6 +164,11 @@ def test_missing_recipe_file_is_named() -> None:
         ('stages = ["tok"]\nstagse = 1\n', "closest: 'stages'"),
         ('stages = ["tok"]\n[settings.tko]\nx = 1\n', "closest: 'tok'"),
         ('stages = ["tok"]\nsettings = 3\n', "must be a table"),
+        ('stages = ["tok"]\nruns = 3\n', "each under [[runs]]"),
+        ('stages = ["tok"]\n[[runs]]\ndepth = 3\n', "in quotes"),
+        ('stages = ["tok"]\n[[runs]]\n"tko.x" = 3\n', "closest: 'tok'"),
+        ('stages = ["tok"]\n[[runs]]\n"tok.x" = [3]\n', "takes one value"),
+        ('stages = ["tok"]\n[grid]\n"tok.x" = 3\n', "takes lists"),
         ('stages = ["tok"]\n[presets.cpu]\ndescription = 3\n', "must be text"),
         ('stages = ["tok"]\npresets.cpu = 3\n', "must be a table"),
     ],

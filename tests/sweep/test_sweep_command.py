@@ -58,7 +58,8 @@ def test_dry_run_shows_every_variant_and_the_sums_and_makes_nothing(
     one = plan["variants"][3]
     assert one["changed"] == {"base.depth": "4", "base.matrix_lr": "0.3"}
     assert one["plan"]["stages"][0]["config"]["depth"] == 4
-    assert plan["disk_bytes"] == sum(item["plan"]["disk_bytes"] for item in plan["variants"])
+    disks = [item["plan"]["disk_bytes"] for item in plan["variants"]]
+    assert max(disks) < plan["disk_bytes"] < sum(disks)
     assert not home.root.exists()
 
 

@@ -92,7 +92,7 @@ def test_every_setting_is_in_the_form_with_its_docs_and_its_own_text_changes_not
         ({"base.depth": "6", "base.warmup_ratio": "2"}, {"base.warmup_ratio"}, "between 0 and 1"),
         ({"base.depth": "0", "sft.epochs": "0"}, {"base.depth", "sft.epochs"}, "above 0"),
         ({"recipe": "speedrum"}, {"recipe"}, "closest: 'speedrun'"),
-        ({"preset": "gpuu"}, {"preset"}, "closest: 'gpu'"),
+        ({"preset": "gpu-80"}, {"preset"}, "closest: 'gpu-80g'"),
         ({"until": "bas"}, {"until"}, "closest: 'base'"),
         ({"recipe": "base", "only": "base"}, {"only", "from"}, "is one stage"),
         ({"recipe": "base"}, {"from"}, "needs tokenizer (from tok)"),
@@ -143,7 +143,7 @@ def test_figures_say_how_they_are_known_and_what_this_machine_cannot_hold(tmp_pa
     )  # fmt: skip
     known = examined({"max_usd": "1"}, tmp_path, eight)
     rich = {item.name: item for item in plan_figures(known)}
-    assert "8 x NVIDIA H100" in rich["time"].source and "40%" in rich["time"].source
+    assert "8 x NVIDIA H100" in rich["time"].source and "48%" in rich["time"].source
     assert rich["cost"].is_over and "$24.00 an hour" in rich["cost"].source
     for width in (30, 90):
         lines = plan_lines(known, width, UNICODE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.hardware import Hardware
-from core.plan import CPU_CORE_FLOPS, GPU_MFU, Plan, StagePlan, training_flops_per_s
+from core.plan import Plan, StagePlan
 from core.scaling import count_params
 from tui.launch.examine import WHOLE, Examined
 from tui.launch.fields import effective_texts
@@ -37,7 +37,7 @@ def plan_lines(examined: Examined, width: int, glyphs: Glyphs) -> tuple[ToneLine
     if plan is None:
         return tuple(_problem_lines(examined, width))
     lines = [*_wrapped(plan.headline(), width, "strong")]
-    for text, tone in _remarks(examined):
+    for text, tone in _remarks(plan, examined):
         lines += _wrapped(text, width, tone)
     lines.append(ToneLine(()))
     figures = plan_figures(examined)
@@ -55,12 +55,12 @@ def plan_lines(examined: Examined, width: int, glyphs: Glyphs) -> tuple[ToneLine
 
 def plan_figures(examined: Examined) -> tuple[Figure, ...]:
     """Return the figures of a plan; none without one."""
-    plan, hardware = examined.plan, examined.hardware
+    plan = examined.plan
     if plan is None:
         return ()
     params = count_params(plan.model)
     trains = any(stage.steps is not None or stage.stage == "base" for stage in plan.stages)
-    room, place = _room(hardware)
+    room, place = _room(plan.hardware)
     free = examined.free_bytes
     model = (
         Figure(
@@ -80,17 +80,21 @@ def plan_figures(examined: Examined) -> tuple[Figure, ...]:
         Figure(
             name="tokens",
             value=fmt.compact(plan.tokens) if plan.tokens else "none",
-            source="of pretraining: steps x total_batch_size",
+            source=plan.sources["tokens"],
         ),
         Figure(
             name="steps",
             value=str(plan.steps or "none"),
-            source="of pretraining: num_iterations, or the ratio of data to parameters",
+            source=plan.sources["steps"],
         ),
         Figure(
             name="FLOPs", value=f"{plan.flops:.2e}", source="of all training stages, closed form"
         ),
-        Figure(name="time", value=f"~ {fmt.duration(plan.time_s)}", source=speed_source(hardware)),
+        Figure(
+            name="time",
+            value=f"~ {fmt.duration(plan.time_s)}",
+            source=f"estimate: {plan.sources['time_s']}; the first steps of the run tell better",
+        ),
         Figure(
             name="memory",
             value=f"<= {fmt.size(plan.memory_bytes)}",
@@ -100,31 +104,12 @@ def plan_figures(examined: Examined) -> tuple[Figure, ...]:
         Figure(
             name="disk",
             value=f"~ {fmt.size(plan.disk_bytes)}",
-            source="checkpoints that are kept, and the corpus"
+            source=plan.sources["disk_bytes"]
             + ("" if free is None else f"; {fmt.size(free)} are free"),
             is_over=free is not None and plan.disk_bytes > free,
         ),
         _cost(plan, examined),
     )
-
-
-def speed_source(hardware: Hardware) -> str:
-    """Return where an estimate of time comes from."""
-    speed = _flops(training_flops_per_s(hardware))
-    if not hardware.gpus:
-        core = _flops(CPU_CORE_FLOPS[hardware.has_cpu_bf16])
-        return (
-            f"estimate at {speed}: {hardware.num_cpus} CPU cores of {core}, as "
-            "measured on a 2-core server; the first steps of the run tell better"
-        )
-    return (
-        f"estimate at {speed}: {len(hardware.gpus)} x {hardware.gpus[0].name} at "
-        f"{GPU_MFU:.0%} of the vendor's peak; the first steps of the run tell better"
-    )
-
-
-def _flops(per_s: float) -> str:
-    return f"{per_s / 1e12:.3g} TFLOP/s" if per_s >= 1e12 else f"{per_s / 1e9:.3g} GFLOP/s"
 
 
 def _cost(plan: Plan, examined: Examined) -> Figure:
@@ -161,9 +146,13 @@ def _problem_lines(examined: Examined, width: int) -> Iterator[ToneLine]:
         yield from _wrapped(told, width, "error")
 
 
-def _remarks(examined: Examined) -> Iterator[tuple[str, Tone]]:
+def _remarks(plan: Plan, examined: Examined) -> Iterator[tuple[str, Tone]]:
     if (told := examined.problems.get(WHOLE)) is not None:
         yield told, "error"
+    if not plan.is_here:
+        yield f"The figures are for {plan.machine}, which this machine is not.", "warning"
+    for note in plan.notes:
+        yield note, "quiet"
     if examined.done_by is not None:
         yield f"Done already by {examined.done_by.slug}: nothing would be started.", "warning"
     if examined.missing and "from" not in examined.problems:

@@ -53,8 +53,10 @@ async def start_run(home: LabHome, words: Sequence[str]) -> Started:
     if process.returncode:
         raise LabError(last_words(said) or f"labcli run ended with code {process.returncode}")
     try:
-        path = Path(json.loads(out)["path"])
-    except (ValueError, KeyError, TypeError):
+        body = json.loads(out)
+        # A recipe of several runs queues them all: the first stands for them.
+        path = Path(body["runs"][0] if "sweep_id" in body else body["path"])
+    except (ValueError, KeyError, TypeError, IndexError):
         raise LabError("labcli run did not say which run it started") from None
     return Started(run_dir=path, said=said[0] if said else "")
 

@@ -24,6 +24,7 @@ from textual.worker import get_current_worker
 from core.hardware import Hardware, detect
 from runs.errors import LabError
 from runs.paths import LabHome, lab_home
+from runs.settings import load_settings
 from runs.views.query import run_dirs
 from tui.launch.draft import Draft, command_line, run_words
 from tui.launch.examine import Examined, examine
@@ -155,7 +156,12 @@ command that the form stands for; Ctrl+S starts it in the background.
         except OSError:
             # The form plans without them; `labcli run` says what is wrong with the lab home.
             runs = ()
-        self.post_message(MachineSeen(detect(), runs))
+        try:
+            hardware = detect(load_settings(self._home, os.environ).hardware)
+        except LabError:
+            # As above: what is wrong with the settings is the command's to say.
+            hardware = detect()
+        self.post_message(MachineSeen(hardware, runs))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def examine_draft(self, draft: Draft, hardware: Hardware) -> None:

@@ -1,0 +1,203 @@
+"""What a plan takes: tokens, text, memory, disk, time and dollars, each with its source.
+
+Torch-free. Times are estimates from the table of hardware; runs measure the real ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.config import BaseConfig, ChatTrainConfig, DataConfig, ModelConfig, TrainConfig
+from core.hardware import Hardware
+from core.scaling import (
+    checkpoint_bytes,
+    count_params,
+    flops_per_token,
+    training_memory_bytes,
+)
+
+# Start-up and work of a stage that does not train, on a CPU.
+OTHER_STAGE_S = 15.0
+TOKENS_PER_CONVERSATION = 50
+EMBEDDED = "embedded"
+EMBEDDED_BYTES = 40_000_000
+# Of climbmix and fineweb-edu: a shard closes at 250 million characters, 100 MB as it is stored.
+SHARD_CHARS = 250e6
+SHARD_BYTES = 100_000_000
+CHARS_PER_TOKEN = 4.8
+# Best-fit packing drops the tails that fit into no row; at 2,048 tokens that was 34.6 percent.
+KEPT_BY_PACKING = 1 - 0.346
+# Tokens are kept as 16-bit numbers.
+TOKEN_BYTES = 2
+# A checkpoint is written whole before the oldest one is removed.
+NUM_EXTRA_CHECKPOINTS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageWork:
+    """How much one stage does; `steps` is None where it does not train."""
+
+    stage: str
+    config: object
+    steps: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What the stages of a plan take together.
+
+    sources: by the name of the figure, where it comes from.
+    shards: training shards to download; None where the text is at hand.
+    text_bytes: the part of `disk_bytes` that runs with the same text share: shards and tokens.
+    download_bytes: the part of it that the shards are.
+    """
+
+    tokens: int
+    flops: float
+    shards: int | None
+    download_bytes: int
+    text_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+    time_s: float
+    usd: float | None
+    usd_per_hour: float | None
+    sources: Mapping[str, str]
+
+
+def plan_costs(
+    stages: Sequence[StageWork],
+    base: BaseConfig,
+    data: DataConfig,
+    model: ModelConfig,
+    hardware: Hardware,
+) -> Costs:
+    """Return what the stages take on a machine."""
+    tokens = {work.stage: _stage_tokens(work, data) for work in stages}
+    flops = sum(tokens.values()) * flops_per_token(model)
+    time_s = flops / hardware.flops_per_s + _other_s(stages, model, hardware)
+    shards = None if data.corpus == EMBEDDED or not _is_remote(data) else data.num_shards
+    download_bytes = (shards + 1) * SHARD_BYTES if shards is not None else 0
+    text_bytes = EMBEDDED_BYTES
+    if shards is not None:
+        cached = int(TOKEN_BYTES * (shards + 1) * SHARD_CHARS / CHARS_PER_TOKEN)
+        text_bytes = download_bytes + cached
+    rate = hardware.usd_per_hour
+    usd = None if rate is None else round(rate * time_s / 3600, 2)
+    largest = max(
+        (s.config.device_batch_size for s in stages if isinstance(s.config, TrainConfig)),
+        default=base.device_batch_size,
+    )
+    # Only GPUs and CPUs with native bfloat16 train in it.
+    is_wide = hardware.device == "mps" or not (hardware.gpus or hardware.has_cpu_bf16)
+    return Costs(
+        tokens=tokens.get("base", 0),
+        flops=flops,
+        shards=shards,
+        download_bytes=download_bytes,
+        text_bytes=text_bytes,
+        memory_bytes=training_memory_bytes(model, largest, value_bytes=4 if is_wide else 2),
+        disk_bytes=_checkpoint_bytes(stages, model) + text_bytes,
+        time_s=round(time_s, 1),
+        usd=usd,
+        usd_per_hour=rate,
+        sources=_sources(base, data, model, hardware, tokens.get("base", 0), shards),
+    )
+
+
+def shards_for_tokens(tokens: float, *, kept: float = 1.0) -> int:
+    """Return the shards that hold so many tokens; kept: the share of them that rows keep."""
+    return math.ceil(tokens / kept * CHARS_PER_TOKEN / SHARD_CHARS)
+
+
+def _is_remote(data: DataConfig) -> bool:
+    return data.corpus in ("climbmix", "fineweb-edu")
+
+
+def _stage_tokens(work: StageWork, data: DataConfig) -> int:
+    config = work.config
+    if not isinstance(config, TrainConfig):
+        return 0
+    if work.steps is not None:
+        return work.steps * config.total_batch_size
+    assert isinstance(config, ChatTrainConfig)
+    rows = data.num_mid if work.stage == "mid" else data.num_sft
+    return config.epochs * rows * TOKENS_PER_CONVERSATION
+
+
+def _other_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware) -> float:
+    """Return the seconds that are not training; validation is the first rank's alone."""
+    one_rank = hardware.flops_per_s / max(1, len(hardware.gpus))
+    seconds = 0.0
+    for work in stages:
+        config = work.config
+        if not isinstance(config, TrainConfig):
+            seconds += OTHER_STAGE_S
+        elif work.steps is not None:
+            measured = config.eval_tokens * -(-work.steps // config.eval_every)
+            seconds += measured * flops_per_token(model) / 3 / one_rank
+    return seconds
+
+
+def _checkpoint_bytes(stages: Sequence[StageWork], model: ModelConfig) -> int:
+    kept = [w.config.keep_checkpoints for w in stages if isinstance(w.config, TrainConfig)]
+    return (sum(kept) + NUM_EXTRA_CHECKPOINTS if kept else 0) * checkpoint_bytes(model)
+
+
+def _sources(
+    base: BaseConfig,
+    data: DataConfig,
+    model: ModelConfig,
+    hardware: Hardware,
+    tokens: int,
+    shards: int | None,
+) -> dict[str, str]:
+    counts = count_params(model)
+    room = f"{len(hardware.gpus)} x {hardware.gpus[0].name}" if hardware.gpus else hardware.cpu
+    return {
+        "num_params": f"closed form; matrices and head are {counts.matrices + counts.head:,}",
+        "tokens": f"of pretraining: steps x {base.total_batch_size:,} tokens",
+        "steps": _horizon_source(base, counts.total, counts.scaling),
+        "flops": f"{flops_per_token(model):.4g} per token, closed form, over all training stages",
+        "shards": _shards_source(data, tokens, shards),
+        "memory_bytes": (
+            f"upper estimate of a training step with {base.device_batch_size} rows on one rank; "
+            f"fitted to nanochat's d32, for {room}"
+        ),
+        "disk_bytes": (
+            "checkpoints that are kept"
+            + (", the text" if shards is None else ", shards of 100 MB, two bytes per token")
+        ),
+        "time_s": f"validation, and training at {hardware.speed_source}",
+        "usd": (
+            "no price of this machine is known; give usd_per_hour"
+            if hardware.usd_per_hour is None
+            else f"time x ${hardware.usd_per_hour:.2f} an hour, the usual price of these GPUs"
+        ),
+    }
+
+
+def _horizon_source(base: BaseConfig, num_params: int, num_scaling: int) -> str:
+    if base.num_iterations is not None:
+        return "num_iterations, as set"
+    if base.target_flops is not None:
+        return f"target_flops {base.target_flops:.3g} over the FLOPs of a step"
+    ratio = f"{base.target_param_data_ratio:g} tokens for each of"
+    if base.arch == "classic":
+        return f"{ratio} all {num_params:,} parameters"
+    return f"{ratio} {num_scaling:,} parameters in matrices and head"
+
+
+def _shards_source(data: DataConfig, tokens: int, shards: int | None) -> str:
+    if shards is None:
+        return f"corpus {data.corpus}: none to download"
+    whole = shards_for_tokens(tokens)
+    packed = shards_for_tokens(tokens, kept=KEPT_BY_PACKING)
+    passes = packed / shards
+    read = "less than once" if passes <= 1 else f"{passes:.1f} times"
+    return (
+        f"data.num_shards, beside one for validation; at {CHARS_PER_TOKEN} characters a token the "
+        f"tokens fill {whole} shards, {packed} with what packing drops: the text is read {read}"
+    )
