@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from core.config import STAGE_CONFIGS
+from core.plan_request import recipe_of
 from labcli.sweep.axes import Axes, Changed, expand
 from runs.recipe import list_recipes, load_recipe
 
@@ -17,5 +19,5 @@ def series_of(recipe_name: str) -> list[Changed]:
 
 
 def has_series(what: str) -> bool:
-    """Return whether what was named is one of our recipes, and stands for several runs."""
-    return what in list_recipes() and bool(series_of(what))
+    """Return whether what was named is a recipe, or recipe file, that stands for several runs."""
+    return what not in STAGE_CONFIGS and bool(series_of(recipe_of(what, list_recipes())))
