@@ -19,7 +19,7 @@ from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
 from labcli.plans import plan_text
 from labcli.sweep.creating import NewSweep
-from labcli.sweep.offer import offer_sweep
+from labcli.sweep.offer import Offered, offer_sweep
 from labcli.sweep.series import has_series, series_of
 from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
@@ -172,16 +172,8 @@ def run(
             priority=check_priority(waiting.priority),
             policy=policy,
         )
-        return offer_sweep(
-            lab,
-            new,
-            series_of(what),
-            machine,
-            limits,
-            is_needed=waiting.needed,
-            is_dry=dry_run,
-            json=json,
-        )
+        offered = Offered(is_needed=waiting.needed, is_dry=dry_run, json=json)
+        return offer_sweep(lab, new, series_of(what), machine, limits, offered)
     plan = make_plan(request, machine)
     budget = limits.budget(plan.usd_per_hour)
     if tui and (waiting.queue or not sys.stdout.isatty()):

@@ -26,7 +26,7 @@ from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.sweep.axis_options import AxisOptions
 from labcli.sweep.creating import NewSweep
-from labcli.sweep.offer import offer_sweep
+from labcli.sweep.offer import Offered, offer_sweep
 from labcli.sweep.planning import sweep_hardware
 from runs.scheduling.queue import check_priority
 from runs.supervision.policy import Policy
@@ -83,13 +83,5 @@ def create(
         priority=check_priority(priority),
         policy=Policy(retries=retries),
     )
-    offer_sweep(
-        lab,
-        new,
-        variants,
-        sweep_hardware(lab, nproc),
-        limits,
-        is_needed=needed,
-        is_dry=dry_run,
-        json=json,
-    )
+    offered = Offered(is_needed=needed, is_dry=dry_run, json=json)
+    offer_sweep(lab, new, variants, sweep_hardware(lab, nproc), limits, offered)
