@@ -21,12 +21,14 @@ from core.config import (
 )
 from core.hardware import Hardware
 from core.plan_costs import Costs, StageWork, plan_costs
-from core.plan_machine import PRESET_KEYS, Machine, machine_for
+from core.plan_machine import PRESET_KEYS, Machine, machine_for, preset_notes
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
 from runs.errors import UsageError, nearest
 
 MODEL_STAGES = ("base", "mid", "sft")
+# What the model and its text are planned from, also where a plan runs other stages only.
+NEEDED_STAGES = ("data", "tok", "base")
 # The preset that `auto` takes of a recipe that has none for this kind of machine.
 ANY_MACHINE = "default"
 # What stands for "auto" while the shape of the model is worked out.
@@ -146,6 +148,10 @@ def resolve(
     presets: Mapping[str, Mapping[str, Any]] = recipe["presets"]
     slug = _preset_slug(recipe["name"], preset, presets, hardware)
     known: Sequence[str] = recipe["stages"]
+    if missing := [stage for stage in NEEDED_STAGES if stage not in known]:
+        raise UsageError(
+            f"{recipe['name']} lacks the stage {missing[0]}; a recipe has {', '.join(NEEDED_STAGES)}"
+        )
     chosen = _chosen(known, only=only, until=until)
     configs = stage_configs(recipe, presets[slug], overrides)
     base, tok = configs["base"], configs["tok"]
@@ -168,7 +174,7 @@ def resolve(
                 nproc=ranks if stage in MODEL_STAGES else 1,
             )
         )
-    notes = tuple(map(str, presets[slug].get("notes", ())))
+    notes = preset_notes(presets[slug])
     return _plan(recipe["name"], slug, stages, configs, model, machine, notes)
 
 

@@ -22,6 +22,12 @@ class Machine:
     is_here: bool
 
 
+def preset_notes(preset: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a preset's advice, one text each."""
+    notes = preset.get("notes", [])
+    return (notes,) if isinstance(notes, str) else tuple(map(str, notes))
+
+
 def machine_for(
     preset: Mapping[str, Any], hardware: Hardware, *, nproc: int | None = None
 ) -> Machine:
@@ -31,7 +37,7 @@ def machine_for(
     kind; with `nproc` it uses so many instead.
 
     Raises:
-        UsageError: the preset names a card that is not in the table.
+        UsageError: the preset names a card that is not in the table, or no number of them.
     """
     if preset.get("device") == "cpu":
         return Machine(hardware=replace(hardware, gpus=()), is_here=True)
@@ -44,7 +50,10 @@ def machine_for(
             f"the preset is for {name!r}, of which hardware.toml states no memory; "
             "name another gpu or add the card to the lab home's settings"
         )
-    wanted = nproc or int(preset.get("num_gpus", 1))
+    num_gpus = preset.get("num_gpus", 1)
+    if not isinstance(num_gpus, int) or num_gpus < 1:
+        raise UsageError(f"num_gpus of a preset is a whole number above 0, not {num_gpus!r}")
+    wanted = nproc or num_gpus
     device = preset.get("device", "cuda")
     if hardware.device == device and len(hardware.gpus) >= wanted:
         return Machine(hardware=replace(hardware, gpus=hardware.gpus[:wanted]), is_here=True)

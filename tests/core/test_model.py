@@ -76,6 +76,41 @@ def test_init_writes_every_parameter_and_buffer() -> None:
     assert [name for name, tensor in named if not torch.isfinite(tensor).all()] == []
 
 
+def test_init_has_the_published_spread_of_every_tensor() -> None:
+    model = build(tiny_config(n_embd=64, num_layers=3, vocab_size=1024))
+    deviation = 1 / math.sqrt(64)
+    expected = {
+        "wte.weight": 0.8,
+        "head.weight": 0.001,
+        "value_embeds": deviation,
+        "mlp.fc.weight": 0.4 * deviation,
+    }
+    seen = set()
+    for name, tensor in model.named_parameters():
+        parameter = tensor.detach()
+        key = next((key for key in expected if key in name), None)
+        if key is None or parameter.numel() < 1000:
+            continue
+        seen.add(key)
+        assert float(parameter.std()) == pytest.approx(expected[key], rel=0.05), name
+    assert seen == set(expected)
+    # Uniform, so that nothing is further out than sqrt(3) deviations.
+    fc = model.get_parameter("blocks.0.mlp.fc.weight").detach()
+    assert float(fc.abs().max()) <= 0.4 * deviation * math.sqrt(3)
+    assert model.resid_lambdas.tolist() == pytest.approx([1.15, 1.10, 1.05])
+    assert model.x0_lambdas.tolist() == pytest.approx([0.20, 0.125, 0.05])
+    assert float(model.smear_lambda.detach()) == 0
+    assert float(model.backout_lambda.detach()) == pytest.approx(0.2)
+
+
+def test_logits_never_leave_the_softcap() -> None:
+    model = build(tiny_config())
+    with torch.no_grad():
+        model.get_parameter("head.weight").mul_(1e6)
+    logits = model(torch.arange(32)[None])
+    assert float(logits.abs().max()) == pytest.approx(15)
+
+
 def test_same_seed_gives_the_same_weights() -> None:
     first, second = build(tiny_config(), seed=3), build(tiny_config(), seed=3)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):

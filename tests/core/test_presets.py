@@ -141,12 +141,11 @@ def test_every_preset_downloads_about_what_it_reads(recipe: str, preset: str) ->
 
 def test_current_d24_takes_its_batch_and_decay_from_the_laws() -> None:
     base = base_of(plan("8xh100"))
-    assert (base.total_batch_size, base.weight_decay) == (1_048_576, pytest.approx(0.0597, 0.001))
+    assert base.total_batch_size == 1_048_576
+    assert base.weight_decay == pytest.approx(0.0597, rel=0.001)
     deeper = base_of(plan("8xh100", "speedrun", "base.depth=32", "base.device_batch_size=8"))
-    assert (deeper.total_batch_size, deeper.weight_decay) == (
-        2_097_152,
-        pytest.approx(0.0368, 0.002),
-    )
+    assert deeper.total_batch_size == 2_097_152
+    assert deeper.weight_decay == pytest.approx(0.0368, rel=0.002)
 
 
 def test_a_number_wins_over_a_law() -> None:
@@ -207,7 +206,20 @@ def test_a_preset_for_a_card_that_no_table_has_is_refused() -> None:
         resolve(recipe, preset="default", overrides=(), hardware=LAPTOP)
 
 
-def test_two_horizons_in_one_preset_are_refused() -> None:
+def test_a_number_of_gpus_that_is_none_is_refused() -> None:
+    recipe = load_recipe("quick-d12")
+    recipe["presets"]["default"]["num_gpus"] = "eight"
+    with pytest.raises(UsageError, match="num_gpus of a preset"):
+        resolve(recipe, preset="default", overrides=(), hardware=LAPTOP)
+
+
+def test_a_recipe_without_a_stage_that_every_plan_needs_is_refused() -> None:
+    recipe = {**load_recipe("quick-d12"), "stages": ["data", "base"]}
+    with pytest.raises(UsageError, match="lacks the stage tok"):
+        resolve(recipe, preset="default", overrides=(), hardware=LAPTOP)
+
+
+def test_a_run_without_a_horizon_is_refused() -> None:
     with pytest.raises(UsageError, match="set one of num_iterations, target_param_data_ratio"):
         plan("8xh100", "speedrun", "base.target_param_data_ratio=none")
 

@@ -153,12 +153,16 @@ def test_rates_of_the_groups_are_the_published_ones_for_a_d20() -> None:
     with torch.device("meta"):
         model = GPT(model_config(config, VOCAB))
     groups = adam_groups(model, config, lr_scale=1.0, tokens_per_step=2**20)
-    rates = {group.names[0].split(".")[0]: (group.lr, group.betas) for group in groups}
+    by_name = {group.names[0].split(".")[0]: group for group in groups}
     bs, width = math.sqrt(2), (1280 / 768) ** -0.5
-    assert rates["head"] == (pytest.approx(0.008 * bs * width), (0.8, 0.96))
-    assert rates["wte"] == (pytest.approx(0.3 * bs * width), (0.8, 0.995))
-    assert rates["value_embeds"] == (pytest.approx(0.15 * bs * width), (0.8, 0.995))
-    assert rates["resid_lambdas"] == (pytest.approx(0.005 * bs), (0.8, 0.95))
-    assert rates["x0_lambdas"] == (pytest.approx(0.5 * bs), (0.96, 0.95))
-    decays = {group.names[0].split(".")[0]: group.weight_decay for group in groups}
-    assert (decays["head"], decays["wte"], decays["value_embeds"]) == (0.01, 0.001, 0.01)
+    expected = {
+        "head": (0.008 * bs * width, (0.8, 0.96), 0.01),
+        "wte": (0.3 * bs * width, (0.8, 0.995), 0.001),
+        "value_embeds": (0.15 * bs * width, (0.8, 0.995), 0.01),
+        "resid_lambdas": (0.005 * bs, (0.8, 0.95), 0.05),
+        "x0_lambdas": (0.5 * bs, (0.96, 0.95), 0.0),
+    }
+    for name, (rate, betas, decay) in expected.items():
+        group = by_name[name]
+        assert group.lr == pytest.approx(rate)
+        assert (group.betas, group.weight_decay) == (betas, decay)
