@@ -149,9 +149,8 @@ def resolve(
     slug = _preset_slug(recipe["name"], preset, presets, hardware)
     known: Sequence[str] = recipe["stages"]
     if missing := [stage for stage in NEEDED_STAGES if stage not in known]:
-        raise UsageError(
-            f"{recipe['name']} lacks the stage {missing[0]}; a recipe has {', '.join(NEEDED_STAGES)}"
-        )
+        needed = ", ".join(NEEDED_STAGES)
+        raise UsageError(f"{recipe['name']} lacks the stage {missing[0]}; a recipe has {needed}")
     chosen = _chosen(known, only=only, until=until)
     configs = stage_configs(recipe, presets[slug], overrides)
     base, tok = configs["base"], configs["tok"]

@@ -25,6 +25,7 @@ from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
 from runs.labels import add_note, check_note, check_tag
 from runs.paths import LabHome, RunPaths
+from runs.scheduling.budget import Budget
 from runs.scheduling.queue import check_priority
 from runs.scheduling.reuse import find_finished
 from runs.scheduling.snapshot import describe, read_source, store
@@ -162,16 +163,7 @@ def run(
     lab = home_of(ctx, home)
     machine = machine_of(lab)
     if has_series(what):
-        if tui or labels.note is not None:
-            raise UsageError(f"{what} stands for several runs; --tui and --note are for one")
-        new = NewSweep(
-            request=request,
-            from_ref=from_ref,
-            name=labels.name,
-            tags=tuple(labels.tags or ()),
-            priority=check_priority(waiting.priority),
-            policy=policy,
-        )
+        new = _new_sweep(request, from_ref, labels, waiting, policy, tui=tui)
         offered = Offered(is_needed=waiting.needed, is_dry=dry_run, json=json)
         return offer_sweep(lab, new, series_of(what), machine, limits, offered)
     plan = make_plan(request, machine)
@@ -184,12 +176,7 @@ def run(
     if same is not None:
         diagnostics.say(f"done already by {same.slug}, which has finished; nothing was started")
         return _name(RunPaths(same.path), json=json)
-    terms = Terms(
-        policy=policy,
-        budget=budget.to_json(),
-        source=store(lab, read_source(lab)) if waiting.queue else {},
-        priority=check_priority(waiting.priority) if waiting.queue else None,
-    )
+    terms = _terms(lab, policy, budget, waiting)
     paths = start_run(
         lab, request, plan, from_ref=from_ref, name=labels.name, tags=labels.tags or (), terms=terms
     )
@@ -197,6 +184,37 @@ def run(
         add_note(paths.run_dir, labels.note)
     diagnostics.say(plan.headline())
     raise typer.Exit(_attend(lab, paths, detach=detach or waiting.queue, tui=tui, json=json))
+
+
+def _new_sweep(
+    request: PlanRequest,
+    from_ref: str | None,
+    labels: LabelOptions,
+    waiting: QueueOptions,
+    policy: Policy,
+    *,
+    tui: bool,
+) -> NewSweep:
+    """Return the sweep that a recipe of several runs becomes."""
+    if tui or labels.note is not None:
+        raise UsageError(f"{request.what} stands for several runs; --tui and --note are for one")
+    return NewSweep(
+        request=request,
+        from_ref=from_ref,
+        name=labels.name,
+        tags=tuple(labels.tags or ()),
+        priority=check_priority(waiting.priority),
+        policy=policy,
+    )
+
+
+def _terms(lab: LabHome, policy: Policy, budget: Budget, waiting: QueueOptions) -> Terms:
+    return Terms(
+        policy=policy,
+        budget=budget.to_json(),
+        source=store(lab, read_source(lab)) if waiting.queue else {},
+        priority=check_priority(waiting.priority) if waiting.queue else None,
+    )
 
 
 def _show(home: LabHome, plan: Plan, *, is_queued: bool, json: bool) -> None:
