@@ -149,7 +149,7 @@ async def test_a_tag_and_a_note_are_written_and_shown_and_a_live_run_refreshes(
             await until_text(pilot, app, "cannot be a tag")
             await pilot.press(*["backspace"] * 6, "enter")
             await until(pilot, lambda: load_run(run.run_dir).tags == ("two",))
-            await pilot.press("n")
+            await pilot.press("w")
             await until_text(pilot, app, "A note about this run")
             await pilot.press(*"watch it", "enter")
             await until_text(pilot, app, "watch it")

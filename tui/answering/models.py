@@ -14,6 +14,10 @@ from runs.views.checkpoints import committed
 from runs.views.query import RunView, StageView, list_runs
 
 BASE_STAGE = "base"
+NO_MODELS = """\
+There is no checkpoint in this lab home yet.
+
+Train one in another terminal:  labcli run speedrun"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,13 +16,13 @@ from textual.widgets import Footer, Static
 from runs.errors import LabError
 from tui.answering.alternatives import token_lines
 from tui.answering.columns import LABELS, MAX_LANES, Lane, departure_of, page_of
-from tui.answering.models import ModelEntry, find, first_two
+from tui.answering.models import NO_MODELS, ModelEntry, find, first_two
 from tui.answering.sampling import TalkSettings
 from tui.answering.saved import save_answers
 from tui.screens.arena_keys import ARENA_KEYS
 from tui.screens.arena_lanes import LanesScreen
 from tui.screens.arena_top import asked_lines, label_of, top_line
-from tui.screens.pick_model import NO_MODELS, ModelsListed
+from tui.screens.asking import ModelsListed
 from tui.screens.sampling_form import SamplingForm
 from tui.widgets.answer_view import AnswerView
 from tui.widgets.arena_column import ArenaColumn, ColumnLines, Standing

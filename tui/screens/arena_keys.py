@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
-
 from tui.answering.columns import MAX_LANES
+from tui.shell.keys import KeyNames
 
-
-def _key(
-    key: str, action: str, description: str, name: str, tooltip: str, *, is_shown: bool = False
-) -> Binding:
-    return Binding(key, action, description, show=is_shown, id=f"arena.{name}", tooltip=tooltip)
-
+_key = KeyNames("arena").key
 
 ARENA_KEYS = (
-    _key("i", "write", "Prompt", "write", "Write what every column is asked.", is_shown=True),
+    _key("i", "write", "Write", "write", "Write what every column is asked.", is_shown=True),
     _key("a", "add", "Add", "add", "Give another model a column.", is_shown=True),
     _key("m", "model", "Model", "model", "Change the column's model.", is_shown=True),
-    _key("e", "settings", "Edit", "settings", "Change how the column draws.", is_shown=True),
+    _key("g,e", "settings", "Sampling", "settings", "Change how the column draws.", is_shown=True),
     _key("x", "remove", "Remove", "remove", "Take the column away."),
     _key("s", "stop", "Stop", "stop", "Stop the column's answer.", is_shown=True),
     _key("S", "stop_all", "Stop all", "stop-all", "Stop every answer."),

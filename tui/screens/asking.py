@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from textual import work
+from textual.message import Message
 from textual.screen import Screen
 
 from runs.errors import LabError
@@ -15,11 +17,19 @@ from tui.answering.asker import Asker
 from tui.answering.chunks import Ask
 from tui.answering.models import ModelEntry, list_models
 from tui.answering.sampling import TalkSettings
-from tui.screens.pick_model import ModelsListed, PickModelScreen
+from tui.screens.pick_model import PickModelScreen
 from tui.shell.clipboard import MAX_OSC52_BYTES, keep_copy
 from tui.shell.environment import Environment
 
 DEFAULTS = TalkSettings(temperature=0.6, top_k=50, seed=0, max_new_tokens=256)
+
+
+@dataclass
+class ModelsListed(Message):
+    """The lab home was read; `problem` says why it could not be."""
+
+    models: tuple[ModelEntry, ...]
+    problem: str = ""
 
 
 class AskingScreen(Screen[None]):

@@ -16,7 +16,7 @@ from textual.worker import Worker
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 from tui.answering.asker import Asker
-from tui.answering.models import first_two
+from tui.answering.models import NO_MODELS, first_two
 from tui.answering.slash import (
     COMMANDS,
     SETTINGS,
@@ -27,10 +27,10 @@ from tui.answering.slash import (
     usage_lines,
 )
 from tui.answering.talk import total_words
+from tui.screens.asking import ModelsListed
 from tui.screens.chat_keys import CHAT_KEYS
 from tui.screens.chat_talk import TalkScreen
 from tui.screens.modal import HelpScreen, KeyHelp
-from tui.screens.pick_model import NO_MODELS, ModelsListed
 from tui.shell.environment import Environment
 from tui.widgets.arena_column import ColumnLines
 from tui.widgets.prompt_box import PromptBox

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
+from tui.shell.keys import KeyNames
 
-
-def _key(
-    key: str, action: str, description: str, name: str, tooltip: str, *, is_shown: bool = False
-) -> Binding:
-    return Binding(key, action, description, show=is_shown, id=f"chat.{name}", tooltip=tooltip)
-
+_key = KeyNames("chat").key
 
 CHAT_KEYS = (
     _key("i", "write", "Write", "write", "Go to the box and write.", is_shown=True),
     _key("m,ctrl+t", "model", "Model", "model", "Talk to another model.", is_shown=True),
     _key("g,ctrl+g", "settings", "Sampling", "settings", "Change how it draws.", is_shown=True),
-    _key("r", "again", "Again", "again", "Answer the question of the turn again.", is_shown=True),
+    _key("r", "again", "Retry", "again", "Answer the question of the turn again.", is_shown=True),
     _key("e", "edit", "Edit", "edit", "Change the question of the turn.", is_shown=True),
     _key("y", "copy", "Copy", "copy", "Copy the answer of the turn.", is_shown=True),
     _key("s", "stop", "Stop", "stop", "Stop the answer."),

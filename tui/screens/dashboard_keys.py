@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
-
+from tui.shell.keys import KeyNames
 from tui.widgets.pane_bar import PANES
 
-
-def _key(
-    key: str,
-    action: str,
-    description: str,
-    name: str,
-    tooltip: str,
-    *,
-    is_shown: bool = False,
-    display: str | None = None,
-) -> Binding:
-    return Binding(
-        key, action, description, show=is_shown, id=name, tooltip=tooltip, key_display=display
-    )
-
+_key = KeyNames("").key
 
 DASHBOARD_KEYS = (
     _key("slash", "filter", "Filter", "runs.filter",

@@ -64,7 +64,7 @@ class RunScreen(Screen[Path | None]):
         Binding("y", "copy", "Copy", id="run.copy", tooltip="Copy what the marked row stands for."),
         Binding("c", "compare", "Compare", id="run.compare", tooltip="Compare with another run."),
         Binding("t", "tag", "Tag", id="run.tag", tooltip="Put a tag on this run."),
-        Binding("n", "note", "Note", id="run.note", tooltip="Write a note about this run."),
+        Binding("w,n", "note", "Note", id="run.note", tooltip="Write a note about this run."),
         Binding(
             "f", "focus_run", "Dashboard", id="run.focus", tooltip="Show this run on the dashboard."
         ),

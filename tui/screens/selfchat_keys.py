@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
+from tui.shell.keys import KeyNames
 
 PANES = ("talk", "findings", "curves")
 
-
-def _key(
-    key: str,
-    action: str,
-    description: str,
-    name: str,
-    tooltip: str,
-    *,
-    display: str | None = None,
-    is_shown: bool = False,
-) -> Binding:
-    return Binding(
-        key, action, description, show=is_shown, key_display=display, id=f"selfchat.{name}",
-        tooltip=tooltip,
-    )  # fmt: skip
-
+_key = KeyNames("selfchat").key
 
 SELFCHAT_KEYS = (
     _key("n", "new", "New", "new", "Start another self-chat.", is_shown=True),

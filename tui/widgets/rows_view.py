@@ -28,8 +28,10 @@ class RowsView(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Up", show=False, id="rows.up", tooltip="Mark the row above."),
         Binding("down", "move(1)", "Down", show=False, id="rows.down", tooltip="Mark the next."),
-        Binding("pageup", "page(-1)", "Page", show=False, id="rows.back", tooltip="A page up."),
-        Binding("pagedown", "page(1)", "Page", show=False, id="rows.page", tooltip="A page down."),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="rows.back", tooltip="A page up."),
+        Binding(
+            "pagedown", "page(1)", "Page down", show=False, id="rows.page", tooltip="A page down."
+        ),
         Binding("home", "end(0)", "First", show=False, id="rows.first", tooltip="The first row."),
         Binding("end", "end(-1)", "Last", show=False, id="rows.last", tooltip="The last row."),
         Binding("enter", "open", "Open", show=False, id="rows.open", tooltip="Show all of a row."),

@@ -9,7 +9,7 @@ import numpy as np
 from rich.segment import Segment
 from rich.style import Style
 from textual import events, on, work
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.shell.glyphs import Glyphs
+from tui.shell.keys import KeyNames
 from tui.tokens.looks import OVERLAYS, STYLES, RowLook, Window, row_looks, style_names
 from tui.tokens.rows import RowLayout, row_layout
 from tui.tokens.segmenting import Column
@@ -25,8 +26,7 @@ from tui.tokens.segmenting import Column
 MAX_LAID_OUT_AT_ONCE = 20_000
 
 
-def _key(key: str, action: str, what: str, name: str, label: str = "") -> Binding:
-    return Binding(key, action, label or what, show=bool(label), id=f"token.{name}", tooltip=what)
+_key = KeyNames("token").key
 
 
 class TokenView(ScrollView, can_focus=True):
@@ -40,16 +40,16 @@ are no UTF-8 by themselves as \\xNN. Bold tokens lie where the tokenizers differ
 bold tokens are those that the model learns. Arrows move the cursor, what it is on is told beside.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("left", "step(-1)", "Go to the token before.", "left"),
-        _key("right", "step(1)", "Go to the token after.", "right"),
-        _key("up", "row(-1)", "Go a row up.", "up"),
-        _key("down", "row(1)", "Go a row down.", "down"),
-        _key("pageup", "page(-1)", "Go a page up.", "page_up"),
-        _key("pagedown", "page(1)", "Go a page down.", "page_down"),
-        _key("home", "ends(0)", "Go to the first token.", "home"),
-        _key("end", "ends(1)", "Go to the last token.", "end"),
-        _key("n", "difference(1)", "Go to the next difference.", "next", "Diff"),
-        _key("p", "difference(-1)", "Go to the difference before.", "previous"),
+        _key("left", "step(-1)", "Left", "left", "Go to the token before."),
+        _key("right", "step(1)", "Right", "right", "Go to the token after."),
+        _key("up", "row(-1)", "Up", "up", "Go a row up."),
+        _key("down", "row(1)", "Down", "down", "Go a row down."),
+        _key("pageup", "page(-1)", "Page up", "page_up", "Go a page up."),
+        _key("pagedown", "page(1)", "Page down", "page_down", "Go a page down."),
+        _key("home", "ends(0)", "First", "home", "Go to the first token."),
+        _key("end", "ends(1)", "Last", "end", "Go to the last token."),
+        _key("n", "difference(1)", "Diff", "next", "Go to the next difference.", is_shown=True),
+        _key("p", "difference(-1)", "Diff before", "previous", "Go to the difference before."),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
     DEFAULT_CSS = """
