@@ -19,8 +19,8 @@ from runs.errors import UsageError
 from runs.paths import LabHome
 from tests.tui.frames import frame, until, until_text
 from tui.app import LabApp
+from tui.screens.pick_tokenizers import TokenizerPicker
 from tui.screens.playground import PlaygroundScreen
-from tui.screens.playground_dialogs import TokenizerPicker
 from tui.screens.playground_work import IDS_FILE
 from tui.shell.environment import Environment
 from tui.shell.glyphs import ASCII, UNICODE, Glyphs

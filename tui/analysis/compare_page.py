@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from core.files import replace_file
 from runs.analysis.comparison import Comparison, compare
 from runs.analysis.diff import (
     Changed,
@@ -24,7 +23,7 @@ from runs.analysis.diff import (
 from runs.analysis.repeat import repeat_command
 from runs.analysis.scaling_fit import ScalingFit, scaling_fit
 from runs.analysis.why import Why, why
-from runs.errors import LabError, NotFound, UsageError
+from runs.errors import LabError, NotFound
 from runs.metrics.run_curve import AXES, Axis, common_stage, default_metric, run_curve, smoothed
 from runs.paths import LabHome
 from runs.views.card import RunCard, load_cards
@@ -293,17 +292,3 @@ def _chart(cards: Sequence[RunCard], stage: str, metric: str, axis: Axis) -> Cha
         legend=tuple(legend),
         hint=hint,
     )
-
-
-def write_export(path: Path, text: str) -> None:
-    """Write an exported comparison whole, to a file that is not there yet.
-
-    Raises:
-        UsageError: it is there, or cannot be written.
-    """
-    if path.exists():
-        raise UsageError(f"{path} is there already; give another name")
-    try:
-        replace_file(path, text.encode("utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None

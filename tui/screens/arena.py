@@ -25,8 +25,9 @@ from tui.screens.arena_top import asked_lines, label_of, top_line
 from tui.screens.asking import ModelsListed
 from tui.screens.sampling_form import SamplingForm
 from tui.widgets.answer_view import AnswerView
-from tui.widgets.arena_column import ArenaColumn, ColumnLines, Standing
+from tui.widgets.arena_column import ArenaColumn, Standing
 from tui.widgets.prompt_box import PromptBox
+from tui.widgets.toned import TonedLines
 
 
 class ArenaScreen(LanesScreen):
@@ -45,19 +46,19 @@ and tell what else the model thought of; d goes where it departs from the first 
 """
     BINDINGS: ClassVar[list[BindingType]] = [*ARENA_KEYS]
 
-    top = getters.query_one("#arena-top", ColumnLines)
+    top = getters.query_one("#arena-top", TonedLines)
     row = getters.query_one("#arena-columns", Horizontal)
     notice = getters.query_one("#arena-notice", Static)
-    told = getters.query_one("#arena-token", ColumnLines)
+    told = getters.query_one("#arena-token", TonedLines)
     prompt = getters.query_one(PromptBox)
     is_coloured = True
 
     def compose(self) -> ComposeResult:
         """Return the columns, the prompt and the keys."""
-        yield ColumnLines(id="arena-top")
+        yield TonedLines(id="arena-top")
         yield Static("Reading the lab home ...", id="arena-notice", markup=False)
         yield Horizontal(id="arena-columns")
-        yield ColumnLines(id="arena-token")
+        yield TonedLines(id="arena-token")
         yield PromptBox("Ask every column at once; Enter sends")
         yield Footer(compact=True)
 

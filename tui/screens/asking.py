@@ -18,7 +18,7 @@ from tui.answering.chunks import Ask
 from tui.answering.models import ModelEntry, list_models
 from tui.answering.sampling import TalkSettings
 from tui.screens.pick_model import PickModelScreen
-from tui.shell.clipboard import MAX_OSC52_BYTES, keep_copy
+from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
 
 DEFAULTS = TalkSettings(temperature=0.6, top_k=50, seed=0, max_new_tokens=256)
@@ -90,17 +90,8 @@ class AskingScreen(Screen[None]):
         self.app.push_screen(screen, picked)
 
     def offer(self, text: str) -> None:
-        """Send a text to the terminal's clipboard, which may refuse it, and keep it in a file."""
-        if not text:
-            self.tell("nothing has been answered yet", is_refused=True)
-            return
-        data = text.encode("utf-8", errors="replace")
-        kept = keep_copy(self.home, data)
-        if len(data) > MAX_OSC52_BYTES:
-            self.tell(f"too long for a terminal's clipboard; it is {kept}")
-            return
-        self.app.copy_to_clipboard(text)
-        self.tell(f"sent to the terminal's clipboard, and {kept}")
+        """Copy what was answered."""
+        offer_copy(self, self.home, text, nothing="nothing has been answered yet")
 
     def tell(self, text: str, *, is_refused: bool = False) -> None:
         """Say something in passing."""

@@ -32,8 +32,8 @@ from tui.screens.chat_keys import CHAT_KEYS
 from tui.screens.chat_talk import TalkScreen
 from tui.screens.modal import HelpScreen, KeyHelp
 from tui.shell.environment import Environment
-from tui.widgets.arena_column import ColumnLines
 from tui.widgets.prompt_box import PromptBox
+from tui.widgets.toned import TonedLines
 from tui.widgets.turn_view import TurnView
 
 EMPTY = """\
@@ -98,7 +98,7 @@ single letters are keys for the turn that has the focus.
 
     def compose(self) -> ComposeResult:
         """Return the turns, the box and the keys."""
-        yield ColumnLines(id="chat-top")
+        yield TonedLines(id="chat-top")
         yield Static("Reading the lab home ...", id="chat-notice", markup=False)
         yield VerticalScroll(id="turns", can_focus=False)
         yield Static("", id="chat-hint", markup=False)

@@ -24,7 +24,7 @@ from tui.screens.asking import DEFAULTS, AskingScreen
 from tui.screens.sampling_form import SamplingForm
 from tui.shell.environment import Environment
 from tui.shell.tones import Piece, ToneLine
-from tui.widgets.arena_column import ColumnLines
+from tui.widgets.toned import TonedLines
 
 MAX_TEMPERATURE, MAX_TOP_K = 2.0, 200
 
@@ -32,7 +32,7 @@ MAX_TEMPERATURE, MAX_TOP_K = 2.0, 200
 class TalkScreen(AskingScreen):
     """A talk with one model at a time."""
 
-    top = getters.query_one("#chat-top", ColumnLines)
+    top = getters.query_one("#chat-top", TonedLines)
 
     def __init__(
         self,

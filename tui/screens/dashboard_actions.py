@@ -24,7 +24,7 @@ from tui.screens import run_deeds
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.modal import ConfirmScreen
 from tui.screens.run_deeds import Deed, carry_out, named
-from tui.shell.clipboard import keep_copy
+from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
 
 MAX_NOTES_SHOWN = 4
@@ -263,9 +263,7 @@ class RunActions(Screen[None]):
 
     def _copy(self, text: str) -> None:
         if text:
-            self.app.copy_to_clipboard(text)
-            kept = keep_copy(self.home, text.encode("utf-8", errors="replace"))
-            self.tell(f"sent to the terminal's clipboard, and {kept}")
+            offer_copy(self, self.home, text)
 
     def _given(self) -> dict[str, Any]:
         return {"home": self.home, "environment": self.environment, "clock": self.clock}

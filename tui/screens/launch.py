@@ -33,7 +33,7 @@ from tui.launch.rows import FormState, form_row, problem_note, row_note
 from tui.launch.start import Started, start_run
 from tui.screens.launch_keys import KEYS
 from tui.screens.modal import ConfirmScreen
-from tui.shell.clipboard import keep_copy
+from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
 from tui.widgets.pick_list import PickList
 from tui.widgets.plan_view import PlanView
@@ -282,12 +282,7 @@ command that the form stands for; Ctrl+S starts it in the background.
 
     def action_copy(self) -> None:
         """Offer the command line to the clipboard, and keep it in a file."""
-        text = self._command_line()
-        self.app.copy_to_clipboard(text)
-        self.notify(
-            f"sent to the terminal's clipboard, and {keep_copy(self._home, text.encode())}",
-            markup=False,
-        )
+        offer_copy(self, self._home, self._command_line())
 
     def action_reset(self) -> None:
         """Take back the change of the marked row."""

@@ -19,8 +19,10 @@ from textual.widgets import Footer, Static, TextArea
 
 from core.inspection.explained import whole_characters
 from core.inspection.visible import visible
+from runs.errors import UsageError
 from runs.paths import LabHome
-from tui.screens.playground_dialogs import FileDialog, TokenizerPicker
+from tui.screens.ask_text import AskTextScreen
+from tui.screens.pick_tokenizers import TokenizerPicker
 from tui.screens.playground_keys import PLAYGROUND_KEYS
 from tui.screens.playground_work import TokenWork
 from tui.shell.environment import Environment
@@ -255,7 +257,10 @@ the tokens that each language needs.
             if path:
                 self.read_text_file(Path(path).expanduser())
 
-        self.app.push_screen(FileDialog(), named)
+        screen = AskTextScreen(
+            question="Open a text file", hint="Enter  open     Esc  go back", check=_check_file
+        )
+        self.app.push_screen(screen, named)
 
     def action_clear(self) -> None:
         """Begin anew."""
@@ -299,3 +304,10 @@ the tokens that each language needs.
         if view is not None and column is not None and column.rows.num_tokens:
             index = min(view.cursor, column.rows.num_tokens - 1)
             self.look_up(column, index, self._counts.get(column.vocabulary.source))
+
+
+def _check_file(text: str) -> None:
+    if not text:
+        raise UsageError("type the path of a text file")
+    if not Path(text).expanduser().is_file():
+        raise UsageError(f"there is no file {text}")

@@ -18,12 +18,13 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
-from runs.errors import LabError, NotFound
+from runs.errors import LabError, NotFound, UsageError
 from runs.paths import LabHome
 from runs.views.facts import FoldCache
 from runs.views.query import RunView, list_runs
 from runs.views.states import ACTIVE
 from tui.screens.arena import ArenaScreen
+from tui.screens.ask_text import AskTextScreen
 from tui.screens.selfchat_keys import PANES, SELFCHAT_KEYS
 from tui.screens.selfchat_new import NewSelfchat
 from tui.screens.selfchat_parts import (
@@ -34,15 +35,14 @@ from tui.screens.selfchat_parts import (
     RunsRead,
     TalksList,
 )
-from tui.screens.selfchat_turn import JumpToTurn
 from tui.selfchat.curves import plots_of
 from tui.selfchat.lists import run_line
 from tui.selfchat.reading import Held, SelfchatFeed, num_turns, selfchats
 from tui.selfchat.viewing import Viewing
 from tui.shell.environment import Environment
 from tui.shell.tones import Piece, ToneLine
-from tui.widgets.arena_column import ColumnLines
 from tui.widgets.row_list import RowList
+from tui.widgets.toned import TonedLines
 from tui.widgets.transcript_view import TranscriptView
 from tui.widgets.turn_chart import TurnChart
 
@@ -73,17 +73,17 @@ conversation, the findings and the curves over turns; n starts another self-chat
 """
     BINDINGS: ClassVar[list[BindingType]] = [*SELFCHAT_KEYS]
 
-    top = getters.query_one("#selfchat-top", ColumnLines)
+    top = getters.query_one("#selfchat-top", TonedLines)
     notice = getters.query_one("#selfchat-notice", Static)
     body = getters.query_one("#selfchat-body", Horizontal)
     runs_list = getters.query_one("#selfchat-runs", RunsList)
     talks = getters.query_one("#selfchat-talks", TalksList)
-    panes = getters.query_one("#selfchat-panes", ColumnLines)
+    panes = getters.query_one("#selfchat-panes", TonedLines)
     main = getters.query_one("#selfchat-main", Vertical)
-    head = getters.query_one("#selfchat-head", ColumnLines)
+    head = getters.query_one("#selfchat-head", TonedLines)
     transcript = getters.query_one(TranscriptView)
-    replay = getters.query_one("#selfchat-replay", ColumnLines)
-    token = getters.query_one("#selfchat-token", ColumnLines)
+    replay = getters.query_one("#selfchat-replay", TonedLines)
+    token = getters.query_one("#selfchat-token", TonedLines)
     findings = getters.query_one("#selfchat-findings", FindingsList)
 
     def __init__(
@@ -113,20 +113,20 @@ conversation, the findings and the curves over turns; n starts another self-chat
     def compose(self) -> ComposeResult:
         """Return the lists, the panes and the keys."""
         glyphs = self._environment.glyphs
-        yield ColumnLines(id="selfchat-top")
+        yield TonedLines(id="selfchat-top")
         yield Static("Reading the lab home ...", id="selfchat-notice", markup=False)
         with Horizontal(id="selfchat-body"):
             with Vertical(id="selfchat-side"):
                 yield RunsList(id="selfchat-runs")
                 yield TalksList(id="selfchat-talks")
             with Vertical(id="selfchat-main"):
-                yield ColumnLines(id="selfchat-panes")
+                yield TonedLines(id="selfchat-panes")
                 with Horizontal(id="selfchat-content"):
                     with Vertical(id="selfchat-talk"):
-                        yield ColumnLines(id="selfchat-head")
+                        yield TonedLines(id="selfchat-head")
                         yield TranscriptView(glyphs=glyphs)
-                        yield ColumnLines(id="selfchat-replay")
-                        yield ColumnLines(id="selfchat-token")
+                        yield TonedLines(id="selfchat-replay")
+                        yield TonedLines(id="selfchat-token")
                     yield FindingsList(id="selfchat-findings")
                     with Vertical(id="selfchat-curves"):
                         for number in range(NUM_CHARTS):
@@ -310,12 +310,21 @@ conversation, the findings and the curves over turns; n starts another self-chat
         if script is None or not script.lengths:
             return
 
-        def jump(turn: int | None) -> None:
-            if turn is not None:
-                self.viewing.jump(turn - 1)
+        num_turns = len(script.lengths)
+
+        def check(text: str) -> None:
+            if not text.isdecimal() or not 1 <= int(text) <= num_turns:
+                raise UsageError(f"type the number of a turn, 1 to {num_turns}")
+
+        def jump(text: str | None) -> None:
+            if text is not None:
+                self.viewing.jump(int(text) - 1)
                 self._draw_talk()
 
-        self.app.push_screen(JumpToTurn(num_turns=len(script.lengths)), jump)
+        screen = AskTextScreen(
+            question=f"Turn, 1 to {num_turns}", hint="Enter  go there     Esc  go back", check=check
+        )
+        self.app.push_screen(screen, jump)
 
     def action_checkpoint(self, by: int) -> None:
         """Show the same conversation at another checkpoint."""

@@ -15,12 +15,10 @@ from textual.strip import Strip
 
 from tui.answering.answers import Answer, TokenText
 from tui.answering.rows import AnswerRows
+from tui.shell.tones import LEVEL_TONES, TONE_CLASSES, TONE_CSS
 
-CURSOR = "cursor"
-KINDS = (
-    "text", "level-0", "level-1", "level-2", "level-3", "level-4",
-    "tool", "mark", "problem", CURSOR,
-)  # fmt: skip
+# What a stretch can be beside having a tone.
+MARK, CURSOR = "mark", "cursor"
 HELP = """\
 An answer as it arrives. Its colour says how unsure the model was of each token: plain under 1 bit
 of entropy, then blue, green, underlined amber from 3 bits and bold underlined red from 4 bits on;
@@ -35,21 +33,17 @@ class AnswerView(ScrollView, can_focus=True):
 
     BINDING_GROUP_TITLE = "Answer"
     HELP = HELP
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"kind--{kind}" for kind in KINDS}
-    DEFAULT_CSS = """
-    AnswerView {
-        &> .kind--text, &> .kind--level-0 { color: $text; }
-        &> .kind--level-1 { color: $text-primary; }
-        &> .kind--level-2 { color: $text-success; }
-        &> .kind--level-3 { color: $text-warning; text-style: underline; }
-        &> .kind--level-4 { color: $text-error; text-style: bold underline; }
-        &> .kind--tool { color: $text-muted; text-style: italic; }
-        &> .kind--mark { text-style: reverse bold; }
-        &> .kind--problem { color: $text-error; text-style: bold; }
-        &> .kind--cursor { background: $accent; color: $background; text-style: bold; }
-        &:ansi > .kind--cursor { text-style: reverse bold underline; }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*TONE_CLASSES, "tone--mark", "tone--cursor"}
+    DEFAULT_CSS = (
+        "AnswerView {"
+        + TONE_CSS
+        + """
+        &> .tone--mark { text-style: reverse bold; }
+        &> .tone--cursor { background: $accent; color: $background; text-style: bold; }
+        &:ansi > .tone--cursor { text-style: reverse bold underline; }
     }
     """
+    )
 
     class Picked(Message):
         """A token was clicked; `index` is its place among the texts of the answer."""
@@ -130,7 +124,7 @@ class AnswerView(ScrollView, can_focus=True):
         self._num_fed = len(tokens)
         if answer is not None and answer.problem and not self._has_problem:
             self._has_problem = True
-            self._rows.feed(f"\n\n{answer.problem}" if tokens else answer.problem, "problem")
+            self._rows.feed(f"\n\n{answer.problem}" if tokens else answer.problem, "error")
         self.virtual_size = Size(self._rows.width, len(self._rows.rows))
         if self._is_following and self.cursor is None:
             self.scroll_end(animate=False)
@@ -138,12 +132,12 @@ class AnswerView(ScrollView, can_focus=True):
 
     def _kind(self, index: int, token: TokenText) -> str:
         if index == self._mark:
-            return "mark"
+            return MARK
         if token.is_tool:
             return "tool"
         if token.level is None or not self._is_coloured:
-            return "text"
-        return f"level-{token.level}"
+            return "plain"
+        return LEVEL_TONES[token.level]
 
     def _style(self, kind: str) -> Style:
-        return self.get_component_rich_style(f"kind--{kind}", partial=True)
+        return self.get_component_rich_style(f"tone--{kind}", partial=True)

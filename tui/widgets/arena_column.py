@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.reactive import reactive
 
 from core.experiments.report.strips import buckets, height_of
 from tui.answering.answers import Answer
@@ -17,7 +15,7 @@ from tui.answering.columns import Departure, Lane, figures_line
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, Tone, ToneLine
 from tui.widgets.answer_view import AnswerView
-from tui.widgets.toned import TonedWidget
+from tui.widgets.toned import TonedLines
 
 # A full bar; a token of a small model seldom has more.
 SCALE_BITS = 8.0
@@ -40,17 +38,6 @@ class Standing:
     waiting: str = ""
 
 
-class ColumnLines(TonedWidget):
-    """The lines above or below an answer."""
-
-    lines: reactive[tuple[ToneLine, ...]] = reactive((), layout=True)
-    """What to show."""
-
-    def render(self) -> Text:
-        """Return the lines."""
-        return self.toned(*self.lines)
-
-
 class ArenaColumn(Vertical):
     """A lane, drawn."""
 
@@ -65,9 +52,9 @@ class ArenaColumn(Vertical):
         super().__init__(classes="column")
         self.lane = lane
         # Held, not queried: the arena's timer draws before they are there and while they leave.
-        self.head = ColumnLines(classes="column-head")
+        self.head = TonedLines(classes="column-head")
         self.view = AnswerView()
-        self.foot = ColumnLines(classes="column-foot")
+        self.foot = TonedLines(classes="column-foot")
         self._glyphs = glyphs
         self._standing: Standing | None = None
 

@@ -1,10 +1,11 @@
-"""The base of widgets that draw toned text from their own lines."""
+"""Widgets that draw a few lines of toned text."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from rich.text import Text
+from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.shell.tones import TONE_CLASSES, TONE_CSS, Piece, ToneLine
@@ -25,6 +26,17 @@ class TonedWidget(Widget):
             for piece in line.pieces:
                 text.append(piece.text, self.get_component_rich_style(f"tone--{piece.tone}"))
         return text
+
+
+class TonedLines(TonedWidget):
+    """A few lines that whoever owns the widget gives it."""
+
+    lines: reactive[tuple[ToneLine, ...]] = reactive((), layout=True)
+    """What to show."""
+
+    def render(self) -> Text:
+        """Return the lines."""
+        return self.toned(*self.lines)
 
 
 def spread(left: tuple[Piece, ...], right: tuple[Piece, ...], width: int) -> ToneLine:

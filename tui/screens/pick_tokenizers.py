@@ -1,11 +1,11 @@
-"""The dialogs of the playground: which tokenizers to compare, and which file to open."""
+"""Choosing the tokenizers that the playground compares."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import getters, on, work
+from textual import getters, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -116,30 +116,3 @@ class TokenizerPicker(ModalScreen[tuple[str, ...] | None]):
 
     def _prompt(self, ref: str) -> str:
         return f"[{'x' if ref in self._chosen else ' '}] {self._labels[ref]}"
-
-
-class FileDialog(ModalScreen[str | None]):
-    """The path of a text to open."""
-
-    CSS_PATH = "modal.tcss"
-    BINDING_GROUP_TITLE = "Open a file"
-    HELP = "Type the path of a text file; Enter opens it, Escape goes back."
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back", id="file.leave", tooltip="Open nothing."),
-    ]
-
-    def compose(self) -> ComposeResult:
-        """Return one line to type in."""
-        with Vertical(id="dialog"):
-            yield Static("Open a text file", classes="dialog-title")
-            yield Input(placeholder="path", compact=True)
-            yield Static("Enter  open     Esc  go back", classes="hint", markup=False)
-
-    @on(Input.Submitted)
-    def submit(self, event: Input.Submitted) -> None:
-        """Close with the path."""
-        self.dismiss(event.value.strip() or None)
-
-    def action_leave(self) -> None:
-        """Close without a path."""
-        self.dismiss(None)
