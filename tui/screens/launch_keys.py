@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-KEYS = (
+LAUNCH_KEYS = (
     Binding("ctrl+s", "start", "Start", id="launch.start", tooltip="Start the run."),
     Binding(
         "ctrl+y", "copy", "Copy", id="launch.copy", tooltip="Copy the command line of the run."
