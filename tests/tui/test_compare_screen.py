@@ -19,7 +19,8 @@ from tests.tui.builders import build_run
 from tests.tui.compared import NUM_STEPS, compared_run
 from tests.tui.frames import frame, lab_app, until, until_text
 from tui.analysis.compare_markdown import markdown
-from tui.analysis.compare_page import SECTIONS, Choice, CompareReader
+from tui.analysis.compare_page import SECTIONS, Choice
+from tui.analysis.compare_reader import CompareReader
 from tui.analysis.verdicts import floor_line, pair_lines
 from tui.app import LabApp
 from tui.screens.compare_runs import CompareScreen

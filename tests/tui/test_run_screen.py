@@ -22,7 +22,7 @@ from tests.tui.builders import RunBuilder, build_run, finish_until, start, step,
 from tests.tui.compared import compared_run
 from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text
 from tui.analysis.event_times import EventTimes, rank_paces, waterfall
-from tui.analysis.run_page import RunReader
+from tui.analysis.run_reader import RunReader
 from tui.app import LabApp
 from tui.screens.run import RunScreen
 from tui.shell.environment import Environment

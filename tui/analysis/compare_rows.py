@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from runs.analysis.comparison import Comparison, Pair, Standing
@@ -14,7 +13,7 @@ from tui.analysis.compare_page import ComparePage
 from tui.analysis.differences import code_lines, one_line_per_stage
 from tui.analysis.laws import law_lines, loss_name, size_lines
 from tui.analysis.partings import about_line, parting_lines
-from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, table
+from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, sentence, table
 from tui.analysis.verdicts import UNITS, axis_text, floor_line, pair_lines
 from tui.analysis.words import cell, count, metric_text, short_count
 from tui.charts.data import run_letter
@@ -23,17 +22,6 @@ from tui.shell.tones import Tone, state_tone
 
 MAX_REASONS = 20
 _WORD_TONES: dict[str, Tone] = {"better": "good", "worse": "error"}
-
-
-def sentence(text: str, width: int, tone: Tone = "plain") -> list[Row]:
-    """Return a sentence on as many lines as it takes; the first one can be marked and copied."""
-    lines = textwrap.wrap(text, max(width, 20), subsequent_indent="  ", break_long_words=False)
-    first = remark(lines[0] if lines else "", tone)
-    rest = [remark(line, tone) for line in lines[1:]]
-    return [
-        Row(line=first.line, key=text, value=text, detail=text),
-        *(Row(line=row.line, is_heading=True) for row in rest),
-    ]
 
 
 def verdict(page: ComparePage, *, width: int, glyphs: Glyphs) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,17 @@ def blank() -> Row:
 def remark(text: str, tone: Tone = "quiet", *, detail: str = "") -> Row:
     """Return a sentence that can be copied."""
     return Row(line=ToneLine((Piece(text, tone),)), key=text, value=text, detail=detail or text)
+
+
+def sentence(text: str, width: int, tone: Tone = "plain") -> list[Row]:
+    """Return a sentence on as many lines as it takes; the first one can be marked and copied."""
+    lines = textwrap.wrap(text, max(width, 20), subsequent_indent="  ", break_long_words=False)
+    first = remark(lines[0] if lines else "", tone)
+    rest = [remark(line, tone) for line in lines[1:]]
+    return [
+        Row(line=first.line, key=text, value=text, detail=text),
+        *(Row(line=row.line, is_heading=True) for row in rest),
+    ]
 
 
 def fact(label: str, value: str, *, tone: Tone = "plain", note: str = "", detail: str = "") -> Row:

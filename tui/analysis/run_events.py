@@ -7,8 +7,7 @@ from functools import partial
 from runs.events import EventRecord
 from tui.analysis.rows import Row, heading, remark
 from tui.analysis.run_page import RunPage
-from tui.analysis.run_rows import pretty
-from tui.analysis.words import count
+from tui.analysis.words import count, pretty
 from tui.live.narrate import narrate
 from tui.live.state import StageRecord
 from tui.shell import format as fmt

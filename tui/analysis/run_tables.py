@@ -9,8 +9,7 @@ from runs.views.query import StageView
 from tui.analysis.lineage_tree import TreeRow, rebuild_commands, tree_rows, why_stale
 from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, table
 from tui.analysis.run_page import RunPage, SavedCheckpoint
-from tui.analysis.run_rows import pretty
-from tui.analysis.words import HASH_CHARS, count
+from tui.analysis.words import HASH_CHARS, count, pretty
 from tui.live.present import MODEL_STAGES
 from tui.shell import format as fmt
 from tui.shell.glyphs import ASCII_TREE, UNICODE_TREE, Glyphs

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runs.views.card import RunCard
@@ -66,3 +67,8 @@ def cell(value: Any) -> str:
     text = str(value)
     is_hash = len(text) >= 40 and all(char in "0123456789abcdef" for char in text)
     return text[:HASH_CHARS] if is_hash else text
+
+
+def pretty(data: Mapping[str, Any]) -> str:
+    """Return an event as JSON on several lines."""
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)

@@ -26,9 +26,9 @@ from tui.analysis.compare_page import (
     SECTIONS,
     Choice,
     ComparePage,
-    CompareReader,
     Section,
 )
+from tui.analysis.compare_reader import CompareReader
 from tui.analysis.export import check_path, write_export
 from tui.analysis.rows import Row
 from tui.charts.data import ChartData

@@ -17,9 +17,10 @@ from textual.widgets import Footer
 from runs.errors import LabError, UsageError
 from runs.labels import add_note, add_tag, check_tag
 from runs.paths import LabHome
-from tui.analysis import run_events, run_rows, run_tables, run_times
+from tui.analysis import run_events, run_overview, run_settings, run_tables, run_times
 from tui.analysis.rows import Row, remark
-from tui.analysis.run_page import SECTIONS, RunPage, RunReader, Section
+from tui.analysis.run_page import SECTIONS, RunPage, Section
+from tui.analysis.run_reader import RunReader
 from tui.screens.page import PageScreen, page_keys
 from tui.screens.pick_run import PickRunScreen
 from tui.shell.environment import Environment
@@ -213,11 +214,11 @@ class RunScreen(PageScreen[Section, RunPage]):
         width, glyphs, now = self.table.room, self.environment.glyphs, self.clock()
         match self.section:
             case "overview":
-                rows = run_rows.overview(page, width=width, glyphs=glyphs, now=now)
+                rows = run_overview.overview(page, width=width, glyphs=glyphs, now=now)
             case "config":
-                rows = run_rows.settings(page, width=width)
+                rows = run_settings.settings(page, width=width)
             case "environment":
-                rows = run_rows.machine(page)
+                rows = run_settings.machine(page)
             case "lineage":
                 rows = run_tables.lineage(page, width=width, glyphs=glyphs)
             case "checkpoints":
@@ -229,7 +230,7 @@ class RunScreen(PageScreen[Section, RunPage]):
             case "events":
                 rows = run_events.events(page, self._kind, width=width, glyphs=glyphs)
             case "files":
-                rows = run_rows.files(page, width=width, glyphs=glyphs)
+                rows = run_settings.files(page, width=width, glyphs=glyphs)
         told = [text for name, text in page.problems.items() if name != "defaults"]
         return [*(remark(text, "error") for text in told), *rows]
 

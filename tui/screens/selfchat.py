@@ -1,6 +1,6 @@
 """The self-chat view: models that talk to themselves, every token measured, live or replayed.
 
-Thread workers read files and post messages; the handlers here own every change of the view.
+What is read, and when, is in selfchat_reading.py.
 """
 
 from __future__ import annotations
@@ -10,46 +10,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Footer, Static
-from textual.worker import get_current_worker
 
-from runs.errors import LabError, NotFound, UsageError
+from runs.errors import UsageError
 from runs.paths import LabHome
-from runs.views.facts import FoldCache
-from runs.views.query import RunView, list_runs
-from runs.views.states import ACTIVE
 from tui.screens.arena import ArenaScreen
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.selfchat_keys import PANES, SELFCHAT_KEYS
 from tui.screens.selfchat_new import NewSelfchat
-from tui.screens.selfchat_parts import (
-    FindingsList,
-    HeldRead,
-    PlotsMade,
-    RunsList,
-    RunsRead,
-    TalksList,
-)
-from tui.selfchat.curves import plots_of
+from tui.screens.selfchat_reading import SelfchatReading
+from tui.selfchat.curves import TurnPlot
 from tui.selfchat.lists import run_line
-from tui.selfchat.reading import Held, SelfchatFeed, num_turns, selfchats
-from tui.selfchat.viewing import Viewing
 from tui.shell.environment import Environment
 from tui.shell.tones import Piece, ToneLine
 from tui.widgets.row_list import RowList
+from tui.widgets.selfchat_lists import FindingsList, RunsList, TalksList
 from tui.widgets.toned import TonedLines
 from tui.widgets.transcript_view import TranscriptView
 from tui.widgets.turn_chart import TurnChart
 
-LIST_S = 2.0
-FOLLOW_S = 0.5
-# Intervals are resampled: in a living self-chat they may lag behind.
-PLOT_EVERY_S = 3.0
 NUM_CHARTS = 4
 NO_TALKS = """\
 No self-chat in this lab home yet.
@@ -59,7 +42,7 @@ Press n to start one, or in another terminal:
     labcli selfchat --model last:sft"""
 
 
-class SelfchatScreen(Screen[None]):
+class SelfchatScreen(SelfchatReading):
     """Self-chats, their conversations, findings and curves."""
 
     CSS_PATH = "selfchat.tcss"
@@ -94,25 +77,13 @@ conversation, the findings and the curves over turns; n starts another self-chat
         focus: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
-        self._home = home
-        self._environment = environment
-        self._clock = clock
-        self._wanted = focus
-        self._cache = FoldCache()
-        self._runs: tuple[RunView, ...] = ()
-        self._run: RunView | None = None
-        self._feed: SelfchatFeed | None = None
-        self._is_listing = self._is_reading = self._is_plotting = self._wants_whole = False
-        self._num_plotted = -1
-        self._plotted_s = 0.0
+        super().__init__(home=home, environment=environment, focus=focus, clock=clock)
         self._ticked_s = time.monotonic()
         self._pane = PANES[0]
-        self.viewing = Viewing(glyphs=environment.glyphs)
 
     def compose(self) -> ComposeResult:
         """Return the lists, the panes and the keys."""
-        glyphs = self._environment.glyphs
+        glyphs = self.environment.glyphs
         yield TonedLines(id="selfchat-top")
         yield Static("Reading the lab home ...", id="selfchat-notice", markup=False)
         with Horizontal(id="selfchat-body"):
@@ -134,38 +105,15 @@ conversation, the findings and the curves over turns; n starts another self-chat
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
-        """Start to list and to follow."""
+        """Let time pass, and begin at the list."""
         self.body.display = False
         self.show_pane(self._pane)
-        self.list_again()
-        self.set_interval(LIST_S, self.list_again)
-        self.set_interval(FOLLOW_S, self.follow)
-        self.set_interval(1.0 / self._environment.frames_per_s, self.tick)
+        self.set_interval(1.0 / self.environment.frames_per_s, self.tick)
         self.talks.focus()
 
     def on_resize(self) -> None:
         """Share the room anew."""
         self.call_after_refresh(self.draw)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether everything that was asked for was read and drawn."""
-        is_busy = self._is_listing or self._is_reading or self._is_plotting
-        return not is_busy and (not self._runs or self.viewing.held is not None)
-
-    def list_again(self) -> None:
-        """Read the lab home, unless another view is shown or the last reading goes on."""
-        if not self._is_listing and self.app.screen_stack and self in self.app.screen_stack:
-            self._is_listing = True
-            self.read_runs()
-
-    def follow(self) -> None:
-        """Read what a living self-chat has said since."""
-        if self._run is not None and self._run.state in ACTIVE and not self._is_reading:
-            assert self._feed is not None
-            self._is_reading = True
-            self.read_talk(self._run.path, self._feed, is_whole=False)
-        self._plot_again()
 
     def tick(self) -> None:
         """Let time pass in a replay."""
@@ -174,89 +122,11 @@ conversation, the findings and the curves over turns; n starts another self-chat
         if self.viewing.play(seconds):
             self._draw_talk()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="selfchat-runs")
-    def read_runs(self) -> None:
-        """Tell which self-chats there are."""
-        try:
-            self.post_message(RunsRead(selfchats(list_runs(self._home, self._cache))))
-        except (LabError, OSError) as error:
-            self.post_message(RunsRead((), f"cannot read {self._home.runs_dir}: {error}"))
-
-    @work(thread=True, exit_on_error=False, group="selfchat-talk")
-    def read_talk(self, run_dir: Path, feed: SelfchatFeed, *, is_whole: bool) -> None:
-        """Tell what a self-chat has said: all of it, or what is new."""
-        try:
-            self.post_message(HeldRead(run_dir, feed.load() if is_whole else feed.poll()))
-        except NotFound:
-            self.post_message(HeldRead(run_dir, None, "It has not begun to talk yet."))
-        except (LabError, OSError) as error:
-            self.post_message(HeldRead(run_dir, None, str(error)))
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="selfchat-plots")
-    def make_plots(self, run_dir: Path, held: Held) -> None:
-        """Tell the curves over turns."""
-        worker = get_current_worker()
-        plots = plots_of(held.experiment, should_stop=lambda: worker.is_cancelled)
-        if not worker.is_cancelled:
-            self.post_message(PlotsMade(run_dir, plots, num_turns(held.experiment)))
-
-    @on(RunsRead)
-    def take_runs(self, message: RunsRead) -> None:
-        """Show the self-chats, and open one where none is open."""
-        self._is_listing = False
-        if message.problem:
-            self.notice.update(message.problem)
-            self.body.display, self.notice.display = False, True
-            return
-        self._runs = message.runs
-        open_now = next(
-            (one for one in self._runs if self._run and one.path == self._run.path), None
-        )
-        if open_now is None or self._wanted is not None:
-            self._choose()
-        else:
-            has_ended = self._run is not None and self._run.state in ACTIVE
-            self._run = open_now
-            if has_ended and open_now.state not in ACTIVE:
-                self._read_whole()
-        self.draw()
-
-    @on(HeldRead)
-    def take_held(self, message: HeldRead) -> None:
-        """Show what was said."""
-        if self._run is None or message.run_dir != self._run.path:
-            return
-        self._is_reading = False
-        if message.problem:
-            self.viewing.problem = message.problem
-        if message.held is not None:
-            self.viewing.take(message.held)
-        if message.held is not None or message.problem:
-            self.draw()
-        if self._wants_whole:
-            self._read_whole()
-        self._plot_again()
-
-    @on(PlotsMade)
-    def take_plots(self, message: PlotsMade) -> None:
-        """Show the curves."""
-        self._is_plotting = False
-        self._num_plotted = message.num_turns
-        self._plotted_s = time.monotonic()
-        if self._run is None or message.run_dir != self._run.path:
-            self._num_plotted = -1
-            self._plot_again()
-            return
-        for number, chart in enumerate(self.query(TurnChart)):
-            chart.plot = message.plots[number] if number < len(message.plots) else None
-            chart.display = number < max(len(message.plots), 1)
-        self._plot_again()
-
     @on(RowList.Taken, "#selfchat-runs")
     def open_taken(self, message: RowList.Taken) -> None:
         """Show another self-chat."""
-        if message.row < len(self._runs):
-            self._open(self._runs[message.row])
+        if message.row < len(self.runs):
+            self.open_run(self.runs[message.row])
             self.draw()
 
     @on(RowList.Moved, "#selfchat-talks")
@@ -346,12 +216,12 @@ conversation, the findings and the curves over turns; n starts another self-chat
         def started(run_id: str | None) -> None:
             if run_id is not None:
                 self.notify("It talks; every turn appears here as it is taken.", markup=False)
-                self._wanted = next(self._home.runs_dir.glob(f"{run_id}-*"), None)
+                self.wanted = next(self.home.runs_dir.glob(f"{run_id}-*"), None)
                 self.list_again()
 
         self.app.push_screen(
             NewSelfchat(
-                home=self._home, glyphs=self._environment.glyphs, clock=self._clock,
+                home=self.home, glyphs=self.environment.glyphs, clock=self.clock,
                 models=self.viewing.models,
             ),
             started,
@@ -374,6 +244,21 @@ conversation, the findings and the curves over turns; n starts another self-chat
             return None
         return True
 
+    def mark_run(self, place: int) -> None:
+        """Mark the self-chat that was opened."""
+        self.runs_list.cursor = place
+
+    def show_plots(self, plots: tuple[TurnPlot, ...]) -> None:
+        """Show the curves over turns, or in the first chart that there are none."""
+        for number, chart in enumerate(self.query(TurnChart)):
+            chart.plot = plots[number] if number < len(plots) else None
+            chart.display = number < max(len(plots), 1)
+
+    def show_unreadable(self, problem: str) -> None:
+        """Say why the lab home cannot be read."""
+        self.notice.update(problem)
+        self.body.display, self.notice.display = False, True
+
     def show_pane(self, name: str) -> None:
         """Show another pane."""
         self._pane = name
@@ -385,9 +270,9 @@ conversation, the findings and the curves over turns; n starts another self-chat
         """Show everything as it stands."""
         if not self.is_mounted:
             return
-        self.body.display = bool(self._runs)
-        self.notice.display = not self._runs
-        if not self._runs:
+        self.body.display = bool(self.runs)
+        self.notice.display = not self.runs
+        if not self.runs:
             self.notice.update(NO_TALKS)
         self._draw_runs()
         width = max(self.talks.size.width - 1, 20)
@@ -398,14 +283,14 @@ conversation, the findings and the curves over turns; n starts another self-chat
         self.refresh_bindings()
 
     def _draw_runs(self) -> None:
-        glyphs, now = self._environment.glyphs, self._clock()
+        glyphs, now = self.environment.glyphs, self.clock()
         width = max(self.runs_list.size.width - 1, 20)
         self.runs_list.lines = tuple(
-            run_line(run, now=now, width=width, glyphs=glyphs) for run in self._runs
+            run_line(run, now=now, width=width, glyphs=glyphs) for run in self.runs
         )
-        counts = f"{len(self._runs)} self-chat{'' if len(self._runs) == 1 else 's'}"
-        name = self._run.name if self._run else counts
-        self.top.lines = (self.viewing.top_line(name, self._run),)
+        counts = f"{len(self.runs)} self-chat{'' if len(self.runs) == 1 else 's'}"
+        name = self.run.name if self.run else counts
+        self.top.lines = (self.viewing.top_line(name, self.run),)
         pieces = [
             Piece(f"[{place} {pane}]" if pane == self._pane else f" {place} {pane} ",
                   "active" if pane == self._pane else "quiet")
@@ -420,41 +305,3 @@ conversation, the findings and the curves over turns; n starts another self-chat
         self.transcript.show(viewing.script, limit=viewing.head.limit, spot=viewing.cursor)
         self.replay.lines = (viewing.replay_line(width),)
         self.token.lines = viewing.token_lines(width)
-
-    def _choose(self) -> None:
-        """Open the run that was asked for, else a living one, else the newest."""
-        wanted = next((one for one in self._runs if one.path == self._wanted), None)
-        if self._wanted is not None and wanted is None and self._run is None:
-            self.notify(f"{self._wanted.name} is no self-chat", severity="warning", markup=False)
-        if self._runs and (wanted is not None or self._run not in self._runs):
-            at_work = [run for run in self._runs if run.state in ACTIVE - {"queued"}]
-            self._open(wanted or (at_work or self._runs)[0])
-            self.runs_list.cursor = self._runs.index(self._run) if self._run else 0
-        self._wanted = None
-
-    def _open(self, run: RunView) -> None:
-        if self._run is not None and self._run.path == run.path and self.viewing.held:
-            return
-        self._run = run
-        self._feed = SelfchatFeed(run.path)
-        self._num_plotted = -1
-        self._is_reading = False
-        self.viewing = Viewing(glyphs=self._environment.glyphs)
-        self._read_whole()
-
-    def _read_whole(self) -> None:
-        """Read everything; a feed has one reader at a time, so this may come after another."""
-        self._wants_whole = self._is_reading
-        if self._run is not None and self._feed is not None and not self._is_reading:
-            self._is_reading = True
-            self.read_talk(self._run.path, self._feed, is_whole=True)
-
-    def _plot_again(self) -> None:
-        """Make the curves where they are behind what was said."""
-        held = self.viewing.held
-        if held is None or self._is_plotting or self._run is None:
-            return
-        is_early = time.monotonic() - self._plotted_s < PLOT_EVERY_S and self._num_plotted >= 0
-        if num_turns(held.experiment) != self._num_plotted and not is_early:
-            self._is_plotting = True
-            self.make_plots(self._run.path, held)

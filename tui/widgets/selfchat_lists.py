@@ -1,42 +1,8 @@
-"""The lists of the self-chat view with their help, and what its workers tell it."""
+"""The lists of the self-chat view, with their help."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-from textual.message import Message
-
-from runs.views.query import RunView
-from tui.selfchat.curves import TurnPlot
-from tui.selfchat.reading import Held
 from tui.widgets.row_list import RowList
-
-
-@dataclass
-class RunsRead(Message):
-    """The lab home was read."""
-
-    runs: tuple[RunView, ...]
-    problem: str = ""
-
-
-@dataclass
-class HeldRead(Message):
-    """A self-chat was read; held: None where nothing is new; problem says what is in the way."""
-
-    run_dir: Path
-    held: Held | None
-    problem: str = ""
-
-
-@dataclass
-class PlotsMade(Message):
-    """The curves of a self-chat, of so many turns."""
-
-    run_dir: Path
-    plots: tuple[TurnPlot, ...]
-    num_turns: int
 
 
 class RunsList(RowList):
