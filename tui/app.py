@@ -52,7 +52,13 @@ class LabApp(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "f1", "explain", "Help", id="app.help", tooltip="Explain the focused widget and keys."
+            "f1",
+            "explain",
+            "Help",
+            # Else Textual keeps it from dialogs, whose help it shows, too.
+            priority=True,
+            id="app.help",
+            tooltip="Explain the focused widget and keys.",
         ),
         *(
             Binding(
@@ -145,9 +151,7 @@ class LabApp(App[None]):
 
     def action_explain(self) -> None:
         """Explain the focused widget, and list the keys that work there."""
-        if not isinstance(self.screen, HelpScreen):
-            screen = guide.help_screen(self.screen, self.focused, self.get_key_display)
-            self.push_screen(screen)
+        self.push_screen(guide.help_screen(self.screen, self.focused, self.get_key_display))
 
     def action_view(self, name: str) -> None:
         """Show another view; what the present one does goes on behind it."""
@@ -166,7 +170,9 @@ class LabApp(App[None]):
         self.push_screen(JumpScreen(panes), go)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keep the views and jumps away from what asks a question."""
+        """Keep the views and jumps away from what asks a question, and help from the help."""
+        if action == "explain":
+            return not isinstance(self.screen, HelpScreen)
         return not (action in ("view", "jump") and self.screen.is_modal)
 
     def _heed_departures(self) -> None:

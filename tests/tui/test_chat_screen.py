@@ -126,6 +126,7 @@ async def test_escape_stops_an_answer_and_commands_change_how_the_next_is_drawn(
         await pilot.press("escape", "plus", "greater_than_sign")
         await until_text(pilot, app, "T 0.1  k 14")
         await pilot.press("i")
+        await until(pilot, lambda: screen.prompt.has_focus)
         await send(pilot, screen, "/model tiny:base")
         await until_text(pilot, app, "goes on with a text")
         await send(pilot, screen, "/clear")

@@ -183,7 +183,7 @@ single letters are keys for the turn that has the focus.
         ended_s = time.monotonic()
         self._next_draw_s = ended_s + DRAW_SHARE * (ended_s - began_s)
 
-    def actionwrite_talk(self) -> None:
+    def action_write(self) -> None:
         """Go to the box."""
         self.prompt.focus()
 

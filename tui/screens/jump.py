@@ -21,6 +21,8 @@ class JumpScreen(ModalScreen[Widget | None]):
     """Letters over the screen below; the result is the widget to focus, or none."""
 
     CSS_PATH = "modal.tcss"
+    BINDING_GROUP_TITLE = "Jump"
+    HELP = "The letter on a pane gives it the focus; any other key goes back."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Back", id="jump.leave", tooltip="Stay where you are."),
     ]

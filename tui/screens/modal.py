@@ -18,6 +18,8 @@ class ConfirmScreen(ModalScreen[bool]):
     """A question that is answered with Enter or Escape; the result is the answer."""
 
     CSS_PATH = "modal.tcss"
+    BINDING_GROUP_TITLE = "Question"
+    HELP = "Enter or y does what is asked; Escape or n leaves all as it is."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,y", "answer(True)", "Yes", id="confirm.yes", tooltip="Do it."),
         Binding("escape,n", "answer(False)", "No", id="confirm.no", tooltip="Leave it."),
@@ -53,6 +55,8 @@ class HelpScreen(ModalScreen[None]):
     """What the focused widget is for, and every key that works there."""
 
     CSS_PATH = "modal.tcss"
+    BINDING_GROUP_TITLE = "Help"
+    HELP = "What has the focus, and every key that works there. Escape goes back to it."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,q", "close", "Close", id="help.close", tooltip="Close this help."),
     ]
