@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labcli.feed import FeedItem
-from labcli.tables import clock, figure, percent, seconds, size
+from labcli.tables import figure, percent, seconds, size
 from runs.events import VERSION, number
 from runs.record import EXPERIMENTS
 from tui.analysis.words import short_count
+from tui.shell.format import clock
 
 CHATTER_EVERY_S = 15.0
 CHATTER_AT_LEAST_S = 2.0

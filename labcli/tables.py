@@ -59,8 +59,3 @@ def when(stamp_s: float | None) -> str:
     if stamp_s is None:
         return ABSENT
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp_s))
-
-
-def clock(stamp_s: float) -> str:
-    """Return the local time of day, to the second."""
-    return time.strftime("%H:%M:%S", time.localtime(stamp_s))

@@ -21,7 +21,6 @@ from labcli.tok.given import columns, is_coloured
 from labcli.tok.refs import NamedTokenizer
 from labcli.tok.views import (
     conversation_table,
-    counted,
     facts_text,
     near_table,
     ribbon,
@@ -31,6 +30,7 @@ from labcli.tok.views import (
 )
 from runs.errors import UsageError
 from tui.shell.environment import read_environment
+from tui.shell.format import counted
 from tui.shell.glyphs import ASCII_TREE, UNICODE_TREE, TreeGlyphs
 from tui.tokens.words import apart_text, brief, tree_lines
 

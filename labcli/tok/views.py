@@ -16,6 +16,7 @@ from core.inspection.nearest import NearToken
 from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
 from labcli.cells import cut, grid, width
+from tui.shell.format import counted
 from tui.tokens.words import apart_text, brief
 
 MAX_TOKEN_CELLS = 24
@@ -37,11 +38,6 @@ def summary_line(explained: Explained, name: str, vocab_size: int) -> str:
         f"{name} ({vocab_size:,} ids)",
     ]
     return "  ".join(parts)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 token, 1,234 tokens."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def ribbon(tokens: Sequence[bytes], *, columns: int, num_lines: int, is_coloured: bool) -> str:

@@ -15,8 +15,9 @@ from tui.analysis.laws import law_lines, loss_name, size_lines
 from tui.analysis.partings import about_line, parting_lines
 from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, sentence, table
 from tui.analysis.verdicts import UNITS, axis_text, floor_line, pair_lines
-from tui.analysis.words import cell, count, metric_text, short_count
+from tui.analysis.words import cell, metric_text, short_count
 from tui.charts.data import run_letter
+from tui.shell.format import counted
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Tone, state_tone
 
@@ -126,7 +127,7 @@ def settings(page: ComparePage, *, width: int, glyphs: Glyphs) -> list[Row]:
     )
     for title, found in parts:
         if found:
-            rows += [heading(title, count(len(found), "difference"))]
+            rows += [heading(title, counted(len(found), "difference"))]
             rows += [*_changed_rows(page, found, width, glyphs), blank()]
         else:
             same.append(title)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runs.analysis.diff import Changed, CodeChange
-from tui.analysis.words import HASH_CHARS, count
+from tui.analysis.words import HASH_CHARS
+from tui.shell.format import counted
 
 MAX_FILES = 6
 
@@ -36,10 +37,10 @@ def code_lines(first: str, other: str, change: CodeChange, *, rest: str) -> list
     lines = [f"CODE  {first}: {marks[0]}  {other}: {marks[1]}"]
     if change.files:
         lines.append(
-            f"{count(len(change.files), 'file')} and {count(change.num_hunks, 'hunk')} differ"
+            f"{counted(len(change.files), 'file')} and {counted(change.num_hunks, 'hunk')} differ"
         )
     lines += [
-        f"  {item.path}  {count(item.num_hunks, 'hunk')}" for item in change.files[:MAX_FILES]
+        f"  {item.path}  {counted(item.num_hunks, 'hunk')}" for item in change.files[:MAX_FILES]
     ]
     if len(change.files) > MAX_FILES:
         lines.append(f"  and {len(change.files) - MAX_FILES} more; {rest}")

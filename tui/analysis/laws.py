@@ -7,7 +7,8 @@ from typing import Any
 from runs.analysis.power_law import Range
 from runs.analysis.scaling_fit import ScalingFit
 from runs.views.card import is_higher_better
-from tui.analysis.words import count, metric_text, short_count
+from tui.analysis.words import metric_text, short_count
+from tui.shell.format import counted
 
 _ABSENT = "-"
 
@@ -27,7 +28,7 @@ def law_lines(found: ScalingFit, loss: str) -> list[str]:
         f"{loss} = E + A (C / {law.unit:.3g}) ^ -alpha over C FLOPs of {found.data.stage}",
         f"E {interval(law.floor)}, A {interval(law.scale)}, alpha {interval(law.exponent)}; "
         f"95 % intervals, spread {law.sd:.2g}",
-        f"from {law.num} points that no cheaper run beats, of {count(runs, 'finished run')}"
+        f"from {law.num} points that no cheaper run beats, of {counted(runs, 'finished run')}"
         f"{left_out}",
         *(["these points do not pin the law down: take it for no prediction"] * law.is_loose),
     ]

@@ -7,10 +7,11 @@ from functools import partial
 from runs.events import EventRecord
 from tui.analysis.rows import Row, heading, remark
 from tui.analysis.run_page import RunPage
-from tui.analysis.words import count, pretty
+from tui.analysis.words import pretty
 from tui.live.narrate import narrate
 from tui.live.state import StageRecord
 from tui.shell import format as fmt
+from tui.shell.format import counted
 from tui.shell.glyphs import Glyphs
 from tui.shell.printable import printable
 from tui.shell.tones import Piece, Tone, ToneLine
@@ -33,7 +34,7 @@ def events(page: RunPage, kind: str, *, width: int, glyphs: Glyphs) -> list[Row]
     found = [one for one in page.events if _passes(one.record.kind, kind)]
     shown = found[-MAX_EVENTS:]
     what = {NEWS: "all but steps, progress and heartbeats", ALL: "every kind"}.get(kind, kind)
-    rows = [heading(f"{count(len(found), 'event')}", f"{what}; k and K choose another kind")]
+    rows = [heading(f"{counted(len(found), 'event')}", f"{what}; k and K choose another kind")]
     if len(shown) < len(found):
         rows.append(remark(f"the last {len(shown):,} of them", "warning"))
     if page.skipped_bytes:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from runs.scheduling.snapshot import describe
 from tui.analysis.rows import Cell, Row, TableRow, blank, fact, heading, remark, table
 from tui.analysis.run_page import RunPage, Setting
-from tui.analysis.words import cell, count
+from tui.analysis.words import cell
 from tui.shell import format as fmt
+from tui.shell.format import counted
 from tui.shell.glyphs import Glyphs
 
 _GIB = 1024**3
@@ -32,7 +33,7 @@ def settings(page: RunPage, *, width: int) -> list[Row]:
             rows.append(remark("every setting is the default"))
         rows.append(blank())
         if unknown:
-            rows.append(heading("of no default", count(len(unknown), "setting")))
+            rows.append(heading("of no default", counted(len(unknown), "setting")))
             rows += [_setting_row(one, width) for one in unknown]
             rows.append(blank())
     for stage in dict.fromkeys(one.stage for one in page.settings):
@@ -105,7 +106,7 @@ def files(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
             )
         )
     total = fmt.size(sum(sizes.values()))
-    rows = [heading(str(page.view.path.name), f"{total} in {count(page.num_files, 'file')}")]
+    rows = [heading(str(page.view.path.name), f"{total} in {counted(page.num_files, 'file')}")]
     if page.num_files > len(page.files):
         rows.append(remark(f"only the first {len(page.files):,} are listed", "warning"))
     for folder in sorted(sizes, key=lambda folder: -sizes[folder]):

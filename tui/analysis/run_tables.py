@@ -9,9 +9,10 @@ from runs.views.query import StageView
 from tui.analysis.lineage_tree import TreeRow, rebuild_commands, tree_rows, why_stale
 from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, table
 from tui.analysis.run_page import RunPage, SavedCheckpoint
-from tui.analysis.words import HASH_CHARS, count, pretty
+from tui.analysis.words import HASH_CHARS, pretty
 from tui.live.present import MODEL_STAGES
 from tui.shell import format as fmt
+from tui.shell.format import counted
 from tui.shell.glyphs import ASCII_TREE, UNICODE_TREE, Glyphs
 from tui.shell.tones import Piece, Tone, ToneLine, state_tone
 
@@ -29,7 +30,7 @@ def lineage(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
     shown = table(header, rows, width=width, glyphs=glyphs, right="llllr", flexible=2)
     if not found.stale:
         return [*shown, blank(), remark("nothing is stale", "good")]
-    shown += [blank(), heading("stale", count(len(found.stale), "stage"), "warning")]
+    shown += [blank(), heading("stale", counted(len(found.stale), "stage"), "warning")]
     shown += [remark(why_stale(node), "warning") for node in found.stale]
     shown += [blank(), heading("to rebuild, in this order")]
     return [*shown, *(remark(line) for line in rebuild_commands(found))]

@@ -8,8 +8,8 @@ from runs.analysis.comparison import Pair
 from runs.analysis.noise import NoiseFloor, Verdict
 from runs.analysis.speedup import Share, Speedup
 from runs.metrics.run_curve import Axis
-from tui.analysis.words import count, metric_text, short_count, signed
-from tui.shell.format import duration
+from tui.analysis.words import metric_text, short_count, signed
+from tui.shell.format import counted, duration
 
 UNITS: Mapping[Axis, str] = {
     "step": "steps", "tokens": "tokens", "time": "training time", "flops": "FLOPs", "usd": "cost",
@@ -47,7 +47,7 @@ def reach_line(chaser: str, leader: str, found: Speedup, metric: str) -> str:
 def verdict_line(verdict: Verdict, metric: str) -> str:
     """Return whether a difference is more than noise, in one sentence."""
     gap = f"{signed(verdict.difference)} {metric}"
-    counts = f"mean of {count(verdict.num_second, 'seed')} against {verdict.num_first}"
+    counts = f"mean of {counted(verdict.num_second, 'seed')} against {verdict.num_first}"
     if verdict.word == "same settings":
         return f"{gap}: the same settings with other seeds, so this is the noise itself"
     if verdict.word == "no noise floor":
@@ -66,12 +66,12 @@ def floor_line(floor: NoiseFloor | None, repeat: str | None) -> str:
             "noise floor: none, as no two finished runs here differ by their seed alone. "
             f"Repeat one with other seeds, twice or more: {repeat}"
         )
-    groups = f"{count(len(floor.groups), 'group')} of {', '.join(map(str, floor.groups))} runs"
+    groups = f"{counted(len(floor.groups), 'group')} of {', '.join(map(str, floor.groups))} runs"
     whose = "" if floor.is_own else " with other settings than these"
     code = "" if floor.is_one_commit else "; not all of them ran the same commit"
     return (
         f"noise floor: standard deviation {floor.sd:.2g} over seeds, from {groups}{whose} "
-        f"({count(floor.degrees, 'degree')} of freedom); taken as normal and equal for "
+        f"({counted(floor.degrees, 'degree')} of freedom); taken as normal and equal for "
         f"all settings compared{code}"
     )
 

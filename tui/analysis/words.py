@@ -8,20 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runs.views.card import RunCard
+from tui.shell import format as fmt
 
 HASH_CHARS = 12
 _ABSENT = "-"
+# Of parameters and tokens people say billions.
+_SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def names_of(cards: Sequence[RunCard]) -> list[str]:
     """Return a short name for each run: its name, or its slug where names are shared."""
     names = [card.view.name for card in cards]
     return [card.view.slug if names.count(card.view.name) > 1 else card.view.name for card in cards]
-
-
-def count(num: int, thing: str) -> str:
-    """Return a count with its noun: 1 file, 2 files."""
-    return f"{num} {thing}{'' if num == 1 else 's'}"
 
 
 def signed(value: float) -> str:
@@ -45,15 +43,8 @@ def metric_text(value: float) -> str:
 
 
 def short_count(value: float | None) -> str:
-    """Return a count in three digits: 950, 23.8k, 11.5M, 1.38B, 4.20T."""
-    if value is None:
-        return _ABSENT
-    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
-            scaled = value / limit
-            digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
-            return f"{scaled:.{digits}f}{unit}"
-    return f"{value:.0f}"
+    """Return how many parameters or tokens, in three digits: 950, 23.8k, 11.5M, 1.38B, 4.20T."""
+    return fmt.compact(value, _ABSENT, scales=_SCALES)
 
 
 def cell(value: Any) -> str:

@@ -14,6 +14,7 @@ from tui.answering.models import ModelEntry
 from tui.answering.sampling import TalkSettings
 from tui.answering.transcript_file import SpokenTurn, Transcript
 from tui.shell import format as fmt
+from tui.shell.format import counted
 
 FINISHES = {"length": "cut off", "stopped": "stopped"}
 
@@ -147,7 +148,7 @@ def total_words(turns: Sequence[Turn]) -> str:
     num_tokens = sum(answer.num_tokens for answer in answers)
     firsts = sorted(answer.ttft_s for answer in answers if answer.ttft_s is not None)
     median = f", first after {first_token(firsts[len(firsts) // 2])} (median)" if firsts else ""
-    count = "1 answer" if len(answers) == 1 else f"{len(answers)} answers"
+    count = counted(len(answers), "answer")
     return f"{count}, {num_tokens} tokens{median}"
 
 

@@ -98,7 +98,8 @@ and tell what else the model thought of; d goes where it departs from the first 
         self.stop(self.lanes)
         if self.is_blind:
             self.shuffle()
-            self._order_columns()
+            for lane in self.lanes:
+                self.row.move_child(self._column(lane), after=-1)
         for lane in self.lanes:
             lane.prompt = message.text
             self.ask(lane)
@@ -156,14 +157,14 @@ and tell what else the model thought of; d goes where it departs from the first 
         """Vote for a column in a blind round, else turn to it."""
         if number > len(self.lanes):
             return
-        if self.is_blind and not self.is_revealed:
+        if self.is_hidden:
             self.vote(number - 1)
         else:
             self._turn_to(number - 1)
 
     def action_tie(self) -> None:
         """Call all answers of a blind round equal."""
-        if self.is_blind and not self.is_revealed:
+        if self.is_hidden:
             self.vote(None)
 
     def action_add(self) -> None:
@@ -258,7 +259,7 @@ and tell what else the model thought of; d goes where it departs from the first 
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide votes where there is nothing to vote on."""
-        return not (action == "tie" and (not self.is_blind or self.is_revealed))
+        return action != "tie" or self.is_hidden
 
     def _add(self, model: ModelEntry) -> None:
         lane = self.add_lane(model)
@@ -286,16 +287,11 @@ and tell what else the model thought of; d goes where it departs from the first 
     def _column(self, lane: Lane) -> ArenaColumn:
         return next(column for column in self.query(ArenaColumn) if column.lane is lane)
 
-    def _order_columns(self) -> None:
-        for lane in self.lanes:
-            self.row.move_child(self._column(lane), after=-1)
-
     def _standing(self, place: int, waiting: str) -> Standing:
         lane = self.lanes[place]
-        is_hidden = self.is_blind and not self.is_revealed
         return Standing(
             label=label_of(place, is_blind=self.is_blind),
-            is_hidden=is_hidden,
+            is_hidden=self.is_hidden,
             is_current=place == self.current,
             is_coloured=self.is_coloured,
             departure=departure_of(self.lanes[0], lane),

@@ -7,41 +7,26 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
-from collections.abc import Callable
+from typing import Unpack
 
 from textual import work
 from textual.worker import Worker
 
 from runs.errors import LabError
 from runs.labels import add_vote
-from runs.paths import LabHome
 from tui.answering.alternatives import ids_at, stepped
 from tui.answering.answers import Answer
-from tui.answering.asker import Asker
 from tui.answering.chunks import Ask
 from tui.answering.columns import MAX_LANES, Lane, departure_of, verdict
 from tui.answering.models import ModelEntry
-from tui.screens.asking import DEFAULTS, AskingScreen
-from tui.shell.environment import Environment
+from tui.screens.asking import DEFAULTS, AskingGiven, AskingScreen
 
 
 class LanesScreen(AskingScreen):
     """Up to six models with settings of their own; keys are for the current one."""
 
-    def __init__(
-        self,
-        *,
-        home: LabHome,
-        environment: Environment,
-        asker: Asker,
-        models: tuple[str, ...] = (),
-        clock: Callable[[], float] = time.time,
-        rng: random.Random | None = None,
-    ) -> None:
-        super().__init__(
-            home=home, environment=environment, asker=asker, models=models, clock=clock
-        )
+    def __init__(self, *, rng: random.Random | None = None, **given: Unpack[AskingGiven]) -> None:
+        super().__init__(**given)
         # Not from the seed of the answers: who knows it would know the order of a blind vote.
         self._rng = rng or secrets.SystemRandom()
         self.lanes: list[Lane] = []
@@ -51,6 +36,11 @@ class LanesScreen(AskingScreen):
         self.has_begun = False
         self.names: dict[str, dict[int, str]] = {}
         self._workers: dict[int, Worker[None]] = {}
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether who says what waits for the vote."""
+        return self.is_blind and not self.is_revealed
 
     @property
     def lane(self) -> Lane | None:

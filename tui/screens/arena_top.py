@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui.answering.columns import LABELS, Lane, Page
+from tui.shell.format import counted
 from tui.shell.glyphs import Glyphs
 from tui.shell.printable import printable
 from tui.shell.tones import Piece, ToneLine
@@ -25,7 +26,7 @@ def top_line(lanes: Sequence[Lane], page: Page, *, is_blind: bool, is_revealed: 
             text = f"[{label}]" if is_shown else f" {label} "
             pieces.append(Piece(text, "strong" if is_shown else "quiet"))
     num_at_work = sum(lane.is_at_work for lane in lanes)
-    columns = "1 column" if len(lanes) == 1 else f"{len(lanes)} columns"
+    columns = counted(len(lanes), "column")
     pieces.append(Piece(f"  {columns}", "quiet"))
     if num_at_work:
         pieces.append(Piece(f"  {num_at_work} answering", "active"))

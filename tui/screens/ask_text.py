@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from runs.errors import UsageError
@@ -71,3 +71,23 @@ class AskTextScreen(ModalScreen[str | None]):
     def action_leave(self) -> None:
         """Close without an answer."""
         self.dismiss(None)
+
+
+def ask_text(
+    screen: Screen[Any],
+    question: str,
+    *,
+    hint: str,
+    check: Callable[[str], None],
+    then: Callable[[str], object],
+    known: Sequence[str] = (),
+    text: str = "",
+) -> None:
+    """Ask over a screen, and go on with the answer when there is one; see AskTextScreen."""
+
+    def answered(typed: str | None) -> None:
+        if typed is not None:
+            then(typed)
+
+    asked = AskTextScreen(question=question, hint=hint, check=check, known=known, text=text)
+    screen.app.push_screen(asked, answered)

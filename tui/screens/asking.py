@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict, Unpack
 
 from textual import work
 from textual.message import Message
@@ -32,25 +33,26 @@ class ModelsListed(Message):
     problem: str = ""
 
 
+class AskingGiven(TypedDict):
+    """What a screen that asks a model is given; `models` are references as people type them."""
+
+    home: LabHome
+    environment: Environment
+    asker: Asker
+    models: NotRequired[tuple[str, ...]]
+    clock: NotRequired[Callable[[], float]]
+
+
 class AskingScreen(Screen[None]):
     """A screen over the models of a lab home; `has_news` asks for the next drawing."""
 
-    def __init__(
-        self,
-        *,
-        home: LabHome,
-        environment: Environment,
-        asker: Asker,
-        models: tuple[str, ...] = (),
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Take the lab home; `models` are references as people type them."""
+    def __init__(self, **given: Unpack[AskingGiven]) -> None:
         super().__init__()
-        self.home = home
-        self.environment = environment
-        self.asker = asker
-        self.wanted = models
-        self.clock = clock
+        self.home = given["home"]
+        self.environment = given["environment"]
+        self.asker = given["asker"]
+        self.wanted = given.get("models", ())
+        self.clock = given.get("clock", time.time)
         self.has_news = True
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="models")

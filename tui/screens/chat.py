@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -14,8 +14,6 @@ from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from runs.errors import LabError, UsageError
-from runs.paths import LabHome
-from tui.answering.asker import Asker
 from tui.answering.models import NO_MODELS, first_two
 from tui.answering.slash import (
     COMMANDS,
@@ -27,11 +25,10 @@ from tui.answering.slash import (
     usage_lines,
 )
 from tui.answering.talk import total_words
-from tui.screens.asking import ModelsListed
+from tui.screens.asking import AskingGiven, ModelsListed
 from tui.screens.chat_keys import CHAT_KEYS
 from tui.screens.chat_talk import TalkScreen
 from tui.screens.modal import HelpScreen, KeyHelp
-from tui.shell.environment import Environment
 from tui.widgets.prompt_box import PromptBox
 from tui.widgets.toned import TonedLines
 from tui.widgets.turn_view import TurnView
@@ -67,18 +64,8 @@ single letters are keys for the turn that has the focus.
     hint = getters.query_one("#chat-hint", Static)
     prompt = getters.query_one(PromptBox)
 
-    def __init__(
-        self,
-        *,
-        home: LabHome,
-        environment: Environment,
-        asker: Asker,
-        models: tuple[str, ...] = (),
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__(
-            home=home, environment=environment, asker=asker, models=models, clock=clock
-        )
+    def __init__(self, **given: Unpack[AskingGiven]) -> None:
+        super().__init__(**given)
         self._worker: Worker[None] | None = None
         self._editing: int | None = None
         self._next_draw_s = 0.0

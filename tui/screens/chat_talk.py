@@ -5,24 +5,21 @@ The turns that are shown, and the keys, are the chat's.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 from textual import getters
 
 from runs.errors import LabError, UsageError
 from runs.ids import new_ulid
-from runs.paths import LabHome
-from tui.answering.asker import Asker
 from tui.answering.models import ModelEntry, find
 from tui.answering.sampling import TalkSettings
 from tui.answering.slash import OFF, seed_of
 from tui.answering.talk import Talk
 from tui.answering.transcript_file import save_transcript
-from tui.screens.asking import DEFAULTS, AskingScreen
+from tui.screens.asking import DEFAULTS, AskingGiven, AskingScreen
 from tui.screens.sampling_form import SamplingForm
-from tui.shell.environment import Environment
+from tui.shell.format import counted
 from tui.shell.tones import Piece, ToneLine
 from tui.widgets.toned import TonedLines
 
@@ -34,18 +31,8 @@ class TalkScreen(AskingScreen):
 
     top = getters.query_one("#chat-top", TonedLines)
 
-    def __init__(
-        self,
-        *,
-        home: LabHome,
-        environment: Environment,
-        asker: Asker,
-        models: tuple[str, ...] = (),
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__(
-            home=home, environment=environment, asker=asker, models=models, clock=clock
-        )
+    def __init__(self, **given: Unpack[AskingGiven]) -> None:
+        super().__init__(**given)
         self.talk = Talk(DEFAULTS)
         self.models: tuple[ModelEntry, ...] = ()
 
@@ -122,9 +109,7 @@ class TalkScreen(AskingScreen):
         if not transcript.turns:
             raise UsageError("nothing has been answered yet")
         save_transcript(transcript, path, is_forced=is_forced)
-        num = len(transcript.turns)
-        counted = "1 turn" if num == 1 else f"{num} turns"
-        self.tell(f"saved {counted} to {path}")
+        self.tell(f"saved {counted(len(transcript.turns), 'turn')} to {path}")
 
     def switch(self, model: ModelEntry) -> None:
         """Talk to another model."""

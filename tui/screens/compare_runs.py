@@ -32,6 +32,7 @@ from tui.analysis.compare_reader import CompareReader
 from tui.analysis.export import check_path, write_export
 from tui.analysis.rows import Row
 from tui.charts.data import ChartData
+from tui.screens.ask_text import ask_text
 from tui.screens.page import Name, PageScreen, page_keys
 from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
@@ -246,7 +247,8 @@ class CompareScreen(PageScreen[Section, ComparePage]):
             return
         slugs = "-".join(run.slug for run in page.runs[:2])
         more = f"-and-{len(page.runs) - 2}" if len(page.runs) > 2 else ""
-        self.ask(
+        ask_text(
+            self,
             "Write the comparison to",
             hint="Enter  write Markdown     Esc  go back",
             check=check_path,

@@ -21,8 +21,8 @@ from runs.views.states import ACTIVE
 from tui.live import present
 from tui.live.messages import ActionDone
 from tui.screens import run_deeds
-from tui.screens.ask_text import AskTextScreen
-from tui.screens.modal import ConfirmScreen
+from tui.screens.ask_text import ask_text
+from tui.screens.modal import confirm
 from tui.screens.run_deeds import Deed, carry_out, named
 from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
@@ -74,11 +74,12 @@ class RunActions(Screen[None]):
         """Ask, then stop the runs."""
         runs = [run for run in self.chosen_runs() if run.state in ACTIVE]
         if runs:
-            self.confirm(
+            confirm(
+                self,
                 f"Stop {named(runs)}?",
-                "It writes a checkpoint first and can be resumed later.",
-                "stop it",
-                lambda: self.do(run_deeds.stop(), runs),
+                consequence="It writes a checkpoint first and can be resumed later.",
+                yes="stop it",
+                then=lambda: self.do(run_deeds.stop(), runs),
             )
 
     def action_resume(self) -> None:
@@ -87,18 +88,22 @@ class RunActions(Screen[None]):
         if len(runs) == 1:
             self._resume(runs)
         elif runs:
-            self.confirm(
+            confirm(
+                self,
                 f"Resume {named(runs)}?",
-                "They start at once, all of them at the same time.",
-                "resume them",
-                lambda: self._resume(runs),
+                consequence="They start at once, all of them at the same time.",
+                yes="resume them",
+                then=lambda: self._resume(runs),
             )
 
     def action_tag(self) -> None:
         """Ask for tags, then put them on the runs."""
         runs = self.chosen_runs()
+        if not runs:
+            return
         tags = dict.fromkeys(tag for run in runs for tag in run.tags)
-        self._ask(
+        ask_text(
+            self,
             f"Tag {named(runs)}",
             hint="Words; -word takes a tag off.   Enter  tag     Esc  go back",
             check=lambda text: void(run_deeds.tags_in(text)),
@@ -109,8 +114,11 @@ class RunActions(Screen[None]):
     def action_note(self) -> None:
         """Ask for a note, then write it down."""
         runs = self.chosen_runs()
+        if not runs:
+            return
         notes = [note for run in runs for note in run.notes]
-        self._ask(
+        ask_text(
+            self,
             f"Note about {named(runs)}",
             hint="Enter  write it down     Esc  go back",
             check=run_deeds.check_note,
@@ -125,7 +133,8 @@ class RunActions(Screen[None]):
             self.tell("rename one run at a time: u takes the marks off", is_refused=True)
             return
         others = self.known_runs()
-        self._ask(
+        ask_text(
+            self,
             f"Rename {named(runs)}",
             hint=f"Its slug stays {runs[0].slug}.   Enter  rename     Esc  go back",
             check=check_name,
@@ -137,12 +146,13 @@ class RunActions(Screen[None]):
         """Ask, then move the runs to the trash."""
         runs = self.chosen_runs()
         if runs:
-            self.confirm(
+            confirm(
+                self,
                 f"Move {named(runs)} to the trash?",
-                f"{len(runs)} run{'s' * (len(runs) > 1)}, with all checkpoints. "
+                consequence=f"{len(runs)} run{'s' * (len(runs) > 1)}, with all checkpoints. "
                 f"They come back with: labcli runs restore {runs[0].slug}",
-                "move to the trash",
-                lambda: self.do(run_deeds.move_to_trash(), runs),
+                yes="move to the trash",
+                then=lambda: self.do(run_deeds.move_to_trash(), runs),
             )
 
     def action_open_run(self) -> None:
@@ -211,16 +221,6 @@ class RunActions(Screen[None]):
             self.app.call_from_thread(self.app.copy_to_clipboard, str(report))
             self.post_message(ActionDone(f"no browser here; the report is {report}", False))
 
-    def confirm(self, question: str, consequence: str, yes: str, then: Callable[[], Any]) -> None:
-        """Ask before something is done."""
-
-        def answered(is_yes: bool | None) -> None:
-            if is_yes:
-                then()
-
-        screen = ConfirmScreen(question=question, consequence=consequence, yes=yes)
-        self.app.push_screen(screen, answered)
-
     def tell(self, text: str, *, is_refused: bool = False) -> None:
         """Say something in passing."""
         severity: SeverityLevel = "error" if is_refused else "information"
@@ -240,26 +240,6 @@ class RunActions(Screen[None]):
             self.post_message(ActionDone(outcome.done, False, outcome.touched))
         if outcome.refused:
             self.post_message(ActionDone(outcome.refused, True, outcome.touched))
-
-    def _ask(
-        self,
-        question: str,
-        *,
-        hint: str,
-        check: Callable[[str], None],
-        then: Callable[[str], Any],
-        known: Sequence[str] = (),
-        text: str = "",
-    ) -> None:
-        def answered(typed: str | None) -> None:
-            if typed is not None:
-                then(typed)
-
-        if self.chosen_runs():
-            screen = AskTextScreen(
-                question=question, hint=hint, check=check, known=known, text=text
-            )
-            self.app.push_screen(screen, answered)
 
     def _copy(self, text: str) -> None:
         if text:

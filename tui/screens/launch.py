@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual import getters, on
@@ -24,9 +25,10 @@ from tui.launch.form import Form
 from tui.launch.rows import problem_note, row_note
 from tui.screens.launch_keys import LAUNCH_KEYS
 from tui.screens.launch_work import DraftExamined, LaunchWork, MachineSeen, RunStarted, StartRefused
-from tui.screens.modal import ConfirmScreen
+from tui.screens.modal import confirm
 from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
+from tui.shell.format import counted
 from tui.widgets.pick_list import PickList
 from tui.widgets.plan_view import PlanView
 from tui.widgets.value_input import ValueInput
@@ -130,7 +132,7 @@ command that the form stands for; Ctrl+S starts it in the background.
     def move(self, message: ValueInput.Moved) -> None:
         """Go to another row, or to the first of another group."""
         self._form.move(message.by, is_group=message.is_group)
-        self._show_marked()
+        self._lay_out()
 
     @on(PickList.Picked)
     def take_picked(self, message: PickList.Picked) -> None:
@@ -138,7 +140,7 @@ command that the form stands for; Ctrl+S starts it in the background.
         line = self._form.lines[message.index]
         if isinstance(line, Field):
             self._form.key = line.key
-            self._show_marked()
+            self._lay_out()
         self.value.focus()
 
     @on(Input.Changed, "#launch-find")
@@ -223,18 +225,12 @@ command that the form stands for; Ctrl+S starts it in the background.
             self.dismiss(None)
             return
 
-        def answered(is_yes: bool | None) -> None:
-            if is_yes:
-                self.dismiss(None)
-
-        count = len(self._form.draft.texts)
-        self.app.push_screen(
-            ConfirmScreen(
-                question="Leave without starting?",
-                consequence=f"{count} change{'' if count == 1 else 's'} would be forgotten.",
-                yes="leave",
-            ),
-            answered,
+        confirm(
+            self,
+            "Leave without starting?",
+            consequence=f"{counted(len(self._form.draft.texts), 'change')} would be forgotten.",
+            yes="leave",
+            then=partial(self.dismiss, None),
         )
 
     def _change(self, draft: Draft) -> None:
@@ -259,10 +255,6 @@ command that the form stands for; Ctrl+S starts it in the background.
             self._show_value()
         else:
             self.value.offer(*self._form.choices)
-        self._draw()
-
-    def _show_marked(self) -> None:
-        self._show_value()
         self._draw()
 
     def _show_value(self) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 
@@ -41,6 +41,19 @@ class ConfirmScreen(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Close with the answer."""
         self.dismiss(answer)
+
+
+def confirm(
+    screen: Screen[Any], question: str, *, consequence: str, yes: str, then: Callable[[], object]
+) -> None:
+    """Ask over a screen whether to do something, and do it when the answer is yes."""
+
+    def answered(is_yes: bool | None) -> None:
+        if is_yes:
+            then()
+
+    asked = ConfirmScreen(question=question, consequence=consequence, yes=yes)
+    screen.app.push_screen(asked, answered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

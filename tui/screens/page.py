@@ -16,7 +16,6 @@ from textual.types import CSSPathType
 
 from runs.paths import LabHome
 from tui.analysis.rows import Row, remark
-from tui.screens.ask_text import AskTextScreen
 from tui.shell.clipboard import offer_copy
 from tui.shell.environment import Environment
 from tui.shell.keys import KeyNames
@@ -194,22 +193,3 @@ class PageScreen(Screen[Path | None], Generic[Name, Page]):
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show rows."""
         self.table.rows = tuple(rows)
-
-    def ask(
-        self,
-        question: str,
-        *,
-        hint: str,
-        check: Callable[[str], None],
-        then: Callable[[str], object],
-        known: Sequence[str] = (),
-        text: str = "",
-    ) -> None:
-        """Ask for a line of text, and go on with it; see AskTextScreen."""
-
-        def answered(typed: str | None) -> None:
-            if typed:
-                then(typed)
-
-        screen = AskTextScreen(question=question, hint=hint, check=check, known=known, text=text)
-        self.app.push_screen(screen, answered)

@@ -19,12 +19,11 @@ from textual.widgets import Footer, Static, TextArea
 
 from core.inspection.explained import whole_characters
 from core.inspection.visible import visible
-from runs.errors import UsageError
 from runs.paths import LabHome
-from tui.screens.ask_text import AskTextScreen
+from tui.screens.ask_text import ask_text
 from tui.screens.pick_tokenizers import TokenizerPicker
 from tui.screens.playground_keys import PLAYGROUND_KEYS
-from tui.screens.playground_work import TokenWork
+from tui.screens.playground_work import TokenWork, check_file
 from tui.shell.environment import Environment
 from tui.tokens.messages import (
     BoardMade,
@@ -90,7 +89,7 @@ the tokens that each language needs.
         self._counts: dict[str, CorpusCounts | None] = {}
         self._text = SAMPLE
         self._lens: Lens = "text"
-        self._look: Look | None = None
+        self.look: Look | None = None
         self._is_busy = False
         self._is_stale = False
         self._tell_timer: Timer | None = None
@@ -120,11 +119,6 @@ the tokens that each language needs.
     def is_settled(self) -> bool:
         """Whether the tokens of the present text are shown."""
         return bool(self.shown) and not self._is_busy and not self._is_stale
-
-    @property
-    def look(self) -> Look | None:
-        """What is shown."""
-        return self._look
 
     @on(TextArea.Changed)
     async def take_typed(self, event: TextArea.Changed) -> None:
@@ -177,8 +171,7 @@ the tokens that each language needs.
             self.look_again()
 
     def _show(self, look: Look) -> None:
-        self._look = look
-        self.top.look = self.remark.look = look
+        self.look = self.top.look = self.remark.look = look
         self.set_class(bool(look.problem), "-problem")
         if look.problem:
             self.problem.update(look.problem)
@@ -252,15 +245,13 @@ the tokens that each language needs.
 
     def action_open(self) -> None:
         """Ask for a file."""
-
-        def named(path: str | None) -> None:
-            if path:
-                self.read_text_file(Path(path).expanduser())
-
-        screen = AskTextScreen(
-            question="Open a text file", hint="Enter  open     Esc  go back", check=_check_file
+        ask_text(
+            self,
+            "Open a text file",
+            hint="Enter  open     Esc  go back",
+            check=check_file,
+            then=lambda path: self.read_text_file(Path(path).expanduser()),
         )
-        self.app.push_screen(screen, named)
 
     def action_clear(self) -> None:
         """Begin anew."""
@@ -304,10 +295,3 @@ the tokens that each language needs.
         if view is not None and column is not None and column.rows.num_tokens:
             index = min(view.cursor, column.rows.num_tokens - 1)
             self.look_up(column, index, self._counts.get(column.vocabulary.source))
-
-
-def _check_file(text: str) -> None:
-    if not text:
-        raise UsageError("type the path of a text file")
-    if not Path(text).expanduser().is_file():
-        raise UsageError(f"there is no file {text}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from textual import on, work
 from textual.screen import Screen
 
-from runs.errors import LabError
+from runs.errors import LabError, UsageError
 from runs.files import write_atomic
 from runs.paths import LabHome
 from tui.shell.format import size
@@ -124,3 +124,15 @@ class TokenWork(Screen[None]):
         self.app.copy_to_clipboard(message.ids)
         told = f"{message.num_ids:,} ids sent to the terminal's clipboard; also in {message.path}"
         self.notify(told, markup=False)
+
+
+def check_file(text: str) -> None:
+    """Check the path of a text as it was typed.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not text:
+        raise UsageError("type the path of a text file")
+    if not Path(text).expanduser().is_file():
+        raise UsageError(f"there is no file {text}")

@@ -14,15 +14,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Footer
 
-from runs.errors import LabError, UsageError
+from runs.errors import LabError
 from runs.labels import add_note, add_tag, check_tag
 from runs.paths import LabHome
 from tui.analysis import run_events, run_overview, run_settings, run_tables, run_times
 from tui.analysis.rows import Row, remark
 from tui.analysis.run_page import SECTIONS, RunPage, Section
 from tui.analysis.run_reader import RunReader
+from tui.screens.ask_text import ask_text
 from tui.screens.page import PageScreen, page_keys
 from tui.screens.pick_run import PickRunScreen
+from tui.screens.run_deeds import check_note
 from tui.shell.environment import Environment
 from tui.widgets.detail_pane import DetailPane
 from tui.widgets.rows_view import RowsView
@@ -177,7 +179,8 @@ class RunScreen(PageScreen[Section, RunPage]):
     def action_tag(self) -> None:
         """Ask for a tag, and put it on the run."""
         tags = self.page.view.tags if self.page else ()
-        self.ask(
+        ask_text(
+            self,
             "Tag this run",
             hint="Enter  tag it     Esc  go back",
             check=check_tag,
@@ -188,10 +191,11 @@ class RunScreen(PageScreen[Section, RunPage]):
     def action_note(self) -> None:
         """Ask for a note, and write it down."""
         notes = self.page.view.notes if self.page else ()
-        self.ask(
+        ask_text(
+            self,
             "A note about this run",
             hint="Enter  write it down     Esc  go back",
-            check=_check_note,
+            check=check_note,
             then=partial(self.write_label, add_note),
             known=notes[-4:],
         )
@@ -233,8 +237,3 @@ class RunScreen(PageScreen[Section, RunPage]):
                 rows = run_settings.files(page, width=width, glyphs=glyphs)
         told = [text for name, text in page.problems.items() if name != "defaults"]
         return [*(remark(text, "error") for text in told), *rows]
-
-
-def _check_note(text: str) -> None:
-    if not text:
-        raise UsageError("a note needs text")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,17 +17,16 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Static
 
-from runs.errors import UsageError
 from runs.paths import LabHome
 from tui.screens.arena import ArenaScreen
-from tui.screens.ask_text import AskTextScreen
+from tui.screens.ask_text import ask_text
 from tui.screens.selfchat_keys import PANES, SELFCHAT_KEYS
 from tui.screens.selfchat_new import NewSelfchat
 from tui.screens.selfchat_reading import SelfchatReading
 from tui.selfchat.curves import TurnPlot
-from tui.selfchat.lists import run_line
+from tui.selfchat.lists import check_turn, pane_line, run_line
 from tui.shell.environment import Environment
-from tui.shell.tones import Piece, ToneLine
+from tui.shell.format import counted
 from tui.widgets.row_list import RowList
 from tui.widgets.selfchat_lists import FindingsList, RunsList, TalksList
 from tui.widgets.toned import TonedLines
@@ -179,22 +179,19 @@ conversation, the findings and the curves over turns; n starts another self-chat
         script = self.viewing.script
         if script is None or not script.lengths:
             return
-
         num_turns = len(script.lengths)
 
-        def check(text: str) -> None:
-            if not text.isdecimal() or not 1 <= int(text) <= num_turns:
-                raise UsageError(f"type the number of a turn, 1 to {num_turns}")
+        def jump(text: str) -> None:
+            self.viewing.jump(int(text) - 1)
+            self._draw_talk()
 
-        def jump(text: str | None) -> None:
-            if text is not None:
-                self.viewing.jump(int(text) - 1)
-                self._draw_talk()
-
-        screen = AskTextScreen(
-            question=f"Turn, 1 to {num_turns}", hint="Enter  go there     Esc  go back", check=check
+        ask_text(
+            self,
+            f"Turn, 1 to {num_turns}",
+            hint="Enter  go there     Esc  go back",
+            check=partial(check_turn, num_turns=num_turns),
+            then=jump,
         )
-        self.app.push_screen(screen, jump)
 
     def action_checkpoint(self, by: int) -> None:
         """Show the same conversation at another checkpoint."""
@@ -288,15 +285,10 @@ conversation, the findings and the curves over turns; n starts another self-chat
         self.runs_list.lines = tuple(
             run_line(run, now=now, width=width, glyphs=glyphs) for run in self.runs
         )
-        counts = f"{len(self.runs)} self-chat{'' if len(self.runs) == 1 else 's'}"
+        counts = counted(len(self.runs), "self-chat")
         name = self.run.name if self.run else counts
         self.top.lines = (self.viewing.top_line(name, self.run),)
-        pieces = [
-            Piece(f"[{place} {pane}]" if pane == self._pane else f" {place} {pane} ",
-                  "active" if pane == self._pane else "quiet")
-            for place, pane in enumerate(PANES, start=1)
-        ]  # fmt: skip
-        self.panes.lines = (ToneLine(tuple(pieces)),)
+        self.panes.lines = (pane_line(PANES, self._pane),)
 
     def _draw_talk(self) -> None:
         viewing = self.viewing

@@ -12,10 +12,12 @@ from core.experiments.selfchat.transcript import (
     Experiment,
     Setting,
 )
+from runs.errors import UsageError
 from runs.views.query import RunView
 from runs.views.states import ACTIVE
 from tui.selfchat.strip import strip
 from tui.shell import format as fmt
+from tui.shell.format import counted
 from tui.shell.glyphs import Glyphs
 from tui.shell.printable import printable
 from tui.shell.tones import Piece, Tone, ToneLine, state_tone
@@ -188,7 +190,7 @@ def summary_words(experiment: Experiment) -> str:
     turns = sum(len(one.turns) for one in talks)
     tokens = sum(map(num_tokens, talks))
     counts = ((len(talks), "conversation"), (turns, "turn"), (tokens, "token"))
-    return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    return ", ".join(counted(count, noun) for count, noun in counts)
 
 
 def _drawn(setting: Setting) -> tuple[object, ...]:
@@ -200,3 +202,21 @@ def _drawn(setting: Setting) -> tuple[object, ...]:
 
 def _mark(is_shown: bool) -> Tone:
     return "active" if is_shown else "quiet"
+
+
+def pane_line(panes: Sequence[str], shown: str) -> ToneLine:
+    """Return the names of the panes with their keys; that of the shown one stands out."""
+    return ToneLine(
+        tuple(
+            Piece(f"[{place} {pane}]", "active")
+            if pane == shown
+            else Piece(f" {place} {pane} ", "quiet")
+            for place, pane in enumerate(panes, start=1)
+        )
+    )
+
+
+def check_turn(text: str, *, num_turns: int) -> None:
+    """Check the number of a turn as it was typed; raise UsageError for what is none."""
+    if not text.isdecimal() or not 1 <= int(text) <= num_turns:
+        raise UsageError(f"type the number of a turn, 1 to {num_turns}")

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def compact(value: float | None, absent: str = "") -> str:
+def counted(num: int, noun: str) -> str:
+    """Return a count with its noun: 1 file, 1,234 files."""
+    return f"{num:,} {noun}{'' if num == 1 else 's'}"
+
+
+def compact(
+    value: float | None, absent: str = "", *, scales: Sequence[tuple[float, str]] = SCALES
+) -> str:
     """Return a count in at most five characters: 950, 23.8k, 1.38G."""
     if value is None:
         return absent
     if not math.isfinite(value):
         return not_finite(value)
-    for scale, suffix in SCALES:
+    for scale, suffix in scales:
         # 999.95 would print as 1000.0: it belongs to the next scale.
         if abs(value) >= scale * 0.9995:
             scaled = value / scale

@@ -58,7 +58,7 @@ class TopBar(TonedWidget):
         if self.num_unread:
             pieces.append(Piece(f"{total:,} of {total + self.num_unread:,} runs read", "active"))
         else:
-            pieces.append(Piece("1 run" if total == 1 else f"{total:,} runs", "quiet"))
+            pieces.append(Piece(fmt.counted(total, "run"), "quiet"))
         counts = Counter(self.states)
         for state in sorted(counts, key=lambda one: (one not in ACTIVE, one == "finished")):
             text = f"  {glyphs.state(state)} {counts[state]:,} {state}"
