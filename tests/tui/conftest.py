@@ -1,7 +1,9 @@
-"""One lab home with models and one server over it, for all tests of screens that ask a model."""
+"""What tests of several screens share: a lab home with models, a server over it, a process."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +28,12 @@ def socket(lab: LabHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         yield path
     finally:
         started.close()
+
+
+@pytest.fixture
+def bystander() -> Iterator[int]:
+    """A process that a run may take for its own, and may signal."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process.pid
+    process.kill()
+    process.wait()

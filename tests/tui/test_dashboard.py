@@ -6,10 +6,7 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,15 +23,6 @@ from tui.widgets.stage_track import StageTrack
 
 NUM_STEPS = 300
 STATES = UNICODE.states
-
-
-@pytest.fixture
-def bystander() -> Iterator[int]:
-    """A process that a run may take for its own, and may signal."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield process.pid
-    process.kill()
-    process.wait()
 
 
 async def test_an_empty_lab_home_tells_what_to_type_and_shows_the_first_run(tmp_path: Path) -> None:

@@ -6,10 +6,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,15 +35,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunBuilder:
     run = build_run(root, t=time.time() - 4000, name="first-light", num_steps=NUM_STEPS)
     finish_until(run.supervised(), "report", num_steps=200).ended("finished")
     return run
-
-
-@pytest.fixture
-def bystander() -> Iterator[int]:
-    """A process that a run may take for its own."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield process.pid
-    process.kill()
-    process.wait()
 
 
 async def opened(pilot: Pilot[None], app: LabApp, run_dir: Path) -> RunScreen:

@@ -58,25 +58,11 @@ def plan_figures(examined: Examined) -> tuple[Figure, ...]:
     plan = examined.plan
     if plan is None:
         return ()
-    params = count_params(plan.model)
     trains = any(stage.steps is not None or stage.stage == "base" for stage in plan.stages)
     room, place = _room(plan.hardware)
     free = examined.free_bytes
-    model = (
-        Figure(
-            name="parameters",
-            value=fmt.compact(params.total),
-            source=f"closed form; {fmt.compact(params.scaling)} of them scale",
-        ),
-        Figure(
-            name="model",
-            value=f"d{plan.model.num_layers} x {plan.model.n_embd}",
-            source=f"{plan.arch}, rows of {plan.model.sequence_len} tokens, "
-            f"{plan.model.vocab_size} in the vocabulary",
-        ),
-    )
     return (
-        *(model if trains else ()),
+        *(_model_figures(plan) if trains else ()),
         Figure(
             name="tokens",
             value=fmt.compact(plan.tokens) if plan.tokens else "none",
@@ -109,6 +95,23 @@ def plan_figures(examined: Examined) -> tuple[Figure, ...]:
             is_over=free is not None and plan.disk_bytes > free,
         ),
         _cost(plan, examined),
+    )
+
+
+def _model_figures(plan: Plan) -> tuple[Figure, ...]:
+    params = count_params(plan.model)
+    return (
+        Figure(
+            name="parameters",
+            value=fmt.compact(params.total),
+            source=f"closed form; {fmt.compact(params.scaling)} of them scale",
+        ),
+        Figure(
+            name="model",
+            value=f"d{plan.model.num_layers} x {plan.model.n_embd}",
+            source=f"{plan.arch}, rows of {plan.model.sequence_len} tokens, "
+            f"{plan.model.vocab_size} in the vocabulary",
+        ),
     )
 
 

@@ -30,6 +30,18 @@ TONE_CSS = """
     &> .tone--tool { color: $text-muted; text-style: italic; }
 """
 
+# The runs of one chart, and of its legend; a letter tells them apart without colour.
+RUN_CSS = """
+    &> .chart--run-0 { color: $text-accent; text-style: bold; }
+    &> .chart--run-1 { color: $text-primary; text-style: bold; }
+    &> .chart--run-2 { color: $text-success; text-style: bold; }
+    &> .chart--run-3 { color: $text-error; text-style: bold; }
+    &> .chart--run-4 { color: $text-warning; }
+    &> .chart--run-5 { color: $text-secondary; text-style: bold; }
+    &> .chart--run-6 { color: $foreground; text-style: bold; }
+    &> .chart--run-7 { color: $primary; }
+"""
+
 _STATE_TONES: dict[str, Tone] = {
     "running": "active",
     "stopping": "active",

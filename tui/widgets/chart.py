@@ -19,6 +19,7 @@ from tui.charts.data import ChartData, snapped
 from tui.charts.sheet import STYLES, ChartState, Pieces, Sheet, lay_out
 from tui.charts.zoom import Zoom, panned, showing, zoomed
 from tui.shell.glyphs import Glyphs
+from tui.shell.tones import RUN_CSS
 from tui.widgets.chart_keys import CHART_BINDINGS
 
 _WHEEL_ZOOM = 1.25
@@ -38,7 +39,8 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
 """
     BINDINGS: ClassVar[list[BindingType]] = CHART_BINDINGS
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLES)
-    DEFAULT_CSS = """
+    DEFAULT_CSS = (
+        """
     Chart {
         &> .chart--title { text-style: bold; color: $text-muted; }
         &> .chart--latest { text-style: bold; color: $text; }
@@ -49,17 +51,13 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
         &> .chart--ghost { color: $text-disabled; text-style: dim; }
         &> .chart--nan { color: $text-error; text-style: bold; }
         &> .chart--crosshair { color: $text-accent; text-style: bold; }
-        &> .chart--run-0 { color: $text-accent; text-style: bold; }
-        &> .chart--run-1 { color: $text-primary; text-style: bold; }
-        &> .chart--run-2 { color: $text-success; text-style: bold; }
-        &> .chart--run-3 { color: $text-error; text-style: bold; }
-        &> .chart--run-4 { color: $text-warning; }
-        &> .chart--run-5 { color: $text-secondary; text-style: bold; }
-        &> .chart--run-6 { color: $foreground; text-style: bold; }
-        &> .chart--run-7 { color: $primary; }
+    """
+        + RUN_CSS
+        + """
         &:focus > .chart--title { color: $text-accent; text-style: bold underline; }
     }
     """
+    )
 
     @dataclass
     class Pointed(Message):

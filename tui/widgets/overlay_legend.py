@@ -9,6 +9,7 @@ from textual.reactive import reactive
 
 from tui.charts.data import NUM_RUN_TONES, LegendEntry
 from tui.charts.sheet import run_style
+from tui.shell.tones import RUN_CSS
 from tui.widgets.toned import TonedWidget
 
 
@@ -18,20 +19,17 @@ class OverlayLegend(TonedWidget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"chart--run-{place}" for place in range(NUM_RUN_TONES)
     }
-    DEFAULT_CSS = """
+    DEFAULT_CSS = (
+        """
     OverlayLegend {
         height: 1; padding: 0 1; display: none;
         &.-overlaid { display: block; }
-        &> .chart--run-0 { color: $text-accent; text-style: bold; }
-        &> .chart--run-1 { color: $text-primary; text-style: bold; }
-        &> .chart--run-2 { color: $text-success; text-style: bold; }
-        &> .chart--run-3 { color: $text-error; text-style: bold; }
-        &> .chart--run-4 { color: $text-warning; }
-        &> .chart--run-5 { color: $text-secondary; text-style: bold; }
-        &> .chart--run-6 { color: $foreground; text-style: bold; }
-        &> .chart--run-7 { color: $primary; }
+    """
+        + RUN_CSS
+        + """
     }
     """
+    )
 
     entries: reactive[tuple[LegendEntry, ...]] = reactive(())
     """The runs that lie over each other."""
