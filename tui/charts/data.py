@@ -8,14 +8,11 @@ from typing import Literal
 import numpy as np
 
 from tui.charts.envelope import Span
+from tui.charts.names import AxisName
 from tui.charts.plot import NO_RUN, Layer, Role
 from tui.shell import format as fmt
 
 Unit = Literal["plain", "compact", "percent", "bytes", "watts", "celsius"]
-AxisName = Literal["step", "tokens", "time", "flops", "usd"]
-AXIS_LABELS: dict[AxisName, str] = {
-    "step": "step", "tokens": "tokens", "time": "time", "flops": "FLOPs", "usd": "$",
-}  # fmt: skip
 NUM_RUN_TONES = 8
 # A place that was taken to another axis and back is the same place.
 _SAME = 1e-9

@@ -11,7 +11,6 @@ import numpy as np
 
 from tui.charts.axes import Tick, linear_ticks, log_ticks
 from tui.charts.data import (
-    AXIS_LABELS,
     NUM_RUN_TONES,
     ChartData,
     place_text,
@@ -19,6 +18,7 @@ from tui.charts.data import (
     value_text,
 )
 from tui.charts.envelope import Envelope, Span, dot_column
+from tui.charts.names import AXIS_LABELS
 from tui.charts.plot import (
     DOTS_X,
     NO_RUN,

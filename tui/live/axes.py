@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from tui.charts.data import AxisName
+from tui.charts.names import AxisName
 from tui.charts.plot import NO_RUN
 from tui.charts.series import FloatArray, Series
 from tui.charts.warp import Warp, warp_of

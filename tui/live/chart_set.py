@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tui.charts.data import AxisName, ChartData, LegendEntry, Unit, value_text
+from tui.charts.data import ChartData, LegendEntry, Unit, value_text
 from tui.charts.envelope import Span
+from tui.charts.names import AxisName
 from tui.charts.plot import NO_RUN, Layer, Role, series_layer, span_of
 from tui.charts.series import Series
 from tui.live import host

@@ -46,6 +46,11 @@ class FocusedRun:
         return self.picked or present.followed_stage(self.run, self.view)
 
     @property
+    def run_now(self) -> RunView:
+        """The run as far as its events tell, which is further than its listing."""
+        return present.brought_forward(self.run, self.view)
+
+    @property
     def alerts(self) -> tuple[RunAlert, ...]:
         """Every alert, oldest first: those that were found at first and those heard since."""
         known = {alert.key for alert in self._found_alerts}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from runs.views.query import RunView
-from tui.live.focus import FocusedRun
+
+if TYPE_CHECKING:
+    from tui.live.focus import FocusedRun
 
 
 @dataclass

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from runs.views.query import RunView, StageView
 from runs.views.states import ACTIVE, ENDED
-from tui.live.state import LiveView, StageCurves
 from tui.shell import format as fmt
+
+if TYPE_CHECKING:
+    from tui.live.state import LiveView, StageCurves
 
 MODEL_STAGES = ("base", "mid", "sft", "rl")
 RESUMABLE = ENDED - {"finished"}
@@ -78,6 +81,22 @@ def stage_count(stage: StageView, room: int) -> str:
     count = f"{done}/{total}"
     with_unit = f"{count} {stage.unit}".rstrip()
     return with_unit if len(with_unit) <= room else count
+
+
+def brought_forward(run: RunView, live: LiveView) -> RunView:
+    """Return a run whose stages stand where their events are; it was listed up to a second ago."""
+    stages = tuple(_brought_forward(stage, live.stage(stage.stage)) for stage in run.stages)
+    is_same = all(new is old for new, old in zip(stages, run.stages, strict=True))
+    return run if is_same else replace(run, stages=stages)
+
+
+def _brought_forward(stage: StageView, curves: StageCurves) -> StageView:
+    if stage.state not in ACTIVE or stage.unit != "steps" or stage.attempt != curves.attempt:
+        return stage
+    if curves.step is None or stage.done is None or curves.step <= stage.done:
+        return stage
+    total = stage.total if curves.total_steps is None else curves.total_steps
+    return replace(stage, step=int(curves.step), done=curves.step, total=total)
 
 
 def followed_stage(run: RunView, live: LiveView) -> str | None:

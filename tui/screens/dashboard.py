@@ -1,15 +1,17 @@
 """The dashboard: every run, and the stages, curves and texts of one of them, live.
 
 The upper half is in `dashboard_listing`, the actions in `dashboard_actions`, the keys in
-`dashboard_keys`; here is the run that is shown in detail.
+`dashboard_keys`; here is the run that is shown in detail. What that needs is imported while the
+table is there to be seen already.
 """
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -21,20 +23,24 @@ from textual.worker import get_current_worker
 from runs.paths import LabHome
 from runs.views.query import RunView
 from runs.views.states import ACTIVE
-from tui.live.focus import FocusedRun
 from tui.live.messages import FocusFailed, FocusLoaded
 from tui.screens.dashboard_keys import DASHBOARD_KEYS
 from tui.screens.dashboard_listing import RunListing
 from tui.shell.environment import Environment
 from tui.shell.format import below_home
 from tui.widgets.filter_line import FilterLine
-from tui.widgets.run_detail import RunDetail
 from tui.widgets.run_header import RunHeader, TopBar
 from tui.widgets.runs_table import RunsTable
 from tui.widgets.stage_track import StageTrack
 
+if TYPE_CHECKING:
+    from tui.live.focus import FocusedRun
+    from tui.widgets.run_detail import RunDetail
+
 POLL_S = 0.05
-DRAW_SHARE = 20
+# Drawing takes at most one part in so many of a processor.
+DRAW_SHARE = 6
+_DETAIL_MODULE = "tui.widgets.run_detail"
 NO_RUNS = """\
 No runs in this lab home yet.
 
@@ -57,7 +63,6 @@ class DashboardScreen(RunListing):
 
     header = getters.query_one(RunHeader)
     notice = getters.query_one("#notice", Static)
-    detail = getters.query_one(RunDetail)
 
     def __init__(
         self,
@@ -73,6 +78,7 @@ class DashboardScreen(RunListing):
         self._opening: Path | None = None
         self._focused: FocusedRun | None = None
         self._able: tuple[bool | None, ...] = ()
+        self._has_detail = False
         self._following: Timer | None = None
         self._is_dirty = False
         self._is_due = False
@@ -80,14 +86,13 @@ class DashboardScreen(RunListing):
         self._frame_s = 0.0
 
     def compose(self) -> ComposeResult:
-        """Return the table, the detail of one run, and the keys."""
+        """Return the table and the keys; the detail of a run comes with the first run."""
         glyphs = self.environment.glyphs
         yield TopBar(glyphs=glyphs)
         yield FilterLine(glyphs=glyphs)
         yield RunsTable(glyphs=glyphs)
         yield RunHeader(glyphs=glyphs)
         yield Static("Reading the lab home ...", id="notice", markup=False)
-        yield RunDetail(glyphs=glyphs)
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -100,8 +105,14 @@ class DashboardScreen(RunListing):
 
     def on_resize(self) -> None:
         """Share the room anew."""
-        self.detail.share_room(has_charts_pane=not self.has_class("-tall"))
+        if self._has_detail:
+            self._share_room()
         self._draw_soon()
+
+    @property
+    def detail(self) -> RunDetail:
+        """The lower part; it is there once a run has been shown."""
+        return cast("RunDetail", self.query_one("#body"))
 
     @property
     def is_settled(self) -> bool:
@@ -127,18 +138,21 @@ class DashboardScreen(RunListing):
 
     def marks_changed(self) -> None:
         """Hand the marks down, and let the keys follow."""
-        self.detail.marked = self.marked
+        if self._has_detail:
+            self.detail.marked = self.marked
         self._draw_soon()
         self._refresh_keys()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="focus")
-    def read_events(self, focused: FocusedRun) -> None:
+    @work(thread=True, exclusive=True, exit_on_error=False, group="focus", description="focus")
+    def read_events(self, run: RunView) -> None:
         """Read the events of a run to their end."""
         worker = get_current_worker()
         try:
+            focused: FocusedRun = importlib.import_module("tui.live.focus").FocusedRun(run)
             focused.drain(lambda: worker.is_cancelled)
+            importlib.import_module(_DETAIL_MODULE)
         except Exception as error:
-            self.post_message(FocusFailed(focused.run_dir, f"cannot read the events: {error}"))
+            self.post_message(FocusFailed(run.path, f"cannot read the events: {error}"))
             return
         if not worker.is_cancelled:
             self.post_message(FocusLoaded(focused))
@@ -155,9 +169,10 @@ class DashboardScreen(RunListing):
         self._refresh_keys()
 
     @on(FocusLoaded)
-    def show_focused(self, message: FocusLoaded) -> None:
+    async def show_focused(self, message: FocusLoaded) -> None:
         """Show the run whose events have been read."""
         if message.focused.run_dir == self._opening:
+            await self._mount_detail()
             self._opening = None
             self._focused = message.focused
             self._focused.advance()
@@ -200,9 +215,11 @@ class DashboardScreen(RunListing):
         if self._is_dirty and now - self._drawn_s >= self._frame_s:
             self._is_dirty = False
             self._drawn_s = now
+            began_s = time.thread_time()
             self._draw(focused)
-            # A curve of a million steps is drawn less often, so that keys are still served.
-            cost_s = time.monotonic() - now
+            # A curve of a million steps is drawn less often, so that keys are still served; a
+            # machine that is busy with other things does not draw less often for that.
+            cost_s = time.thread_time() - began_s
             self._frame_s = max(1.0 / self.environment.frames_per_s, DRAW_SHARE * cost_s)
         if not self._is_dirty and focused.run.state not in ACTIVE:
             self._rest()
@@ -215,21 +232,25 @@ class DashboardScreen(RunListing):
 
     def action_pane(self, name: str) -> None:
         """Show another pane."""
-        self.detail.show_pane(name)
-        self._draw_soon()
+        if self._has_detail:
+            self.detail.show_pane(name)
+            self._draw_soon()
 
     def action_axis(self) -> None:
         """Draw the charts over another x axis."""
-        self.detail.cycle_axis()
+        if self._has_detail:
+            self.detail.cycle_axis()
 
     def action_log_scale(self) -> None:
         """Draw y axes as logarithms, or not any more."""
-        self.detail.toggle_log_scale()
+        if self._has_detail:
+            self.detail.toggle_log_scale()
 
     def action_zoom(self) -> None:
         """Give one chart all the room, or share it again."""
-        self.detail.toggle_zoom()
-        self._draw_soon()
+        if self._has_detail:
+            self.detail.toggle_zoom()
+            self._draw_soon()
 
     def runs_shown(self) -> None:
         """Refresh the focused run, or choose one where there is none (any more)."""
@@ -280,7 +301,21 @@ class DashboardScreen(RunListing):
         self.header.problem = ""
         self.notice.update(f"Reading {run.name} ...")
         self._show_body(None)
-        self.read_events(FocusedRun(run))
+        self.read_events(run)
+
+    async def _mount_detail(self) -> None:
+        if self._has_detail:
+            return
+        make: type[RunDetail] = importlib.import_module(_DETAIL_MODULE).RunDetail
+        detail = make(glyphs=self.environment.glyphs)
+        detail.display = False
+        await self.mount(detail, after=self.notice)
+        self._has_detail = True
+        self._share_room()
+        detail.marked = self.marked
+
+    def _share_room(self) -> None:
+        self.detail.share_room(has_charts_pane=not self.has_class("-tall"))
 
     def _draw_soon(self) -> None:
         self._is_dirty = True
@@ -309,7 +344,8 @@ class DashboardScreen(RunListing):
         has_stages = focused is not None and bool(focused.run.stages)
         if focused is not None and not has_stages:
             self.notice.update("This run directory cannot be shown; the line above says why.")
-        self.detail.display = has_stages
+        if self._has_detail:
+            self.detail.display = has_stages
         self.notice.display = not has_stages
         self.table.display = bool(self.runs)
         self.header.display = bool(self.runs)
@@ -317,6 +353,6 @@ class DashboardScreen(RunListing):
     def _draw(self, focused: FocusedRun) -> None:
         """Hand the state down."""
         now = self.clock()
-        self.header.run_view = focused.run
+        self.header.run_view = focused.run_now
         self.header.now = now
         self.detail.show(focused, now)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.tokenizer import Tokenizer
 from runs.errors import NotFound
 
-Counts = NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.tokenizer import Tokenizer
+
+    Counts = NDArray[np.int64]
 
 
 class NamedTokenizer(Protocol):

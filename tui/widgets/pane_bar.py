@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.reactive import reactive
 
-from tui.charts.data import AXIS_LABELS, AxisName
+from tui.charts.names import AXIS_LABELS, AxisName
 from tui.shell.tones import Piece, Tone
 from tui.widgets.toned import TonedWidget, spread
 

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.worker import get_current_worker
 
-from tui.charts.data import AxisName
+from tui.charts.names import AxisName
 from tui.live import journal, present
 from tui.live.axes import Subject, axes_of, place_of, step_at
 from tui.live.chart_set import ChartSet
@@ -133,7 +133,7 @@ class RunDetail(Horizontal):
         if self._focused is not focused:
             self._focused = focused
             self._leave_place()
-        view, run = focused.view, focused.run
+        view, run = focused.view, focused.run_now
         stages = {stage.stage: stage for stage in run.stages}
         self.track.run_view = run
         if self.track.selected != focused.stage:
