@@ -81,6 +81,12 @@ def test_no_module_of_these_packages_loads_torch(package: object, tmp_path: Path
     assert loaded_after(imports, ("torch",), tmp_path / "home") == []
 
 
+def test_the_table_of_the_dashboard_is_there_before_what_draws_charts(tmp_path: Path) -> None:
+    code = "import labcli.commands.tui, labcli.tok.catalogue, tui.app, tui.screens.dashboard"
+    heavy = ("numpy", "httpx", "tiktoken", "tui.widgets.run_detail", "textual.widgets._text_area")
+    assert loaded_after(code, heavy, tmp_path / "home") == []
+
+
 def test_importing_runs_loads_no_database(tmp_path: Path) -> None:
     imports = "\n".join(f"import {module}" for module in modules_of("runs", list(runs.__path__)))
     assert loaded_after(imports, HEAVY, tmp_path / "home") == []

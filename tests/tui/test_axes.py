@@ -123,6 +123,22 @@ def test_overlaid_runs_are_told_apart_without_colour() -> None:
     assert rows["C"] < rows["B"] < rows["A"]
 
 
+@given(
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=300),
+    st.integers(20, 90),
+    st.integers(0, 90),
+)
+def test_a_guess_at_the_room_for_labels_changes_no_chart(
+    y: list[float], width: int, likely: int
+) -> None:
+    data = ChartData(title="loss", layers=(curve(y),))
+    sheet, guessed = (
+        lay_out(data, ChartState(), width=width, height=10, glyphs=ASCII, likely_columns=columns)
+        for columns in (0, likely)
+    )
+    assert guessed == sheet
+
+
 def test_a_log_axis_marks_what_has_no_logarithm() -> None:
     lines = text_of(
         ChartData(title="x", layers=(curve([-1.0, 1.0, 10.0, 100.0]),)), ChartState(is_log=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runs.events import EventLog
+from runs.paths import RunPaths
 from runs.views.query import RunView, load_run
-from tests.tui.builders import build_run, finish_until
+from tests.tui.builders import build_run, finish_until, running_run, step
 from tui.live.focus import FocusedRun
 from tui.shell import format as fmt
 from tui.shell.environment import read_environment
@@ -78,3 +82,18 @@ def test_a_picked_stage_stays_until_it_is_let_go(tmp_path: Path) -> None:
     assert focused.stage == "base"
     focused.picked = None
     assert focused.stage == "mid"
+
+
+def test_steps_that_the_listing_has_not_seen_yet_are_counted(tmp_path: Path) -> None:
+    run = running_run(tmp_path, now=time.time(), num_steps=40)
+    focused = focused_on(load_run(run.run_dir))
+    listed = next(stage for stage in focused.run.stages if stage.stage == "base")
+    assert focused.run_now is focused.run
+    with EventLog(RunPaths(run.run_dir).events("base", listed.attempt)) as log:
+        log.append(step(31, 50))
+    focused.advance()
+    stage = next(stage for stage in focused.run_now.stages if stage.stage == "base")
+    assert (stage.step, stage.done, stage.total) == (31, 31.0, 50.0)
+    ended = replace(listed, state="finished")
+    focused.run = replace(focused.run, stages=(ended,))
+    assert focused.run_now is focused.run

@@ -88,9 +88,18 @@ class Sheet:
 
 
 def lay_out(
-    data: ChartData, state: ChartState, *, width: int, height: int, glyphs: Glyphs
+    data: ChartData,
+    state: ChartState,
+    *,
+    width: int,
+    height: int,
+    glyphs: Glyphs,
+    likely_columns: int = 0,
 ) -> Sheet:
-    """Return a chart in a box of characters."""
+    """Return a chart in a box of characters.
+
+    likely_columns: how many columns its labels left the last time; only speed depends on it.
+    """
     head = [_title(data, state, width, glyphs)]
     if data.legend and height >= _LEGEND_ROWS + _MIN_ROWS:
         head.append(_legend(data, state, width))
@@ -99,7 +108,7 @@ def lay_out(
     if full is None or rows < _MIN_ROWS or width < _MIN_COLUMNS:
         return Sheet(lines=(*head, *_blank(width, height - len(head))))
     span = shown_span(state.zoom, full)
-    plot = _plot(data, state, span, width=width, rows=rows)
+    plot = _plot(data, state, span, width=width, rows=rows, likely_columns=likely_columns)
     if plot is None:
         return Sheet(lines=(*head, *_blank(width, height - len(head))))
     columns, gutter, ticks = plot.columns, width - plot.columns, plot.ticks
@@ -121,25 +130,54 @@ class _Plot:
     window: Window
     ticks: list[Tick]
 
+    def fitting(self, width: int) -> int:
+        """Return how many columns its labels leave of a width."""
+        return width - max((len(tick.label) for tick in self.ticks), default=0) - 1
 
-def _plot(data: ChartData, state: ChartState, span: Span, *, width: int, rows: int) -> _Plot | None:
+
+def _plot(
+    data: ChartData,
+    state: ChartState,
+    span: Span,
+    *,
+    width: int,
+    rows: int,
+    likely_columns: int,
+) -> _Plot | None:
+    if _MIN_COLUMNS <= likely_columns < width - _GUTTER:
+        guess = _reduced(data, state, span, columns=likely_columns, rows=rows)
+        if guess is None or guess.fitting(width) == likely_columns:
+            return guess
     # The same room for labels in every chart, so that charts below each other line up; only
     # longer labels take more, which means to reduce the curves once again.
     columns = width - _GUTTER
     plot: _Plot | None = None
     while columns >= _MIN_COLUMNS:
-        found = envelopes(data.layers, span, columns=columns, is_log=state.is_log)
-        window = window_over(data.layers, found, span)
-        if window is None:
-            return None
         # The second time over, the labels must fit what the first one left them.
-        ticks = plot.ticks if plot else _ticks(data, window, rows, is_log=state.is_log)
-        plot = _Plot(columns=columns, found=found, window=window, ticks=ticks)
-        fitting = width - max((len(tick.label) for tick in ticks), default=0) - 1
-        if fitting >= columns:
+        ticks = plot.ticks if plot else None
+        plot = _reduced(data, state, span, columns=columns, rows=rows, ticks=ticks)
+        if plot is None or plot.fitting(width) >= columns:
             return plot
-        columns = fitting
+        columns = plot.fitting(width)
     return None
+
+
+def _reduced(
+    data: ChartData,
+    state: ChartState,
+    span: Span,
+    *,
+    columns: int,
+    rows: int,
+    ticks: list[Tick] | None = None,
+) -> _Plot | None:
+    found = envelopes(data.layers, span, columns=columns, is_log=state.is_log)
+    window = window_over(data.layers, found, span)
+    if window is None:
+        return None
+    if ticks is None:
+        ticks = _ticks(data, window, rows, is_log=state.is_log)
+    return _Plot(columns=columns, found=found, window=window, ticks=ticks)
 
 
 def _ticks(data: ChartData, window: Window, rows: int, *, is_log: bool) -> list[Tick]:

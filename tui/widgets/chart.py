@@ -123,8 +123,9 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
     def render_line(self, y: int) -> Strip:
         """Return one line of the chart; all are laid out once per change."""
         self._renew()
-        width = self.size.width
-        return self._strips[y] if y < len(self._strips) else Strip.blank(width, self.rich_style)
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
 
     def action_crosshair(self, by: int) -> None:
         """Move the crosshair by columns, to the points of the curve."""
@@ -221,7 +222,8 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
             return
         changed = [y for y, line in enumerate(after) if line is not before[y]]
         if changed:
-            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+            width = self.size.width
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
 
     def _renew(self) -> None:
         width, height = self.size
@@ -236,7 +238,14 @@ pans; 0 shows everything again. Curves of several runs carry letters that the le
         if key != self._drawn_key:
             self._drawn_key = key
             state = ChartState(is_log=self.is_log, zoom=self.zoom, crosshair=self.crosshair)
-            sheet = lay_out(self.chart, state, width=width, height=height, glyphs=self._glyphs)
+            sheet = lay_out(
+                self.chart,
+                state,
+                width=width,
+                height=height,
+                glyphs=self._glyphs,
+                likely_columns=self._sheet.columns,
+            )
             kept = {line: line for line in self._sheet.lines}
             old_strips = dict(zip(self._sheet.lines, self._strips, strict=False))
             self._sheet = replace(sheet, lines=tuple(kept.get(line, line) for line in sheet.lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.style import Style
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -17,14 +18,27 @@ class TonedWidget(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     DEFAULT_CSS = "TonedWidget { height: auto; " + TONE_CSS + "}"
 
+    _tone_styles: dict[str, Style] | None = None
+
+    def notify_style_update(self) -> None:
+        """Take the colours of a new theme."""
+        super().notify_style_update()
+        self._tone_styles = None
+
     def toned(self, *lines: ToneLine) -> Text:
         """Return the lines as one text, in the colours of the theme."""
+        # Asking for a style costs more than drawing with it.
+        styles = self._tone_styles = self._tone_styles or {}
         text = Text(no_wrap=True, overflow="ellipsis", end="")
         for place, line in enumerate(lines):
             if place:
                 text.append("\n")
             for piece in line.pieces:
-                text.append(piece.text, self.get_component_rich_style(f"tone--{piece.tone}"))
+                style = styles.get(piece.tone)
+                if style is None:
+                    style = self.get_component_rich_style(f"tone--{piece.tone}")
+                    styles[piece.tone] = style
+                text.append(piece.text, style)
         return text
 
 
