@@ -91,12 +91,15 @@ def brought_forward(run: RunView, live: LiveView) -> RunView:
 
 
 def _brought_forward(stage: StageView, curves: StageCurves) -> StageView:
-    if stage.state not in ACTIVE or stage.unit != "steps" or stage.attempt != curves.attempt:
+    if stage.state not in ACTIVE or stage.attempt != curves.attempt:
         return stage
-    if curves.step is None or stage.done is None or curves.step <= stage.done:
+    # Without newest numbers the step is only the one that an attempt went on from.
+    if curves.step is None or not curves.latest:
+        return stage
+    if stage.done is not None and (stage.unit != "steps" or curves.step <= stage.done):
         return stage
     total = stage.total if curves.total_steps is None else curves.total_steps
-    return replace(stage, step=int(curves.step), done=curves.step, total=total)
+    return replace(stage, step=int(curves.step), done=curves.step, total=total, unit="steps")
 
 
 def followed_stage(run: RunView, live: LiveView) -> str | None:

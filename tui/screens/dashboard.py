@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tui.live.focus import FocusedRun
     from tui.widgets.run_detail import RunDetail
 
-POLL_S = 0.05
+POLL_S = 0.04
 # Drawing takes at most one part in so many of a processor.
 DRAW_SHARE = 6
 _DETAIL_MODULE = "tui.widgets.run_detail"
@@ -82,8 +82,7 @@ class DashboardScreen(RunListing):
         self._following: Timer | None = None
         self._is_dirty = False
         self._is_due = False
-        self._drawn_s = 0.0
-        self._frame_s = 0.0
+        self._next_draw_s = 0.0
 
     def compose(self) -> ComposeResult:
         """Return the table and the keys; the detail of a run comes with the first run."""
@@ -212,15 +211,16 @@ class DashboardScreen(RunListing):
                 self.header.problem = f"cannot read the events: {error}"
                 return
         now = time.monotonic()
-        if self._is_dirty and now - self._drawn_s >= self._frame_s:
+        if self._is_dirty and now >= self._next_draw_s:
             self._is_dirty = False
-            self._drawn_s = now
             began_s = time.thread_time()
             self._draw(focused)
             # A curve of a million steps is drawn less often, so that keys are still served; a
             # machine that is busy with other things does not draw less often for that.
             cost_s = time.thread_time() - began_s
-            self._frame_s = max(1.0 / self.environment.frames_per_s, DRAW_SHARE * cost_s)
+            pause_s = max(1.0 / self.environment.frames_per_s, DRAW_SHARE * cost_s)
+            # After a rest two in a row: an event is not to wait for what the listing had drawn.
+            self._next_draw_s = max(self._next_draw_s + pause_s, now)
         if not self._is_dirty and focused.run.state not in ACTIVE:
             self._rest()
 
@@ -353,6 +353,6 @@ class DashboardScreen(RunListing):
     def _draw(self, focused: FocusedRun) -> None:
         """Hand the state down."""
         now = self.clock()
-        self.header.run_view = focused.run_now
-        self.header.now = now
+        self.header.run_view = focused.run
+        self.header.count_age(now)
         self.detail.show(focused, now)

@@ -69,7 +69,7 @@ class TopBar(TonedWidget):
 class RunHeader(TonedWidget):
     """Which run is shown below, and what is wrong with it, if anything."""
 
-    run_view: reactive[RunView | None] = reactive(None, layout=True)
+    run_view: reactive[RunView | None] = reactive(None)
     """The focused run."""
     problem: reactive[str] = reactive("", layout=True)
     """A problem with reading it that its own view does not tell."""
@@ -80,6 +80,12 @@ class RunHeader(TonedWidget):
     def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="header")
         self._glyphs = glyphs
+        self._num_drawn = 0
+
+    def watch_run_view(self) -> None:
+        """Ask for another height only where there are more lines or fewer: a layout is dear."""
+        if self._num_drawn != 1 + len(self._problem_lines()):
+            self.refresh(layout=True)
 
     def count_age(self, now: float) -> None:
         """Count the age against a later time; nothing is drawn while it reads the same."""
@@ -93,14 +99,20 @@ class RunHeader(TonedWidget):
         if run is None:
             return Text("")
         lines = [self._title(run)]
+        for place, line in enumerate(self._problem_lines()):
+            mark = " " if place else self._glyphs.alert
+            lines.append(ToneLine((Piece(f"{mark} {line}", "error"),)))
+        self._num_drawn = len(lines)
+        return self.toned(*lines)
+
+    def _problem_lines(self) -> list[str]:
+        run = self.run_view
+        if run is None:
+            return []
         problem = self.problem or run.problem or _stage_error(run)
         # The directory itself is named in the table: only what lies in it is news.
         problem = " ".join(problem.replace(f"{run.path}/", "").split())
-        wrapped = textwrap.wrap(problem, max(self.size.width - 2, 8), max_lines=MAX_PROBLEM_LINES)
-        for place, line in enumerate(wrapped):
-            mark = " " if place else self._glyphs.alert
-            lines.append(ToneLine((Piece(f"{mark} {line}", "error"),)))
-        return self.toned(*lines)
+        return textwrap.wrap(problem, max(self.size.width - 2, 8), max_lines=MAX_PROBLEM_LINES)
 
     def _title(self, run: RunView) -> ToneLine:
         glyphs = self._glyphs
