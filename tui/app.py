@@ -209,7 +209,7 @@ class LabApp(App[None]):
         problems = [self._loaded.problem] if self._loaded.problem else []
         if self._loaded.settings.keys:
             for view in VIEWS.values():
-                view.load()
+                view.load_all()
             usable, unknown = split_keymap(self._loaded.settings.keys, binding_ids())
             self.set_keymap(usable)
             problems += [f"{FILE_NAME}: {sentence}" for sentence in unknown]

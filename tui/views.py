@@ -42,18 +42,28 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One view: `target` is module:class, `needs` names the fields of Opening that it is given."""
+    """One view: `target` is module:class, `needs` names the fields of Opening that it is given.
+
+    later: the modules with keys of their own that it imports when they are used first.
+    """
 
     target: str
     key: str
     summary: str
     needs: tuple[str, ...]
+    later: tuple[str, ...] = ()
 
     def load(self) -> type[Screen[None]]:
         """Return the class of its screen; this imports its module."""
         module, attribute = self.target.split(":")
         screen: type[Screen[None]] = getattr(importlib.import_module(module), attribute)
         return screen
+
+    def load_all(self) -> None:
+        """Import everything of it that has keys."""
+        self.load()
+        for module in self.later:
+            importlib.import_module(module)
 
     def open(self, opening: Opening) -> Screen[None]:
         """Return its screen."""
@@ -66,6 +76,12 @@ VIEWS: Mapping[str, View] = {
         key="f2",
         summary="Watch every run live: states, curves, logs and samples.",
         needs=("home", "environment", "focus", "clock"),
+        later=(
+            "tui.widgets.run_detail",
+            "tui.screens.run",
+            "tui.screens.compare_runs",
+            "tui.screens.launch",
+        ),
     ),
     "playground": View(
         target="tui.screens.playground:PlaygroundScreen",

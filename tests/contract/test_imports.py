@@ -87,6 +87,16 @@ def test_the_table_of_the_dashboard_is_there_before_what_draws_charts(tmp_path: 
     assert loaded_after(code, heavy, tmp_path / "home") == []
 
 
+def test_the_settings_can_name_every_key_before_its_view_is_opened(tmp_path: Path) -> None:
+    code = (
+        "from tui.views import VIEWS\nfrom tui.shell.keymap import binding_ids\nimport tui.app\n"
+        "for view in VIEWS.values(): view.load_all()\nknown = binding_ids()\n"
+    )
+    every = "\n".join(f"import {module}" for module in modules_of("tui", list(tui.__path__)))
+    rest = "\nmissing = binding_ids() - known\nassert not missing, missing"
+    assert loaded_after(code + every + rest, ("torch",), tmp_path / "home") == []
+
+
 def test_importing_runs_loads_no_database(tmp_path: Path) -> None:
     imports = "\n".join(f"import {module}" for module in modules_of("runs", list(runs.__path__)))
     assert loaded_after(imports, HEAVY, tmp_path / "home") == []
