@@ -111,12 +111,16 @@ def table(
         else len(header[column])
         for column in columns
     ]
+    wanted = widths[flexible]
     widths[flexible] = max(
         min(widths[flexible], width - sum(widths) + widths[flexible] - 2 * (len(columns) - 1)),
         min(widths[flexible], _MIN_FLEXIBLE),
     )
     while len(columns) > 2 and sum(widths[at] + 2 for at in columns) - 2 > width:
         columns.pop()
+    # What a column that went has left is for the one that gave way.
+    left = width - (sum(widths[at] + 2 for at in columns) - 2)
+    widths[flexible] = min(wanted, widths[flexible] + max(left, 0))
     heads = [Cell(text=text, tone="quiet") for text in header]
     lines = [_line(heads, widths, columns, right, glyphs)]
     lines += [_line(row.cells, widths, columns, right, glyphs) for row in rows]

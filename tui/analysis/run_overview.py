@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from runs.scheduling.budget import dollars
@@ -187,7 +188,7 @@ def _plan_rows(page: RunPage, now: float) -> list[Row]:
 def _origin_rows(page: RunPage) -> list[Row]:
     view, record = page.view, page.record
     rows = [heading("identity"), fact("run id", view.run_id), fact("slug", view.slug)]
-    rows.append(fact("directory", str(view.path)))
+    rows.append(replace(fact("directory", fmt.below_home(view.path)), value=str(view.path)))
     if record is not None:
         seeds = {entry.config["seed"] for entry in record.stages if "seed" in entry.config}
         rows.append(fact("seed", ", ".join(map(str, sorted(seeds))) or "none"))

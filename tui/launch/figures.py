@@ -169,7 +169,7 @@ def _stage_lines(plan: Plan, examined: Examined, width: int, glyphs: Glyphs) -> 
         steps = "" if stage.steps is None else f"{stage.steps} steps"
         num_changed = len(effective_texts([stage]).keys() & changed.keys())
         told = f"{num_changed} changed" if num_changed else ""
-        left = f"{stage.stage:<{NAME_WIDTH}}{steps:<{_VALUE_WIDTH if width >= WIDE else 9}}"
+        left = f"{stage.stage:<{NAME_WIDTH}}{steps:<{_VALUE_WIDTH if width >= WIDE else 10}}"
         source = _sources(stage, glyphs) if width >= WIDE else ""
         room = width - len(left) - len(told) - 1
         pieces = [

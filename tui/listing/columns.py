@@ -200,7 +200,7 @@ COLUMNS = (
         order=lambda run: _number(float(run.num_alerts)), has_descending_first=True,
     ),
     Column(
-        key="name", title="run", about="name", width=17, rank=0, spare=23, cell=_name,
+        key="name", title="run", about="name", width=16, rank=0, spare=24, cell=_name,
         order=lambda run: _text(name_of(run)),
     ),
     Column(

@@ -22,8 +22,9 @@ SELFCHAT_KEYS = (
         )
     ),
     _key("space", "play", "Play", "play", "Play the conversation again, or pause.", is_shown=True),
-    _key("plus", "speed(1)", "Faster", "faster", "Play faster.", display="+", is_shown=True),
-    _key("minus", "speed(-1)", "Slower", "slower", "Play slower.", display="-", is_shown=True),
+    _key("plus", "speed(1)", "Faster", "faster", "Play faster; minus plays slower.", display="+",
+         is_shown=True),
+    _key("minus", "speed(-1)", "Slower", "slower", "Play slower.", display="-"),
     _key("full_stop", "step(1)", "Step", "step", "Show one token more.", display="."),
     _key("comma", "step(-1)", "Step back", "step-back", "Show one token less.", display=","),
     _key("g", "jump_turn", "Jump", "jump-turn", "Jump to a turn by its number.", is_shown=True),

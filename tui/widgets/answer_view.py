@@ -16,6 +16,7 @@ from textual.strip import Strip
 from tui.answering.answers import Answer, TokenText
 from tui.answering.rows import AnswerRows
 from tui.shell.tones import LEVEL_TONES, TONE_CLASSES, TONE_CSS
+from tui.widgets.toned import ink
 
 # What a stretch can be beside having a tone.
 MARK, CURSOR = "mark", "cursor"
@@ -93,6 +94,10 @@ class AnswerView(ScrollView, can_focus=True):
         if index is not None:
             self.post_message(self.Picked(index))
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Wrap again when a scrollbar has come or gone: no resize tells of it."""
+        self.call_after_refresh(self._wrap_again)
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Follow the end from the moment that someone scrolls there."""
         super().watch_scroll_y(old_value, new_value)
@@ -110,6 +115,11 @@ class AnswerView(ScrollView, can_focus=True):
             ]
         strip = Strip(segments).adjust_cell_length(width, self.rich_style)
         return strip.apply_style(self.rich_style)
+
+    def _wrap_again(self) -> None:
+        if self._rows.width != max(self.scrollable_content_region.width, 1):
+            self._start_over()
+            self._feed()
 
     def _start_over(self) -> None:
         self._rows = AnswerRows(max(self.scrollable_content_region.width, 1))
@@ -140,4 +150,4 @@ class AnswerView(ScrollView, can_focus=True):
         return LEVEL_TONES[token.level]
 
     def _style(self, kind: str) -> Style:
-        return self.get_component_rich_style(f"tone--{kind}", partial=True)
+        return ink(self.get_component_rich_style(f"tone--{kind}"))

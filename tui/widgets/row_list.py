@@ -16,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.shell.tones import TONE_CLASSES, TONE_CSS, ToneLine
+from tui.widgets.toned import ink
 
 
 class RowList(ScrollView, can_focus=True):
@@ -111,7 +112,7 @@ class RowList(ScrollView, can_focus=True):
         if row >= len(self.lines):
             return Strip.blank(width, self.rich_style)
         segments = [
-            Segment(piece.text, self.get_component_rich_style(f"tone--{piece.tone}", partial=True))
+            Segment(piece.text, ink(self.get_component_rich_style(f"tone--{piece.tone}")))
             for piece in self.lines[row].pieces
         ]
         style = self.rich_style

@@ -165,6 +165,10 @@ done to the marked runs, else to the one under the cursor.
         self._fit()
         self._scroll_to_cursor()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Leave the scrollbar its column."""
+        self._fit()
+
     def redraw_changes(self) -> None:
         """Draw the lines anew whose text has changed since they were drawn."""
         top = self.scroll_offset.y
@@ -242,7 +246,7 @@ done to the marked runs, else to the one under the cursor.
                 self.post_message(told)
 
     def _fit(self) -> None:
-        self._widths = fitting(self.size.width, self.order)
+        self._widths = fitting(self.scrollable_content_region.width, self.order)
         self._painted.clear()
         self.refresh()
 

@@ -53,6 +53,15 @@ class TonedLines(TonedWidget):
         return self.toned(*self.lines)
 
 
+def ink(style: Style) -> Style:
+    """Return a style without its ground, so that text shows what it lies on.
+
+    A partial component style would not do: $text is chosen by contrast, and without a ground to
+    contrast with it is white in every theme.
+    """
+    return style.without_color + Style(color=style.color)
+
+
 def spread(left: tuple[Piece, ...], right: tuple[Piece, ...], width: int) -> ToneLine:
     """Return a line with pieces at both ends; what does not fit on the right is left out."""
     left_width = sum(len(piece.text) for piece in left)

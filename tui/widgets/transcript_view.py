@@ -17,6 +17,7 @@ from textual.strip import Strip
 from tui.selfchat.transcript_rows import Row, Script, Spot, moved, row_of
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import TONE_CLASSES, TONE_CSS
+from tui.widgets.toned import ink
 
 HELP = """\
 One conversation. Under every message stands its strip: a bar per token, as high as the model's
@@ -131,7 +132,7 @@ class TranscriptView(ScrollView, can_focus=True):
         for span in self._rows[row] if row < len(self._rows) else ():
             style = self._style(f"tone--{span.tone}")
             if span.holds(self._spot):
-                style += self._style("transcript--cursor")
+                style += self.get_component_rich_style("transcript--cursor", partial=True)
             segments.append(Segment(span.text, style))
         strip = Strip(segments).adjust_cell_length(width, self.rich_style)
         return strip.apply_style(self.rich_style)
@@ -152,4 +153,4 @@ class TranscriptView(ScrollView, can_focus=True):
             self.scroll_to_region(Region(0, max(row - 1, 0), 1, 4), animate=False, force=True)
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(name, partial=True)
+        return ink(self.get_component_rich_style(name))
