@@ -15,6 +15,8 @@ from typing import ClassVar
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
@@ -36,6 +38,8 @@ from tui.shell.themes import THEMES
 from tui.views import VIEWS, Opening, find_view
 
 NOTICE_S = 15.0
+# How often the size of the terminal is looked at, beside being told of it.
+SIZE_S = 2.0
 PARENT_S = 1.0
 # Longer than the model server is given to end.
 HANG_S = 10.0
@@ -185,6 +189,18 @@ class LabApp(App[None]):
         signal.signal(signal.SIGHUP, lambda *_: self._leave_lost_terminal(loop))
         if self.is_web:
             self.set_interval(PARENT_S, partial(self._leave_without, os.getppid()))
+        else:
+            self.set_interval(SIZE_S, self._heed_size)
+
+    def _heed_size(self) -> None:
+        """Take the size that the terminal has: the news of a change can be lost on the way."""
+        try:
+            size = Size(*os.get_terminal_size(sys.__stderr__.fileno() if sys.__stderr__ else 2))
+        except OSError:
+            # A terminal that is gone has none; its end is told by a signal.
+            return
+        if size != self.screen.size and size:
+            self.screen.post_message(Resize(size, size))
 
     def _leave_lost_terminal(self, loop: asyncio.AbstractEventLoop) -> None:
         """Leave a terminal that is gone; what is still written to it goes nowhere."""
