@@ -298,8 +298,9 @@ def registry(
     """Measure event logs, the registry and history.
 
     Each figure stands beside its target; logging also beside installed trackers (wandb offline,
-    trackio), which take turns with labcli in processes of their own. Takes two minutes; with
-    --soak, over 100 million points, ten.
+    trackio), which take turns with labcli in processes of their own. Of these, trackio reads runs
+    back without a server, and is measured at that too. Takes three minutes; with --soak, over 100
+    million points, ten.
     """
     from labcli.bench.registry.figures import LONG, SHORT, TASKS, measure_all, render_figures
 
