@@ -149,6 +149,10 @@ def show(
     # Textual reads keys from stdin and draws on stderr.
     if not is_served and not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError(f"the {view} needs a terminal; for a pipe use: labcli {FOR_PIPES[view]}")
+    if view == "playground" and "SSH_CONNECTION" not in os.environ:
+        # Read when Textual is imported. A letter waits for the next tick before it is painted with
+        # its tokens, which at the usual 60 a second is as long as all the rest takes.
+        os.environ.setdefault(TICKS_VARIABLE, TYPING_TICKS_PER_S)
     from labcli.tok.catalogue import vocabularies
     from runs.refs import resolve_run
     from tui.app import open_view
@@ -182,6 +186,9 @@ def _words(**given: Any) -> list[str]:
 OPTIONS = {"run": "--run", "models": "--model", "tokenizers": "--tokenizer", "file": "--file"}
 # Textual draws through this instead of a terminal; a server of its apps sets it.
 DRIVER = "TEXTUAL_DRIVER"
+# How often a second Textual may paint.
+TICKS_VARIABLE = "TEXTUAL_FPS"
+TYPING_TICKS_PER_S = "120"
 
 
 # What shows the same without a full screen.
