@@ -188,7 +188,7 @@ OPTIONS = {"run": "--run", "models": "--model", "tokenizers": "--tokenizer", "fi
 DRIVER = "TEXTUAL_DRIVER"
 # How often a second Textual may paint.
 TICKS_VARIABLE = "TEXTUAL_FPS"
-TYPING_TICKS_PER_S = "120"
+TYPING_TICKS_PER_S = "240"
 
 
 # What shows the same without a full screen.
