@@ -34,7 +34,7 @@ from tui.answering.asker import Asker
 from tui.answering.client import LabClient
 from tui.answering.server_process import ServerProcess
 from tui.app import LabApp
-from tui.screens import launch
+from tui.screens import launch_work
 from tui.screens.arena import ArenaScreen
 from tui.screens.chat import ChatScreen
 from tui.screens.compare_runs import CompareScreen
@@ -80,7 +80,7 @@ def hold_still(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.setattr(origin, "package_versions", lambda: {"labcli": "1.0"})
     commit = GitState(sha="0" * 40, branch="main", is_dirty=False, diff=None)
     patch.setattr(origin, "capture_git", lambda directory: commit)
-    patch.setattr(launch, "detect", lambda: MACHINE)
+    patch.setattr(launch_work, "detect", lambda: MACHINE)
     patch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**38))
 
 
