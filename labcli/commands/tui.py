@@ -149,10 +149,10 @@ def show(
     # Textual reads keys from stdin and draws on stderr.
     if not is_served and not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError(f"the {view} needs a terminal; for a pipe use: labcli {FOR_PIPES[view]}")
-    if view == "playground" and "SSH_CONNECTION" not in os.environ:
-        # Read when Textual is imported. A letter waits for the next tick before it is painted with
-        # its tokens, which at the usual 60 a second is as long as all the rest takes.
-        os.environ.setdefault(TICKS_VARIABLE, TYPING_TICKS_PER_S)
+    if "SSH_CONNECTION" not in os.environ:
+        # Read when Textual is imported. A key waits for the next tick before its effect is painted,
+        # which at the usual 60 a second is as long as all the rest takes in the playground.
+        os.environ.setdefault(TICKS_VARIABLE, TICKS_PER_S)
     from labcli.tok.catalogue import vocabularies
     from runs.refs import resolve_run
     from tui.app import open_view
@@ -188,7 +188,7 @@ OPTIONS = {"run": "--run", "models": "--model", "tokenizers": "--tokenizer", "fi
 DRIVER = "TEXTUAL_DRIVER"
 # How often a second Textual may paint.
 TICKS_VARIABLE = "TEXTUAL_FPS"
-TYPING_TICKS_PER_S = "240"
+TICKS_PER_S = "240"
 
 
 # What shows the same without a full screen.
