@@ -80,7 +80,7 @@ def hold_still(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.setattr(origin, "package_versions", lambda: {"labcli": "1.0"})
     commit = GitState(sha="0" * 40, branch="main", is_dirty=False, diff=None)
     patch.setattr(origin, "capture_git", lambda directory: commit)
-    patch.setattr(launch_work, "detect", lambda: MACHINE)
+    patch.setattr(launch_work, "detect", lambda *_: MACHINE)
     patch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**38))
 
 

@@ -166,6 +166,8 @@ command that the form stands for; Ctrl+S starts it in the background.
         self._change(self._form.draft.with_text(field.key, text.strip(), field.default))
         self._form.key = field.key
         self._lay_out()
+        # The search may have led to the row already, with the value that it had.
+        self._show_value()
         self.value.focus()
 
     @on(RunStarted)
