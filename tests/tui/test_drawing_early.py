@@ -18,6 +18,7 @@ from tui.answering.talk import Turn
 from tui.shell.glyphs import UNICODE
 from tui.tokens.segmenting import Column, Vocabulary, look_at
 from tui.widgets.arena_column import ArenaColumn, Standing
+from tui.widgets.run_detail import RunDetail
 from tui.widgets.token_column import TokenColumn
 from tui.widgets.turn_view import TurnView
 
@@ -82,3 +83,17 @@ async def test_what_is_shown_when_its_widgets_leave_is_let_go(is_awaited: bool) 
                 await removed
         await pilot.pause()
         assert app.is_running
+
+
+async def test_the_detail_of_a_run_is_left_alone_while_its_parts_are_not_there() -> None:
+    detail = RunDetail(glyphs=UNICODE)
+    app: App[None] = App()
+    async with app.run_test(size=(60, 40)):
+        mounted = app.screen.mount(detail)
+        assert not detail.is_whole
+        detail.share_room(has_charts_pane=False)
+        await mounted
+        assert detail.is_whole
+        await detail.query("*").remove()
+        assert not detail.is_whole
+        detail.share_room(has_charts_pane=True)

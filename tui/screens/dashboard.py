@@ -172,6 +172,8 @@ class DashboardScreen(RunListing):
         """Show the run whose events have been read."""
         if message.focused.run_dir == self._opening:
             await self._mount_detail()
+            if not self._has_detail:
+                return
             self._opening = None
             self._focused = message.focused
             self._focused.advance()
@@ -310,9 +312,11 @@ class DashboardScreen(RunListing):
         detail = make(glyphs=self.environment.glyphs)
         detail.display = False
         await self.mount(detail, after=self.notice)
-        self._has_detail = True
-        self._share_room()
-        detail.marked = self.marked
+        # An app that was left in the meantime has it in name only.
+        self._has_detail = detail.is_whole
+        if self._has_detail:
+            self._share_room()
+            detail.marked = self.marked
 
     def _share_room(self) -> None:
         self.detail.share_room(has_charts_pane=not self.has_class("-tall"))

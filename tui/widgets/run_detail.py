@@ -126,9 +126,14 @@ class RunDetail(Horizontal):
         if self._overlay.advance():
             self._draw_charts()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its parts are there: not yet while it is mounted, no more while the app ends."""
+        return self.is_mounted and bool(self.query(PaneBar))
+
     def show(self, focused: FocusedRun, now: float) -> None:
         """Hand the state of a run down."""
-        if not self.is_mounted:
+        if not self.is_whole:
             return
         if self._focused is not focused:
             self._focused = focused
@@ -154,6 +159,8 @@ class RunDetail(Horizontal):
 
     def share_room(self, *, has_charts_pane: bool) -> None:
         """Put the charts among the panes, or above them where there is room for both."""
+        if not self.is_whole:
+            return
         if has_charts_pane != self.bar.has_charts_pane:
             self.bar.has_charts_pane = has_charts_pane
             below = self.legend if has_charts_pane else self.log_pane
@@ -262,7 +269,7 @@ class RunDetail(Horizontal):
 
     def _draw_charts(self) -> None:
         focused = self._focused
-        if focused is None or not self.is_mounted or not self.charts.display:
+        if focused is None or not self.is_whole or not self.charts.display:
             return
         self._subjects = self._overlay.subjects(focused)
         if self.axis not in axes_of(self._subjects):
