@@ -89,11 +89,13 @@ async def test_the_detail_of_a_run_is_left_alone_while_its_parts_are_not_there()
     detail = RunDetail(glyphs=UNICODE)
     app: App[None] = App()
     async with app.run_test(size=(60, 40)):
+        states = []
         mounted = app.screen.mount(detail)
-        assert not detail.is_whole
+        states.append(detail.is_whole)
         detail.share_room(has_charts_pane=False)
         await mounted
-        assert detail.is_whole
+        states.append(detail.is_whole)
         await detail.query("*").remove()
-        assert not detail.is_whole
+        states.append(detail.is_whole)
         detail.share_room(has_charts_pane=True)
+    assert states == [False, True, False]
