@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.library import corpus_name
+from core.data.catalogue import corpus_name
 from core.data.publish import DataLock
 from core.data.remote.backoff import Policy
 from core.data.remote.corpus import downloads_dir, link

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from core.config import DataConfig
-from core.data.library import EMBEDDED, find_named
+from core.data.catalogue import EMBEDDED, find_named
 from core.data.own.documents import find_files
 from core.data.remote.backoff import Policy
 from core.data.remote.corpus import Wanted, downloads_dir

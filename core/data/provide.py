@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 from core.config import DataConfig
+from core.data.catalogue import EMBEDDED, find_named
 from core.data.corpus import Corpus, build_corpus, find_corpus
-from core.data.library import EMBEDDED, find_named
 from core.data.own.prepare import Preparation, find_prepared, prepare_corpus, prepared_files
 from core.data.publish import DataLock
 from core.data.remote.corpus import Wanted, downloads_dir, fetch_shards, publish_corpus

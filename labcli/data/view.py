@@ -17,7 +17,7 @@ COLUMNS = ("name", "corpus_id", "num_shards", "num_docs", "num_chars", "bytes", 
 
 def corpus_row(path: Path, manifest: Manifest) -> dict[str, Any]:
     """Return the figures of a corpus of this lab."""
-    from core.data.library import corpus_name
+    from core.data.catalogue import corpus_name
 
     num_later = len(manifest.later)
     num_here = sum((path / shard.name).is_file() for shard in manifest.later)

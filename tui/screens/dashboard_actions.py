@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,21 +46,21 @@ class RunActions(Screen[None]):
         self.environment = environment
         self.clock = clock
 
+    @abstractmethod
     def chosen_runs(self) -> tuple[RunView, ...]:
         """Return the runs that a key acts on; the screen knows which."""
-        raise NotImplementedError
 
+    @abstractmethod
     def marked_runs(self) -> tuple[RunView, ...]:
         """Return the runs that are marked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def known_runs(self) -> tuple[RunView, ...]:
         """Return every run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def show_later(self, run_dir: Path) -> None:
         """Show a run as soon as it is there."""
-        raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what the chosen runs cannot do."""

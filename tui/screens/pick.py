@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
@@ -70,25 +71,25 @@ class PickScreen(ModalScreen[Chosen | None], Generic[Item, Chosen]):
         self._items: tuple[Item, ...] = ()
         self._found: list[Item] = []
 
+    @abstractmethod
     def read_items(self) -> Sequence[Item]:
         """Return all there are; called in a thread.
 
         Raises:
             LabError, OSError: the lab home cannot be read.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def search(self, items: Sequence[Item], words: str) -> Sequence[Item]:
         """Return those that hold every word, the best first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row(self, item: Item) -> Text:
         """Return the line of one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chosen(self, item: Item) -> Chosen:
         """Return what the screen closes with."""
-        raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         """Return the field, the list and what is said when it is empty."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, on
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.geometry import Size
 from textual.message import Message
@@ -16,6 +16,7 @@ from tui.charts.data import ChartData
 from tui.charts.zoom import Zoom
 from tui.shell.glyphs import Glyphs
 from tui.widgets.chart import Chart
+from tui.widgets.chart_keys import GRID_BINDINGS
 
 _MAX_COLUMNS = 4
 _COLUMNS_AT = ((150, 3), (44, 2))
@@ -49,16 +50,7 @@ def grid_shape(size: Size, num_charts: int) -> GridShape:
 class ChartGrid(Container):
     """All charts of a run; those that do not fit are on further pages."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "pageup", "page(-1)", "Charts before", id="charts.before", show=False,
-            tooltip="Show the page of charts before.",
-        ),
-        Binding(
-            "pagedown", "page(1)", "More charts", id="charts.after", show=False,
-            tooltip="Show the next page of charts.",
-        ),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = GRID_BINDINGS
 
     @dataclass
     class Pointed(Message):

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
+from tui.shell.keys import KeyNames
+
 PAGE = 10
+_key = KeyNames("value").key
 
 
 class ValueInput(Input):
@@ -25,18 +28,14 @@ arrows up and down go to another row. Where a row has choices, left and right tu
 and what is begun can be completed with the right arrow. An emptied row has its default again.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,enter", "row(1)", "Next row", show=False, id="value.down",
-                tooltip="Go to the next row."),
-        Binding("up", "row(-1)", "Row before", show=False, id="value.up",
-                tooltip="Go to the row before."),
-        Binding("pagedown", f"row({PAGE})", "Page down", show=False, id="value.page",
-                tooltip="Go ten rows down."),
-        Binding("pageup", f"row(-{PAGE})", "Page up", show=False, id="value.back",
-                tooltip="Go ten rows up."),
-        Binding("ctrl+down", "group(1)", "Next stage", show=False, id="value.group",
-                tooltip="Go to the first row of the next stage."),
-        Binding("ctrl+up", "group(-1)", "Stage before", show=False, id="value.group_before",
-                tooltip="Go to the first row of this stage, or of the one before."),
+        _key("down,enter", "row(1)", "Next row", "down", "Go to the next row."),
+        _key("up", "row(-1)", "Row before", "up", "Go to the row before."),
+        _key("pagedown", f"row({PAGE})", "Page down", "page", "Go ten rows down."),
+        _key("pageup", f"row(-{PAGE})", "Page up", "back", "Go ten rows up."),
+        _key("ctrl+down", "group(1)", "Next stage", "group",
+             "Go to the first row of the next stage."),
+        _key("ctrl+up", "group(-1)", "Stage before", "group_before",
+             "Go to the first row of this stage, or of the one before."),
     ]  # fmt: skip
 
     @dataclass

@@ -42,7 +42,7 @@ def describe(
     """Show what a corpus holds."""
     from itertools import islice
 
-    from core.data.library import find_named
+    from core.data.catalogue import find_named
     from core.data.shards import load_manifest
     from labcli.data.view import corpus_facts, corpus_row, facts_text
 

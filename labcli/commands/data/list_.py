@@ -36,7 +36,7 @@ def list_(
 
     A corpus can be trained on with --set data.corpus=NAME, by its name or its id.
     """
-    from core.data.library import corpora
+    from core.data.catalogue import corpora
     from labcli.data.view import COLUMNS, corpus_row, list_text
 
     form = pick_format(json=json, jsonl=jsonl, csv=csv, table=table)
