@@ -19,8 +19,8 @@ from core.ranks import join
 from core.scaling import model_config
 from core.scaling_laws import horizon_steps
 from core.stages.context import CheckpointRef, StageContext
-from core.stages.training import Training, train
 from core.tokenizer import Tokenizer
+from core.train.loop import Training, train
 from runs.events import Event
 
 

@@ -16,8 +16,8 @@ from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
 from core.device import pick_device, training_dtype
 from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
-from core.stages.training import Training, train
 from core.tokenizer import Tokenizer
+from core.train.loop import Training, train
 from runs.errors import UsageError
 from runs.events import Event
 

@@ -269,7 +269,7 @@ def test_a_broken_compiler_falls_back_to_eager(tmp_path: Path) -> None:
     broken.chmod(0o755)
     # A process of its own: torch reads the compiler's name once, when inductor is imported.
     code = (
-        "import sys, torch; from core.step import compiled_loss; "
+        "import sys, torch; from core.train.compiling import compiled_loss; "
         "sys.stdout.write(str(compiled_loss('auto', torch.device('cpu'))[1]))"
     )
     env = {**os.environ, "CXX": str(broken), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "kernels")}

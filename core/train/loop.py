@@ -25,8 +25,9 @@ from core.optim import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef, StageContext
-from core.step import Stepper, StepResult, compiled_loss
 from core.tokenizer import Tokenizer
+from core.train.compiling import compiled_loss
+from core.train.step import Stepper, StepResult
 from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
 

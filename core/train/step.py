@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +14,12 @@ from torch.nn.utils import get_total_norm
 from core import schedule
 from core.config import TrainConfig
 from core.data.packing import Rows
-from core.hardware import has_compiler
-from core.loss import summed_loss
 from core.model import GPT
 from core.optim import MuonAdamW, StepRates
 from core.ranks import Ranks
 from core.scaling import micro_batches
-from runs.errors import StageFailed, UsageError
-
-LossFn = Callable[[GPT, Tensor, Sequence[Tensor], Tensor], Tensor]
+from core.train.compiling import LossFn
+from runs.errors import StageFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,30 +29,6 @@ class StepResult:
     loss: float
     grad_norm: float
     num_targets: int
-
-
-def compiled_loss(setting: str, device: torch.device) -> tuple[LossFn, str | None]:
-    """Return the loss function, compiled if asked and possible, and why it is eager if not."""
-    if setting == "off":
-        return summed_loss, "training runs eager: compile is off"
-    reason = _why_not_compiled(device)
-    if reason is None:
-        return torch.compile(summed_loss, dynamic=False), None
-    if setting == "on":
-        raise UsageError(f"compile = on is not possible here: {reason}; use auto or off")
-    return summed_loss, f"training runs eager: {reason}"
-
-
-def _why_not_compiled(device: torch.device) -> str | None:
-    """Return what keeps torch.compile from working, found by compiling something small."""
-    if device.type == "cpu" and not has_compiler():
-        return "no C++ compiler with Python headers on this machine"
-    try:
-        torch.compile(torch.neg)(torch.ones(2, device=device))
-    except RuntimeError as error:
-        first_line = str(error).strip().splitlines()[0]
-        return f"torch.compile fails on this machine ({first_line[:200]})"
-    return None
 
 
 class Stepper:
