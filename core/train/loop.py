@@ -27,6 +27,7 @@ from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.compiling import compiled_loss
+from core.train.phases import phase_metrics, phases_on
 from core.train.step import Stepper, StepResult
 from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
@@ -75,9 +76,10 @@ def train(
     if resume is not None:
         at = _restore(resume, job, optimizer)
     loss_fn, why_eager = compiled_loss(job.config.compile, job.ranks.device)
+    phases = phases_on(job.ranks.device)
     stepper = Stepper(
         job.model, optimizer, job.rows, job.config, job.ranks,
-        loss_fn=loss_fn, total_steps=job.total_steps,
+        loss_fn=loss_fn, total_steps=job.total_steps, phases=phases,
     )  # fmt: skip
     peak = peak_flops(job.ranks.device, job.model.dtype)
     yield _describe(job, peak, why_eager)
@@ -94,12 +96,14 @@ def train(
         result = stepper.run(at.step, at.num_rows)
         seconds = time.perf_counter() - start
         at = _advance(at, stepper, seconds)
-        yield _step_event(job, stepper, at, result, seconds, peak)
+        yield _step_event(job, stepper, at, result, seconds, peak, phases.take())
         is_last = at.step == job.total_steps
         if is_last or at.step % job.config.save_every == 0:
-            yield from _save(job, optimizer, at, is_last=is_last)
+            with phases("save"):
+                yield from _save(job, optimizer, at, is_last=is_last)
         if is_last or at.step % job.config.eval_every == 0:
-            yield from _measure(job, at)
+            with phases("eval"):
+                yield from _measure(job, at)
         if job.ranks.rank == 0 and (is_last or at.step % job.config.sample_every == 0):
             yield from sample_events(
                 job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat
@@ -149,6 +153,7 @@ def _step_event(
     result: StepResult,
     seconds: float,
     peak: float | None,
+    phase_s: dict[str, float],
 ) -> Step:
     tokens = job.config.total_batch_size
     metrics = {
@@ -160,6 +165,7 @@ def _step_event(
         "lrm": round(stepper.rates(at.step - 1).lr_multiplier, 6),
         "grad_norm": result.grad_norm,
         "epoch": job.rows.epoch_of(at.num_rows - 1),
+        **phase_metrics(phase_s),
     }
     if peak is not None:
         achieved = tokens * flops_per_token(job.model.config) / seconds

@@ -19,6 +19,7 @@ from core.optim import MuonAdamW, StepRates
 from core.ranks import Ranks
 from core.scaling import micro_batches
 from core.train.compiling import LossFn
+from core.train.phases import Phases
 from runs.errors import StageFailed
 
 
@@ -44,6 +45,7 @@ class Stepper:
         *,
         loss_fn: LossFn,
         total_steps: int,
+        phases: Phases,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -52,6 +54,7 @@ class Stepper:
         self.ranks = ranks
         self.total_steps = total_steps
         self._loss_fn = loss_fn
+        self._phases = phases
         self._num_micro = micro_batches(config, model.config.sequence_len, ranks.world_size)
 
     @property
@@ -83,32 +86,39 @@ class Stepper:
         Raises:
             StageFailed: the loss or a gradient is not finite; the model is left unchanged.
         """
-        num_targets = max(1, self.rows.count_targets(first_row, self.rows_per_step))
+        with self._phases("data"):
+            num_targets = max(1, self.rows.count_targets(first_row, self.rows_per_step))
         self.optimizer.zero_grad()
         loss = 0.0
         per_pass = self.rows_per_step // self._num_micro
         for micro in range(self._num_micro):
             row = first_row + micro * per_pass + self.ranks.rank
             loss += self._accumulate(row, num_targets)
-        loss = self.ranks.sum_number(loss)
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.ranks.sum_in_place(gradients)
-        grad_norm = float(get_total_norm(gradients))
+        with self._phases("sync"):
+            loss = self.ranks.sum_number(loss)
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            self.ranks.sum_in_place(gradients)
+        with self._phases("optimizer"):
+            grad_norm = float(get_total_norm(gradients))
         if not math.isfinite(loss) or not math.isfinite(grad_norm):
             raise StageFailed(
                 f"loss {loss} and gradient norm {grad_norm} at step {step + 1}; lower the "
                 "learning rates and resume from the last checkpoint"
             )
-        self.optimizer.step(self.rates(step))
+        with self._phases("optimizer"):
+            self.optimizer.step(self.rates(step))
         return StepResult(loss=loss, grad_norm=grad_norm, num_targets=num_targets)
 
     def _accumulate(self, row: int, num_targets: int) -> float:
-        batch = self.rows.batch(row, self.config.device_batch_size, stride=self.ranks.world_size)
-        idx_BT, targets_BT = (self._to_device(array) for array in batch)
-        x_BTC, value_embeds = self.model.embed(idx_BT)
-        loss = self._loss_fn(self.model, x_BTC, value_embeds, targets_BT) / num_targets
-        loss.backward()
-        return float(loss.detach())
+        with self._phases("data"):
+            count, stride = self.config.device_batch_size, self.ranks.world_size
+            batch = self.rows.batch(row, count, stride=stride)
+            idx_BT, targets_BT = (self._to_device(array) for array in batch)
+        with self._phases("forward-backward"):
+            x_BTC, value_embeds = self.model.embed(idx_BT)
+            loss = self._loss_fn(self.model, x_BTC, value_embeds, targets_BT) / num_targets
+            loss.backward()
+            return float(loss.detach())
 
     def _to_device(self, array: npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(self.ranks.device)

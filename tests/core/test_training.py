@@ -124,6 +124,22 @@ def test_training_learns_and_checkpoints_before_it_measures(
     assert kept == ["step_000018", "step_000024"]
 
 
+def test_steps_tell_their_phases_and_what_came_between(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    config = base_config(num_iterations=5, save_every=2, eval_every=2)
+    events = list(base.run(config, context(tmp_path, inputs), stop=lambda: False, resume=None))
+    told = {event.step: event.metrics for event in events if isinstance(event, Step)}
+    parts = ("time_data_s", "time_forward_backward_s", "time_optimizer_s", "time_sync_s")
+    assert all(metrics[part] >= 0 for metrics in told.values() for part in parts)
+    after = [step for step, metrics in told.items() if {"time_save_s", "time_eval_s"} <= {*metrics}]
+    assert after == [3, 5]
+    spans = [metrics["train_s"] for metrics in told.values()]
+    # The parts are inside the step, and nearly all of it.
+    spent = sum(told[step][part] for step in told for part in parts)
+    assert 0.5 * spans[-1] < spent < spans[-1] + 0.001
+
+
 def test_a_full_disk_costs_a_checkpoint_and_not_the_training(
     tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from tests.tui.compared import compared_run
 from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text
 from tui.analysis.event_times import EventTimes, rank_paces, waterfall
 from tui.analysis.run_reader import RunReader
+from tui.analysis.run_times import times
 from tui.app import LabApp
 from tui.screens.run import RunScreen
 from tui.shell.environment import Environment
@@ -199,6 +200,28 @@ def test_a_waterfall_counts_each_stretch_for_what_it_ended_with_and_goes_on_wher
     assert phases["steps"].seconds == pytest.approx(60.0)
     assert sum(phase.share for phase in phases.values()) == pytest.approx(1.0)
     assert not rank_paces(file.times, "base")
+
+
+def test_a_waterfall_divides_the_steps_by_the_parts_that_they_measured(tmp_path: Path) -> None:
+    run = build_run(tmp_path, t=1000.0, name="measured", stages=("base",))
+    with run.attempt("base") as log:
+        for number in range(1, 12):
+            run.clock.t += 30.0 if number == 1 else 1.0
+            told = step(
+                number, time_data_s=0.125, time_forward_backward_s=0.5, time_optimizer_s=0.25,
+                time_save_s=9.0, eta_s=60.0,
+            )  # fmt: skip
+            log.append(told)
+    page = RunReader(run.paths.home, run.run_dir).read("time")
+    assert page is not None
+    seconds = {phase.phase: phase.seconds for phase in waterfall(page.times, "base")}
+    assert seconds["first step"] == pytest.approx(30.0)
+    assert (seconds["data"], seconds["forward-backward"], seconds["optimizer"]) == (1.25, 5.0, 2.5)
+    assert seconds["between steps"] == pytest.approx(1.25)
+    assert "steps" not in seconds
+    rows = times(page, width=80, glyphs=UNICODE)
+    shown = "\n".join("".join(piece.text for piece in row.line.pieces) for row in rows)
+    assert "its last step: data 125.0 ms, forward-backward 500.0 ms, optimizer 250.0 ms" in shown
 
 
 def test_ranks_are_told_apart_by_when_they_began_and_were_last_heard(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Each stretch of time counts for the event that it ended with: up to a `checkpoint` the stage was
 saving, up to an `eval` it was measuring. Heartbeats come from a thread beside the work and end no
-stretch. Reads only what was added since the last time.
+stretch. A step that says how long its own parts took divides its stretch by them. Reads only what
+was added since the last time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from pathlib import Path
 from runs.views.facts import EventFile
 
 # The writer puts these two side by side in every line.
-_EVENT = re.compile(rb'"t":([0-9.eE+]+),"kind":"([a-z]+)"')
+_EVENT = re.compile(rb'"t":([0-9.eE+]+),"kind":"([a-z]+)"([^\n]*)')
+# What a step says of its parts; its evaluation and its saving have events of their own.
+STEP_PARTS: Mapping[str, str] = {
+    "time_data_s": "data",
+    "time_forward_backward_s": "forward-backward",
+    "time_optimizer_s": "optimizer",
+    "time_sync_s": "sync",
+}
+_PART = re.compile(rb'"(%s)":([0-9.eE+-]+)' % "|".join(STEP_PARTS).encode())
 _CHUNK_BYTES = 1024 * 1024
 FIRST_STEP = "first step"
 _PHASES: Mapping[str, str] = {
@@ -26,8 +35,8 @@ _PHASES: Mapping[str, str] = {
 }  # fmt: skip
 # In the order in which a stage comes to them.
 PHASES = (
-    "set-up", "preparing", FIRST_STEP, "steps", "turns", "eval", "samples", "save", "artifacts",
-    "closing", "other",
+    "set-up", "preparing", FIRST_STEP, *STEP_PARTS.values(), "steps", "between steps", "turns",
+    "eval", "samples", "save", "artifacts", "closing", "other",
 )  # fmt: skip
 
 
@@ -97,10 +106,27 @@ class EventTimes:
             if kind == "heartbeat":
                 continue
             if self._last_work is not None:
-                is_first = kind == "step" and self._counts["step"] == 1
-                phase = FIRST_STEP if is_first else _PHASES.get(kind, "other")
-                self._spent[phase] += max(t - self._last_work, 0.0)
+                self._spend(kind, max(t - self._last_work, 0.0), match[3])
             self._last_work = t
+
+    def _spend(self, kind: str, seconds: float, rest: bytes) -> None:
+        """Count a stretch for the event that it ended with; `rest` is the rest of its line."""
+        if kind != "step":
+            self._spent[_PHASES.get(kind, "other")] += seconds
+        elif self._counts["step"] == 1:
+            self._spent[FIRST_STEP] += seconds
+        elif parts := _parts(rest):
+            for phase, part_s in parts:
+                self._spent[phase] += part_s
+            # Nothing where the parts outlast the stretch, as when a step is told of later.
+            self._spent["between steps"] += max(seconds - sum(part_s for _, part_s in parts), 0.0)
+        else:
+            self._spent["steps"] += seconds
+
+
+def _parts(line: bytes) -> list[tuple[str, float]]:
+    """Return the measured phases of a step and their seconds."""
+    return [(STEP_PARTS[part[1].decode()], float(part[2])) for part in _PART.finditer(line)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

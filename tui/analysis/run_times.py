@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.analysis.event_times import PhaseShare, RankPace, rank_paces, waterfall
+from tui.analysis.event_times import (
+    STEP_PARTS,
+    PhaseShare,
+    RankPace,
+    rank_paces,
+    waterfall,
+)
 from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, table
 from tui.analysis.run_page import RunPage
 from tui.live.present import MODEL_STAGES
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, ToneLine
+
+_STEPPING = frozenset({"steps", *STEP_PARTS.values()})
 
 
 def times(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
@@ -33,22 +41,22 @@ def times(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
         rows.append(remark("every stage had one rank: there is no skew to show"))
     if silent:
         rows.append(remark(f"no events with a time yet: {', '.join(silent)}"))
-    note = "Each stretch counts for the event that it ended with; heartbeats end none."
+    note = "Steps measure their parts; any other stretch counts for the event that it ended with."
     return [*rows, Row(line=ToneLine((Piece(note, "quiet"),)), is_heading=True)]
 
 
 def _phase_rows(stage: str, phases: Sequence[PhaseShare], width: int, glyphs: Glyphs) -> list[Row]:
-    bar_width = max(min(width - 34, 80), 10)
+    bar_width = max(min(width - 39, 80), 10)
     rows = []
     for phase in phases:
         start = round(phase.begins * bar_width)
         length = max(round((phase.begins + phase.share) * bar_width) - start, 1)
         bar = " " * min(start, bar_width - 1) + glyphs.bar_full * length
         pieces = (
-            Piece(f"{phase.phase:<11} ", "plain"),
+            Piece(f"{phase.phase:<16} ", "plain"),
             Piece(f"{fmt.duration(phase.seconds):>7} ", "strong"),
             Piece(f"{fmt.percent(phase.share, 1):>6}  ", "quiet"),
-            Piece(bar, "active" if phase.phase == "steps" else "good"),
+            Piece(bar, "active" if phase.phase in _STEPPING else "good"),
         )
         text = f"{stage} {phase.phase}"
         detail = f"{text}\n\n{phase.seconds:.3f} s, {fmt.percent(phase.share, 2)} of the stage"
@@ -59,16 +67,12 @@ def _phase_rows(stage: str, phases: Sequence[PhaseShare], width: int, glyphs: Gl
 
 
 def _step_phases(page: RunPage, stage: str, width: int) -> list[Row]:
-    """Return what a step says of its own parts, in seconds; most say nothing."""
+    """Return what the last step said of its own parts; those of an older lab said nothing."""
     facts = page.facts.get(stage)
     metrics = facts.metrics if facts else {}
-    parts = {
-        key[:-2].replace("_", "-"): value
-        for key, value in metrics.items()
-        if key.endswith("_s") and key != "train_s"
-    }
+    parts = [(name, metrics[key]) for key, name in STEP_PARTS.items() if key in metrics]
     if parts:
-        told = ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in parts.items())
+        told = ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in parts)
         return [remark(f"its last step: {told}", "plain")]
     if stage not in MODEL_STAGES:
         return []
