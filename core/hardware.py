@@ -114,7 +114,7 @@ def detect(added: Mapping[str, Any] | None = None) -> Hardware:
         cpu=cpu_name(),
         num_cpus=psutil.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
-        gpus=_nvidia_gpus(),
+        gpus=nvidia_gpus(),
         has_cpu_bf16=has_cpu_bf16(),
         has_compiler=has_compiler(),
         table=shipped_table().with_cards(added or {}, where="settings.toml"),
@@ -163,7 +163,8 @@ def _flops(per_s: float) -> str:
     return f"{per_s / 1e12:.3g} TFLOP/s" if per_s >= 1e12 else f"{per_s / 1e9:.3g} GFLOP/s"
 
 
-def _nvidia_gpus() -> tuple[Gpu, ...]:
+def nvidia_gpus() -> tuple[Gpu, ...]:
+    """Return the cards that NVML knows; none without its driver."""
     import pynvml
 
     try:

@@ -20,7 +20,9 @@ from importlib import metadata
 from pathlib import Path
 
 from core.config import build_stage_config
+from core.hardware import nvidia_gpus
 from core.stages.context import CheckpointRef, Stage, StageContext
+from labcli.compute_env import compute_environment
 from labcli.journal import Journal
 from labcli.last_words import answer_with_stacks, write_error_file
 from labcli.stage_inputs import resolve_inputs
@@ -215,6 +217,11 @@ def main(argv: list[str]) -> int:
     """Run the attempt that RUN_DIR STAGE ATTEMPT name and return the exit code."""
     faulthandler.enable()
     run_dir, stage, attempt = argv
+    home = RunPaths(Path(run_dir)).home
+    names = [gpu.name for gpu in nvidia_gpus()]
+    os.environ.update(
+        compute_environment(os.environ, kernels_dir=home.kernels_dir, gpu_names=names)
+    )
     rank = read_rank(os.environ)
     worker = Worker(Path(run_dir), stage, int(attempt), rank=rank)
     answer_with_stacks(stacks_file(RunPaths(Path(run_dir)), stage, int(attempt), rank.rank))

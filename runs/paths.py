@@ -87,6 +87,11 @@ class LabHome:
         return self.root / "sweeps"
 
     @property
+    def kernels_dir(self) -> Path:
+        """What torch.compile has built, for the next start; it can be built again."""
+        return self.root / "cache" / "kernels"
+
+    @property
     def snapshots_dir(self) -> Path:
         """Source trees that queued runs start from, by content hash."""
         return self.root / "snapshots"

@@ -27,6 +27,8 @@ SNAPSHOTS = "snapshots"
 # A batch of removals that was cut off; see runs.gc.
 BATCH = "gc-"
 QUIET_S = 3600.0
+# Compiled kernels that nothing was added to for so long; building them again takes a minute.
+KERNELS_QUIET_S = 7 * 86400.0
 _TOKENS = "tokens-"
 _BUILDING = ".building-*"
 
@@ -59,6 +61,7 @@ def litter(home: LabHome, runs: list[KnownRun], needs: Needs) -> Iterator[Item]:
     """Yield what no run refers to."""
     yield from _half_built(home, runs)
     yield from _token_caches(home, runs, needs)
+    yield from _kernels(home)
     yield from _snapshots(home)
     for path in run_dirs(LabHome(home.root / TRASH)):
         # A run that was built on a removed one can only be repeated while that can be restored.
@@ -105,6 +108,18 @@ def _tokenizers(home: LabHome, runs: list[KnownRun], needs: Needs) -> set[str]:
     if home.tokenizers_dir.is_dir():
         found |= {sha256_file(path) for path in home.tokenizers_dir.glob("*.json")}
     return found
+
+
+def _kernels(home: LabHome) -> Iterator[Item]:
+    """Yield what torch.compile has built, as one thing, once no training has used it for long.
+
+    Which kernels belong to which settings only torch knows, and what goes is built again.
+    """
+    path = home.kernels_dir
+    if path.is_dir():
+        item = _item("kernels", path, str(path.relative_to(home.root)))
+        if time.time() - item.modified_s > KERNELS_QUIET_S:
+            yield item
 
 
 def _snapshots(home: LabHome) -> Iterator[Item]:

@@ -127,6 +127,15 @@ def test_snapshots_stay_as_long_as_a_run_names_them(home: LabHome) -> None:
     assert going(home, KeepRules()) == ["bbbb"]
 
 
+def test_compiled_kernels_go_once_a_week_has_added_none(home: LabHome) -> None:
+    (home.kernels_dir / "ab").mkdir(parents=True)
+    age(home.kernels_dir / "ab", by_s=8 * DAY_S)
+    age(home.kernels_dir, by_s=6 * DAY_S)
+    assert going(home, KeepRules()) == []
+    age(home.kernels_dir, by_s=8 * DAY_S)
+    assert going(home, KeepRules()) == ["cache/kernels"]
+
+
 def put_into_trash(home: LabHome, run: RunBuilder) -> None:
     target = home.root / "trash" / "runs" / run.paths.run_dir.name
     target.parent.mkdir(parents=True)

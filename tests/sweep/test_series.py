@@ -19,7 +19,7 @@ from tests.cli.conftest import Labcli
 @pytest.fixture(autouse=True)
 def has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan as on a machine without a GPU, whatever this one has, and let nothing start."""
-    monkeypatch.setattr(hardware, "_nvidia_gpus", lambda: ())
+    monkeypatch.setattr(hardware, "nvidia_gpus", lambda: ())
     monkeypatch.setattr(creating, "ensure_runner", lambda home: None)
 
 
