@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from core.hardware_table import GIB, HardwareTable, shipped_table
 # GPUs of a preset by the memory of the card, largest first; names state GB, cards keep some back.
 MEMORY_PRESETS = ((70, "gpu-80g"), (22, "gpu-24g"), (14, "gpu-16g"), (0, "gpu-8g"))
 NUM_POD_GPUS = 8
+# What of a Mac's memory is counted on for its GPU; the rest is the system's and the programs'.
+MAC_GPU_SHARE = 2 / 3
+_SYSCTL_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,7 @@ class Hardware:
 
 
 def detect(added: Mapping[str, Any] | None = None) -> Hardware:
-    """Return this machine's hardware, asking NVML and the platform.
+    """Return this machine's hardware, asking NVML, on a Mac sysctl, and the platform.
 
     added: a user's cards, from the lab home's settings.
 
@@ -114,7 +119,7 @@ def detect(added: Mapping[str, Any] | None = None) -> Hardware:
         cpu=cpu_name(),
         num_cpus=psutil.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
-        gpus=nvidia_gpus(),
+        gpus=nvidia_gpus() or apple_gpus(),
         has_cpu_bf16=has_cpu_bf16(),
         has_compiler=has_compiler(),
         table=shipped_table().with_cards(added or {}, where="settings.toml"),
@@ -144,7 +149,10 @@ def has_compiler() -> bool:
 
 def cpu_name() -> str:
     """Return the processor's name as the system states it."""
-    return _cpu_field("model name") or platform.processor() or platform.machine()
+    named = _cpu_field("model name")
+    if not named and sys.platform == "darwin":
+        named = sysctl("machdep.cpu.brand_string")
+    return named or platform.processor() or platform.machine()
 
 
 def _cpu_field(name: str) -> str:
@@ -184,6 +192,37 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
         )
     finally:
         pynvml.nvmlShutdown()
+
+
+def apple_gpus(
+    *, system: str = sys.platform, ask: Callable[[str], str] | None = None
+) -> tuple[Gpu, ...]:
+    """Return the GPU of an Apple chip, which is named like its CPU; none on any other machine.
+
+    ask: the value of a name that sysctl knows, "" for one that it does not.
+    """
+    if system != "darwin":
+        return ()
+    ask = ask or sysctl
+    chip, memory = ask("machdep.cpu.brand_string"), ask("hw.memsize")
+    if not chip.startswith("Apple") or not memory.isdecimal():
+        return ()
+    return (Gpu(name=chip, memory_bytes=int(int(memory) * MAC_GPU_SHARE)),)
+
+
+def sysctl(name: str) -> str:
+    """Return what macOS states of itself under a name; "" where it has no such name."""
+    try:
+        done = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", name],
+            capture_output=True,
+            text=True,
+            timeout=_SYSCTL_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _gpu_memory_bytes(pynvml: Any, handle: Any) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from core.hardware import Gpu, Hardware
+from core.hardware import MAC_GPU_SHARE, Gpu, Hardware, apple_gpus
 from core.hardware_table import GIB, shipped_table
 from runs.errors import UsageError
 
@@ -28,17 +29,23 @@ def machine(*names: str, memory_gib: float = 80, **changes: Any) -> Hardware:
         ("NVIDIA B100", 1.8e15, 8.0e12),
         ("NVIDIA H200", 989e12, 4.8e12),
         ("NVIDIA H200 NVL", 836e12, 4.8e12),
+        ("NVIDIA H200 PCIe", 836e12, 4.8e12),
         ("NVIDIA H100 80GB HBM3", 989e12, 3.35e12),
         ("NVIDIA H100 NVL", 835e12, 3.9e12),
         ("NVIDIA H100 PCIe", 756e12, 2.0e12),
         ("NVIDIA H800", 756e12, 3.35e12),
+        ("NVIDIA H800 NVL", 989e12, 3.35e12),
         ("NVIDIA A100-SXM4-80GB", 312e12, 2.0e12),
         ("NVIDIA A800 80GB PCIe", 312e12, 2.0e12),
         ("NVIDIA A40", 149.7e12, 696e9),
         ("NVIDIA A30", 165e12, 933e9),
         ("NVIDIA L40S", 362e12, 864e9),
         ("NVIDIA L4", 121e12, 300e9),
+        ("AMD Instinct MI355X", 2.5e15, 8.0e12),
+        ("AMD Instinct MI325X", 1.3074e15, 6.0e12),
         ("AMD Instinct MI300X", 1.3074e15, 5.3e12),
+        ("AMD Instinct MI300A", 980.6e12, 5.3e12),
+        ("AMD Instinct MI250X", 383e12, 3.28e12),
         ("AMD Instinct MI250", 362.1e12, 3.28e12),
         ("NVIDIA GeForce RTX 5090", 209.5e12, 1.79e12),
         ("NVIDIA GeForce RTX 4090", 165.2e12, 1.01e12),
@@ -49,6 +56,36 @@ def test_cards_have_the_peaks_of_nanochats_table(name: str, flops: float, bandwi
     card = shipped_table().find(name)
     assert card is not None
     assert (card.bf16_flops, card.bandwidth) == (flops, bandwidth)
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [
+        ("NVIDIA GB10", 125e12),
+        ("NVIDIA GeForce RTX 4070", 58.3e12),
+        ("NVIDIA GeForce RTX 5060 Ti", 47.4e12),
+        ("NVIDIA A10", 125e12),
+        ("Tesla T4", 65e12),
+        ("Tesla V100-SXM2-16GB", 125e12),
+        ("Tesla V100-PCIE-32GB", 112e12),
+        ("Apple M1", 2.6e12),
+        ("Apple M2 Max", 13.49e12),
+        ("Apple M3 Max", 14.2e12),
+        ("Apple M3 Ultra", 28.4e12),
+        ("Apple M4 Pro", 9.2e12),
+    ],
+)
+def test_cards_that_nanochats_table_lacks_have_theirs(name: str, flops: float) -> None:
+    card = shipped_table().find(name)
+    assert card is not None and card.bf16_flops == flops
+    assert card.bandwidth is not None and card.source
+
+
+def test_the_longest_of_the_names_that_fit_counts_wherever_it_stands() -> None:
+    table = shipped_table()
+    cards = dict(reversed(table.cards.items()))
+    for name, card in table.cards.items():
+        assert replace(table, cards=cards).find(f"Maker {name} 80GB") == card
 
 
 @pytest.mark.parametrize("name", ["NVIDIA L40", "NVIDIA A1000", "Tesla T40", "H", ""])
@@ -131,3 +168,30 @@ def test_the_speed_of_a_machine_names_where_it_comes_from() -> None:
     assert "8 x NVIDIA H100" in eight.speed_source and "48%" in eight.speed_source
     assert "an assumption" in machine("NVIDIA L4").speed_source
     assert "not in the table" in machine("NVIDIA L5").speed_source
+
+
+# What `sysctl -n` prints on a MacBook Pro with an M2 Max of 64 GB, and on a Mac of 2019.
+M2_MAX = {"machdep.cpu.brand_string": "Apple M2 Max", "hw.memsize": "68719476736"}
+INTEL = {
+    "machdep.cpu.brand_string": "Intel(R) Core(TM) i9-9980HK CPU @ 2.40GHz",
+    "hw.memsize": "34359738368",
+}
+
+
+def test_an_apple_chip_is_a_gpu_with_its_share_of_the_memory() -> None:
+    gpus = apple_gpus(system="darwin", ask=lambda name: M2_MAX.get(name, ""))
+    assert gpus == (Gpu(name="Apple M2 Max", memory_bytes=int(64 * GIB * MAC_GPU_SHARE)),)
+    mac = machine("Apple M2 Max", memory_gib=64)
+    assert (mac.preset, mac.device) == ("mps", "mps")
+    assert mac.flops_per_s == pytest.approx(0.4 * 13.49e12)
+
+
+@pytest.mark.parametrize("answers", [INTEL, {}, {"machdep.cpu.brand_string": "Apple M9"}])
+def test_a_mac_without_an_apple_chip_or_that_says_nothing_has_none(
+    answers: dict[str, str],
+) -> None:
+    assert apple_gpus(system="darwin", ask=lambda name: answers.get(name, "")) == ()
+
+
+def test_other_systems_are_not_asked() -> None:
+    assert apple_gpus(system="linux", ask=lambda name: M2_MAX[name]) == ()

@@ -32,9 +32,7 @@ def test_gpu_memory_grows_in_segments(tmp_path: Path, ptxas: Path) -> None:
 def test_a_spark_takes_the_assembler_of_the_installed_toolkit(tmp_path: Path, ptxas: Path) -> None:
     added = compute_environment({}, kernels_dir=tmp_path, gpu_names=[SPARK], ptxas=ptxas)
     assert added["TRITON_PTXAS_PATH"] == added["TRITON_PTXAS_BLACKWELL_PATH"] == str(ptxas)
-    bare = compute_environment(
-        {}, kernels_dir=tmp_path, gpu_names=[SPARK], ptxas=tmp_path / "none"
-    )
+    bare = compute_environment({}, kernels_dir=tmp_path, gpu_names=[SPARK], ptxas=tmp_path / "none")
     assert not any("PTXAS" in name for name in bare)
 
 
