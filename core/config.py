@@ -142,11 +142,17 @@ class TrainConfig(StageConfig):
     warmup_ratio: float = setting(0.0, "Share of the steps in which the rate rises from 0.")
     warmdown_ratio: float = setting(0.65, "Share of the steps in which the rate falls.")
     final_lr_frac: float = setting(0.05, "Rate at the last step, as a share of the peak.")
+    momentum_warmup_steps: int | None = setting(
+        None, "Steps in which Muon's momentum rises; absent: 400, or a quarter of a shorter run."
+    )
     muon_iterations: int = setting(5, "Polar Express iterations of one Muon update.")
     dtype: Dtype = setting("auto", "Compute type; auto: bfloat16 where the hardware has it.")
     compile: Compile = setting("auto", "torch.compile; auto: when a C++ compiler is at hand.")
     eval_every: int = setting(100, "Steps between measurements of validation bits per byte.")
     eval_tokens: int = setting(65_536, "Validation tokens read by one measurement.")
+    eval_bytes: int | None = setting(
+        None, "Validation text in whole documents, in place of eval_tokens: for any vocabulary."
+    )
     save_every: int = setting(100, "Steps between checkpoints; the last step is always saved.")
     keep_checkpoints: int = setting(2, "Newest checkpoints kept per stage.")
     sample_every: int = setting(200, "Steps between samples of the fixed prompts.")
@@ -156,8 +162,9 @@ class TrainConfig(StageConfig):
             self, "device_batch_size", "total_batch_size", "eval_every", "eval_tokens",
             "save_every", "keep_checkpoints", "sample_every", "muon_iterations",
         )  # fmt: skip
-        if self.num_iterations is not None:
-            require_positive(self, "num_iterations")
+        for name in ("num_iterations", "momentum_warmup_steps", "eval_bytes"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
         for name in ("warmup_ratio", "warmdown_ratio", "final_lr_frac"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
@@ -219,10 +226,15 @@ class EvalConfig(StageConfig):
     max_new_tokens: int = setting(96, "Tokens the model may write per item.")
     batch_size: int = setting(64, "Items answered at once.")
     eval_tokens: int = setting(65_536, "Validation tokens for bits per byte.")
+    eval_bytes: int | None = setting(
+        None, "Validation text in whole documents, in place of eval_tokens: for any vocabulary."
+    )
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
     def __post_init__(self) -> None:
         require_positive(self, "num_items", "max_new_tokens", "batch_size", "eval_tokens")
+        if self.eval_bytes is not None:
+            require_positive(self, "eval_bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

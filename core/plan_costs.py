@@ -136,7 +136,10 @@ def _other_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware
         if not isinstance(config, TrainConfig):
             seconds += OTHER_STAGE_S
         elif work.steps is not None:
-            measured = config.eval_tokens * -(-work.steps // config.eval_every)
+            once = config.eval_tokens
+            if config.eval_bytes is not None:
+                once = int(config.eval_bytes / CHARS_PER_TOKEN)
+            measured = once * -(-work.steps // config.eval_every)
             seconds += measured * flops_per_token(model) / 3 / one_rank
     return seconds
 

@@ -22,13 +22,16 @@ def lr_multiplier(
     return remaining + (1 - remaining) * final_frac
 
 
-def muon_momentum(step: int, total: int, *, warmdown_ratio: float) -> float:
+def muon_momentum(
+    step: int, total: int, *, warmdown_ratio: float, warmup_steps: int | None = None
+) -> float:
     """Return Muon's momentum at a step.
 
-    The warm-up is a share of short runs: with a fixed 400 steps, a run of 500 would jump from
-    its warm-up straight into the middle of its warm-down.
+    Where it is not given, the warm-up is a share of short runs: with a fixed 400 steps, a run of
+    500 would jump from its warm-up straight into the middle of its warm-down.
     """
-    warmup = max(1, min(MOMENTUM_WARMUP_STEPS, round(MOMENTUM_WARMUP_SHARE * total)))
+    share = max(1, min(MOMENTUM_WARMUP_STEPS, round(MOMENTUM_WARMUP_SHARE * total)))
+    warmup = share if warmup_steps is None else warmup_steps
     warmdown = round(warmdown_ratio * total)
     if step < warmup:
         return MOMENTUM_START + (MOMENTUM_PEAK - MOMENTUM_START) * step / warmup

@@ -18,7 +18,7 @@ from core.data.shards import load_manifest
 from core.data.tokens import build_token_cache, open_token_cache
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
-from core.evals.bpb import validation_bpb
+from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
 from core.evals.skills import Marked, ask, load_items, score
 from core.stages.artifacts import write_artifact
@@ -64,6 +64,7 @@ def run(
         tokenizer,
         open_token_cache(corpus, tokenizer, "val"),
         num_tokens=config.eval_tokens,
+        num_bytes=config.eval_bytes,
         batch_size=BPB_ROWS,
         stop=stop,
     )
@@ -83,7 +84,7 @@ def run(
     figures = Eval(
         step=subject.step,
         val_bpb=val_bpb,
-        val_sha256=load_manifest(corpus).val_sha256,
+        val_sha256=measured_text(load_manifest(corpus).val_sha256, config.eval_bytes),
         results=with_base(score(marked), ctx),
         checkpoint=subject.checkpoint,
     )

@@ -18,7 +18,7 @@ from core.config import TrainConfig, config_hash
 from core.data.packing import Rows
 from core.data.tokens import TokenSplit
 from core.device import device_name, peak_flops
-from core.evals.bpb import validation_bpb
+from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
 from core.model import GPT
 from core.optim import MuonAdamW
@@ -223,9 +223,10 @@ def _measure(job: Training, at: Progressed) -> Iterator[Event]:
             job.tokenizer,
             job.validation,
             num_tokens=job.config.eval_tokens,
+            num_bytes=job.config.eval_bytes,
             batch_size=job.config.device_batch_size,
         ),
-        val_sha256=job.val_sha256,
+        val_sha256=measured_text(job.val_sha256, job.config.eval_bytes),
     )
 
 

@@ -75,7 +75,10 @@ class Stepper:
                 final_frac=config.final_lr_frac,
             ),
             momentum=schedule.muon_momentum(
-                step, self.total_steps, warmdown_ratio=config.warmdown_ratio
+                step,
+                self.total_steps,
+                warmdown_ratio=config.warmdown_ratio,
+                warmup_steps=config.momentum_warmup_steps,
             ),
             weight_decay=decay,
         )

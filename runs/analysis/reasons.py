@@ -69,7 +69,7 @@ _CONFIG: Mapping[str, _Prior] = {
     **dict.fromkeys(("warmup_ratio", "warmdown_ratio", "final_lr_frac"), _SCHEDULE),
     "seed": _SEED,
     **dict.fromkeys(("dtype", "compile", "device_batch_size"), _NUMBERS),
-    **dict.fromkeys(("eval_every", "eval_tokens"), _MEASURING),
+    **dict.fromkeys(("eval_every", "eval_tokens", "eval_bytes"), _MEASURING),
     **dict.fromkeys(("save_every", "keep_checkpoints", "sample_every"), _NOTHING),
 }  # fmt: skip
 _DATA: Mapping[str, _Prior] = {

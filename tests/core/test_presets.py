@@ -12,7 +12,7 @@ from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
 from core.plan import Plan, resolve
 from core.plan_costs import shards_for_tokens
-from core.scaling import flops_per_token
+from core.scaling import count_params, flops_per_token, model_config
 from runs.errors import UsageError
 from runs.recipe import list_recipes, load_recipe
 
@@ -21,8 +21,8 @@ LAPTOP = Hardware(
     cpu="test", num_cpus=2, memory_bytes=16 * GIB, gpus=(), has_cpu_bf16=True, has_compiler=True
 )
 PROMISED = (
-    "cpu", "mps", "gpu-8g", "gpu-16g", "gpu-24g", "gpu-80g", "8xh100", "8xh200", "8xa100",
-    "classic-d20", "d26", "d32", "dgx-spark",
+    "cpu", "baseline-d4", "baseline-d4-8k", "mps", "gpu-8g", "gpu-16g", "gpu-24g", "gpu-80g",
+    "8xh100", "8xh200", "8xa100", "classic-d20", "d26", "d32", "dgx-spark",
 )  # fmt: skip
 EVERY = [(recipe, preset) for recipe in list_recipes() for preset in load_recipe(recipe)["presets"]]
 
@@ -137,6 +137,29 @@ def test_every_preset_downloads_about_what_it_reads(recipe: str, preset: str) ->
         assert made.shards is None
         return
     assert made.shards is not None and made.shards >= shards_for_tokens(made.tokens)
+
+
+@pytest.mark.parametrize(
+    ("preset", "num_params", "decay"),
+    [("baseline-d4", 36_700_290, 0.4725), ("baseline-d4-8k", 11_534_466, 0.8612)],
+)
+def test_the_baseline_is_the_recipe_that_the_reference_has_for_a_cpu(
+    preset: str, num_params: int, decay: float
+) -> None:
+    made = plan(preset)
+    base = base_of(made)
+    assert made.to_json()["model"]["num_params"] == num_params
+    rates = (base.matrix_lr, base.embedding_lr, base.unembedding_lr, base.scalar_lr)
+    assert rates == (0.02, 0.3, 0.008, 0.5)
+    assert round(base.warmup_ratio * made.steps) == 40
+    assert (base.warmdown_ratio, base.final_lr_frac) == (0.65, 0.05)
+    assert (base.total_batch_size, base.sequence_len, base.head_dim) == (16_384, 512, 64)
+    assert (base.dtype, base.window_pattern) == ("float32", "L")
+    # The law at a ratio of 12, whatever the steps: 0.28 sqrt(B / 2^19) D_REF / D.
+    vocab = made.model.vocab_size
+    reference = count_params(model_config(replace(base, depth=12), vocab)).scaling
+    law = 0.28 * (16_384 / 2**19) ** 0.5 * reference / count_params(made.model).scaling
+    assert base.weight_decay == pytest.approx(law, rel=1e-3) == pytest.approx(decay, rel=1e-3)
 
 
 def test_current_d24_takes_its_batch_and_decay_from_the_laws() -> None:

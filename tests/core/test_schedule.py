@@ -55,6 +55,14 @@ def test_momentum_of_a_d12_rises_over_400_steps_and_falls_with_the_rate() -> Non
     assert momentum(D12_STEPS - 819) == pytest.approx(0.935)
 
 
+def test_a_given_momentum_warm_up_is_kept_in_a_short_run_as_in_nanochat() -> None:
+    def momentum(step: int) -> float:
+        return muon_momentum(step, 160, warmdown_ratio=0.65, warmup_steps=400)
+
+    assert momentum(0) == 0.85
+    assert momentum(159) == pytest.approx(0.85 + 0.12 * 159 / 400)
+
+
 def test_momentum_of_a_short_run_reaches_its_peak() -> None:
     # With a warm-up of 400 steps it would not in 360, and would jump at the 400th of 1,000.
     assert max(muon_momentum(step, 360, warmdown_ratio=0.65) for step in range(360)) > 0.969

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from core.config import EvalConfig
+from core.data.shards import load_manifest
 from core.data.tokens import build_token_cache, open_token_cache
 from core.evals.bpb import validation_bpb
 from core.evals.samples import CONTINUATIONS, QUESTIONS, sample_events
@@ -57,8 +59,10 @@ def fresh_model(tokenizer: Tokenizer) -> GPT:
     return model
 
 
-def events_of(ctx: StageContext, stop: Any = lambda: False) -> list[Event]:
-    return list(run(CONFIG, ctx, stop=stop, resume=None))
+def events_of(
+    ctx: StageContext, stop: Any = lambda: False, config: EvalConfig = CONFIG
+) -> list[Event]:
+    return list(run(config, ctx, stop=stop, resume=None))
 
 
 def one(events: list[Event], kind: type[Found]) -> Found:
@@ -158,6 +162,31 @@ def test_validation_bpb_is_the_same_for_any_batch_size(world: dict[str, Input]) 
     ]
 
     assert figures[0] == pytest.approx(figures[1], rel=1e-6)
+
+
+def test_bpb_of_whole_documents_counts_their_bytes_and_names_its_text(
+    tmp_path: Path, world: dict[str, Input]
+) -> None:
+    tokenizer = tokenizer_of(world)
+    corpus = world["corpus"].path
+    list(build_token_cache(corpus, tokenizer))
+    split = open_token_cache(corpus, tokenizer, "val")
+    model = fresh_model(tokenizer)
+    with torch.no_grad():
+        model.head.weight.zero_()
+
+    measured = validation_bpb(
+        model, tokenizer, split, num_tokens=1, batch_size=4, num_bytes=1_000_000
+    )
+
+    lengths = tokenizer.token_bytes_lengths()[split.tokens]
+    num_text_tokens, num_bytes = int((lengths > 0).sum()), int(lengths.sum())
+    assert measured == pytest.approx(
+        num_text_tokens * math.log2(tokenizer.vocab_size) / num_bytes, rel=1e-6
+    )
+    ctx = context(tmp_path, world, stage="eval-base")
+    figures = one(events_of(ctx, config=replace(CONFIG, eval_bytes=500)), Eval)
+    assert figures.val_sha256 != load_manifest(corpus).val_sha256
 
 
 def test_samples_of_a_model_with_few_positions_are_cut_to_fit(world: dict[str, Input]) -> None:
