@@ -83,7 +83,7 @@ def test_cards_that_nanochats_table_lacks_have_theirs(name: str, flops: float) -
 
 def test_the_longest_of_the_names_that_fit_counts_wherever_it_stands() -> None:
     table = shipped_table()
-    cards = dict(reversed(table.cards.items()))
+    cards = dict(reversed(list(table.cards.items())))
     for name, card in table.cards.items():
         assert replace(table, cards=cards).find(f"Maker {name} 80GB") == card
 
