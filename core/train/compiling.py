@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
-from torch import Tensor
 
 from core.hardware import has_compiler
-from core.loss import summed_loss
+from core.loss import LossFn, loss_terms, make_loss, summed_loss
 from core.model import GPT
 from runs.errors import UsageError
-
-LossFn = Callable[[GPT, Tensor, Sequence[Tensor], Tensor], Tensor]
 
 
 def compiled_loss(setting: str, device: torch.device) -> tuple[LossFn, str | None]:
@@ -21,10 +16,18 @@ def compiled_loss(setting: str, device: torch.device) -> tuple[LossFn, str | Non
         return summed_loss, "training runs eager: compile is off"
     reason = _why_not_compiled(device)
     if reason is None:
-        return torch.compile(summed_loss, dynamic=False), None
+        return compile_loss(), None
     if setting == "on":
         raise UsageError(f"compile = on is not possible here: {reason}; use auto or off")
     return summed_loss, f"training runs eager: {reason}"
+
+
+def compile_loss() -> LossFn:
+    """Return the loss with its trunk and its chunks compiled, each as one graph."""
+    return make_loss(
+        torch.compile(GPT.trunk, dynamic=False, fullgraph=True),
+        torch.compile(loss_terms, dynamic=False, fullgraph=True),
+    )
 
 
 def _why_not_compiled(device: torch.device) -> str | None:

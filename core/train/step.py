@@ -14,11 +14,11 @@ from torch.nn.utils import get_total_norm
 from core import schedule
 from core.config import TrainConfig
 from core.data.packing import Rows
+from core.loss import LossFn
 from core.model import GPT
 from core.optim import MuonAdamW, StepRates
 from core.ranks import Ranks
 from core.scaling import micro_batches
-from core.train.compiling import LossFn
 from core.train.phases import Phases
 from runs.errors import StageFailed
 
