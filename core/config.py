@@ -15,7 +15,7 @@ from typing import Any, Literal, get_origin, get_type_hints
 from runs.errors import UsageError, nearest
 
 Arch = Literal["current", "classic"]
-Dtype = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
 
 
@@ -146,7 +146,9 @@ class TrainConfig(StageConfig):
         None, "Steps in which Muon's momentum rises; absent: 400, or a quarter of a shorter run."
     )
     muon_iterations: int = setting(5, "Polar Express iterations of one Muon update.")
-    dtype: Dtype = setting("auto", "Compute type; auto: bfloat16 where the hardware has it.")
+    dtype: Dtype = setting(
+        "auto", "Compute type; auto: bfloat16 where the hardware has it, float16 on a V100 or T4."
+    )
     compile: Compile = setting("auto", "torch.compile; auto: when a C++ compiler is at hand.")
     eval_every: int = setting(100, "Steps between measurements of validation bits per byte.")
     eval_tokens: int = setting(65_536, "Validation tokens read by one measurement.")

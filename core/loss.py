@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from core.device import exact_dtype
 from core.model import GPT
 
 IGNORED = -1
@@ -155,7 +156,7 @@ def bits_per_byte(
         )
         bytes_N = token_bytes_V[targets_BT.flatten().clamp(min=0)]
         is_counted_N = (targets_BT.flatten() >= 0) & (bytes_N > 0)
-        nats += float(losses_N.double()[is_counted_N].sum())
+        nats += float(losses_N[is_counted_N].sum(dtype=exact_dtype(losses_N.device)))
         num_bytes += int(bytes_N[is_counted_N].sum())
     return nats / (math.log(2) * num_bytes) if num_bytes else math.inf
 

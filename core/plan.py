@@ -158,6 +158,8 @@ def resolve(
     model = model_config(base, tok.vocab_size)
     machine = machine_for(presets[slug], hardware, nproc=nproc)
     ranks = nproc or max(1, len(machine.hardware.gpus))
+    if machine.hardware.device == "mps" and ranks > 1:
+        raise UsageError(f"an Apple GPU runs one rank, not {ranks}; leave out --nproc")
     stages = []
     for stage in chosen:
         config = configs[stage]

@@ -37,9 +37,10 @@ class Ranks:
 
     def sum_number(self, value: float) -> float:
         """Return the sum of a number over all ranks."""
+        if self.world_size == 1:
+            return value
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        if self.world_size > 1:
-            dist.all_reduce(total)
+        dist.all_reduce(total)
         return float(total)
 
     def is_any(self, flag: bool) -> bool:

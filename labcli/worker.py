@@ -21,15 +21,17 @@ from pathlib import Path
 
 from core.config import build_stage_config
 from core.hardware import nvidia_gpus
+from core.hardware_table import HardwareTable, shipped_table
 from core.stages.context import CheckpointRef, Stage, StageContext
 from labcli.compute_env import compute_environment
 from labcli.journal import Journal
 from labcli.last_words import answer_with_stacks, write_error_file
 from labcli.stage_inputs import resolve_inputs
 from runs.errors import LabError, UsageError, nearest
-from runs.events import End, EndReason, Error, Start
+from runs.events import End, EndReason, Error, Note, Start
 from runs.paths import RunPaths
 from runs.record import RunRecord, load_record
+from runs.settings import load_settings
 from runs.supervision.autopsy import stacks_file
 from runs.views import checkpoints
 from runs.views.summary import write_summary
@@ -131,7 +133,7 @@ class Worker:
         if self._stage == "report" and self._rank.rank == 0:
             write_summary(self._paths.run_dir)
         config = build_stage_config(self._stage, entry.config)
-        ctx = self._context(record, device)
+        ctx = self._context(record, device, self._hardware(journal))
         reason: EndReason = "finished"
         for event in stage(config, ctx, stop=self._stop.is_set, resume=resume):
             if isinstance(event, End):
@@ -140,7 +142,16 @@ class Worker:
                 journal.write(event)
         return reason
 
-    def _context(self, record: RunRecord, device: str) -> StageContext:
+    def _hardware(self, journal: Journal) -> HardwareTable:
+        """Return the table with the user's cards; settings that cannot be read end no stage."""
+        try:
+            added = load_settings(self._paths.home, os.environ).hardware
+            return shipped_table().with_cards(added, where="settings.toml")
+        except UsageError as error:
+            journal.write(Note(message=f"the lab home's settings are left out: {error}"))
+            return shipped_table()
+
+    def _context(self, record: RunRecord, device: str, hardware: HardwareTable) -> StageContext:
         artifacts = self._paths.artifacts_dir(self._stage)
         weights = self._paths.checkpoints_dir(self._stage)
         data = self._paths.home.data_dir
@@ -156,6 +167,7 @@ class Worker:
             rank=self._rank.rank,
             world_size=self._rank.world_size,
             device=device,
+            hardware=hardware,
         )
 
 

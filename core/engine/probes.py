@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from core.device import exact_dtype
 from core.engine.build import compiled
 from core.engine.candidates import top
 from core.engine.request import Probe
@@ -65,8 +66,9 @@ def _judge_with_torch(
     rank_R = (logprobs_RV > own_R1).sum(dim=-1)
     best_RK, ids_RK = top(logprobs_RV, most) if most else (own_R1[:, :0], own_R1[:, :0])
     figures = torch.stack((entropy_R, -own_R1[:, 0], rank_R.float()), dim=1)
-    # One transfer; ids and ranks are exact in float64.
-    packed = torch.cat((figures.double(), best_RK.exp().double(), ids_RK.double()), dim=1)
+    # One transfer; ids and ranks are exact in either type, being below 2^24.
+    exact = exact_dtype(raw_RV.device)
+    packed = torch.cat((figures.to(exact), best_RK.exp().to(exact), ids_RK.to(exact)), dim=1)
     rows: list[list[float]] = packed.tolist()
     return rows
 

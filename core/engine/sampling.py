@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.device import exact_dtype
 from core.engine.candidates import argmax, top
 from core.engine.request import Request
 
@@ -91,7 +92,8 @@ class Sampler:
             if not self._penalised:
                 logits_RV = self._capped(logits_RV)
             draws = [uniform(self._seed(row), steps[row]) for row in rows]
-            uniform_R = torch.tensor(draws, dtype=torch.float64, device=self._device)
+            exact = exact_dtype(self._device)
+            uniform_R = torch.tensor(draws, dtype=exact, device=self._device)
             drawn_R = draw(logits_RV, uniform_R, filters, num_candidates)
             for row, token_id in zip(rows, drawn_R.tolist(), strict=True):
                 ids[row] = token_id
@@ -204,6 +206,8 @@ def _at_least(probs_RK: Tensor, floor_R1: Tensor) -> Tensor:
 
 def _invert(probs_RK: Tensor, uniform_R: Tensor) -> Tensor:
     """Return the first index whose summed probability is above that share of the whole."""
-    cdf_RK = probs_RK.cumsum(dim=-1, dtype=torch.float64)
-    threshold_R1 = uniform_R[:, None].double() * cdf_RK[:, -1:]
-    return torch.searchsorted(cdf_RK, threshold_R1, right=True).squeeze(-1)
+    cdf_RK = probs_RK.cumsum(dim=-1, dtype=exact_dtype(probs_RK.device))
+    threshold_R1 = uniform_R[:, None].to(cdf_RK.dtype) * cdf_RK[:, -1:]
+    found_R1 = torch.searchsorted(cdf_RK, threshold_R1, right=True)
+    # In float32 the product may round up to the sum itself, which no index is above.
+    return found_R1.clamp_(max=cdf_RK.size(-1) - 1).squeeze(-1)

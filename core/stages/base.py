@@ -13,7 +13,7 @@ from core.data.growing import GrowingRows
 from core.data.packing import PackedRows, Rows
 from core.data.shards import load_manifest
 from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
-from core.device import pick_device, training_dtype
+from core.device import pick_device, set_up_matmuls, training_dtype
 from core.model import GPT
 from core.ranks import join
 from core.scaling import model_config
@@ -33,6 +33,7 @@ def run(
 ) -> Iterator[Event]:
     """Pretrain a new model, or continue one from a checkpoint of this stage."""
     device = pick_device(ctx.device)
+    set_up_matmuls(device)
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
     corpus = ctx.input("corpus").path
     yield from build_token_cache(corpus, tokenizer)

@@ -13,7 +13,7 @@ from core.data.mixtures import MixedRows
 from core.data.packing import PackedRows, Rows
 from core.data.shards import load_manifest
 from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
-from core.device import pick_device, training_dtype
+from core.device import pick_device, set_up_matmuls, training_dtype
 from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
@@ -32,6 +32,7 @@ def train_on_conversations(
 ) -> Iterator[Event]:
     """Fine-tune the parent checkpoint on one file of the conversations directory."""
     device = pick_device(ctx.device)
+    set_up_matmuls(device)
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
     corpus = ctx.input("corpus").path
     yield from build_token_cache(corpus, tokenizer)

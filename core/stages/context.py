@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from core.config import StageConfig
+from core.hardware_table import HardwareTable, shipped_table
 from runs.errors import NotFound
 from runs.events import Event
 
@@ -30,7 +31,7 @@ class CheckpointRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """The world of one stage on one rank."""
+    """The world of one stage on one rank; `hardware` holds the cards that its user added."""
 
     stage: str
     run_dir: Path
@@ -41,6 +42,7 @@ class StageContext:
     rank: int = 0
     world_size: int = 1
     device: str = "cpu"
+    hardware: HardwareTable = field(default_factory=shipped_table, repr=False)
 
     def input(self, name: str) -> Input:
         """Return a named input, or raise NotFound when the plan did not provide it."""

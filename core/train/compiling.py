@@ -32,6 +32,8 @@ def compile_loss() -> LossFn:
 
 def _why_not_compiled(device: torch.device) -> str | None:
     """Return what keeps torch.compile from working, found by compiling something small."""
+    if device.type == "mps":
+        return "kernels for Apple GPUs are not proven"
     if device.type == "cpu" and not has_compiler():
         return "no C++ compiler with Python headers on this machine"
     try:

@@ -81,7 +81,7 @@ def train(
         job.model, optimizer, job.rows, job.config, job.ranks,
         loss_fn=loss_fn, total_steps=job.total_steps, phases=phases,
     )  # fmt: skip
-    peak = peak_flops(job.ranks.device, job.model.dtype)
+    peak = peak_flops(job.ranks.device, job.model.dtype, job.ctx.hardware)
     yield _describe(job, peak, why_eager)
     # The first step may take half a minute: say that it is steps that are counted from here on.
     label = "building kernels" if why_eager is None else "first step"

@@ -30,7 +30,7 @@ def find_peaks(weights: Weights) -> Peaks:
     from core.device import peak_flops
     from core.hardware_table import shipped_table
 
-    flops = peak_flops(weights.device, weights.dtype)
+    flops = peak_flops(weights.device, weights.dtype, shipped_table())
     if weights.device.type == "cuda":
         name = torch.cuda.get_device_name(weights.device)
         card = shipped_table().find(name)

@@ -203,6 +203,11 @@ def test_a_preset_is_planned_for_the_gpus_that_are_here() -> None:
     assert by_hand.time_s == pytest.approx(8 * made.time_s, rel=0.1)
 
 
+def test_an_apple_gpu_runs_one_rank() -> None:
+    with pytest.raises(UsageError, match="an Apple GPU runs one rank, not 2; leave out --nproc"):
+        plan("mps", nproc=2)
+
+
 def test_the_cpu_preset_leaves_a_gpu_alone() -> None:
     made = plan("cpu", hardware=with_gpus("NVIDIA H100 80GB HBM3", 8))
     assert (made.device, made.is_here) == ("cpu", True)

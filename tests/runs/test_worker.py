@@ -155,6 +155,24 @@ def test_stop_is_seen_by_the_stage(paths: RunPaths) -> None:
     assert worker.run() == 0
 
 
+def test_the_cards_that_the_user_added_reach_the_stage(paths: RunPaths) -> None:
+    seen: list[float] = []
+
+    def look(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        card = ctx.hardware.find("Maker New 1000")
+        seen.append(card.bf16_flops if card else 0.0)
+        yield End(reason="finished")
+
+    settings = paths.home.root / "settings.toml"
+    settings.write_text('[hardware."New 1000"]\nbf16_flops = 3e14\n')
+    assert execute(paths, "tok", look)[0] == 0
+    settings.write_text('[hardware."New 1000"]\nbf16_flop = 3e14\n')
+    code, records = execute(paths, "tok", look, attempt=2)
+    assert (code, seen) == (0, [3e14, 0.0])
+    notes = [record.body["message"] for record in records if record.kind == "note"]
+    assert len(notes) == 1 and "settings are left out" in notes[0]
+
+
 def test_other_ranks_write_no_metrics(paths: RunPaths) -> None:
     def metrics(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
         yield Step(step=1, total_steps=1, metrics={"rank": float(ctx.rank)})

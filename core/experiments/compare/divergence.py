@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.device import exact_dtype
 from core.model import GPT
 from core.tokenizer import Tokenizer
 
@@ -125,9 +126,7 @@ def diverge(
 
 def _logprobs(model: GPT, hidden_TC: Tensor) -> Tensor:
     logits_TV = model.logits(hidden_TC)
-    # Apple's GPUs have no float64.
-    exact = torch.float32 if logits_TV.device.type == "mps" else torch.float64
-    return torch.log_softmax(logits_TV.to(exact), dim=-1)
+    return torch.log_softmax(logits_TV.to(exact_dtype(logits_TV.device)), dim=-1)
 
 
 def _kl(p_TV: Tensor, q_TV: Tensor) -> Tensor:
