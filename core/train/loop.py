@@ -27,7 +27,7 @@ from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.compiling import compiled_loss
-from core.train.phases import phase_metrics, phases_on
+from core.train.phases import Phases, phase_metrics, phases_on
 from core.train.step import Stepper, StepResult
 from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
@@ -86,6 +86,8 @@ def train(
     # The first step may take half a minute: say that it is steps that are counted from here on.
     label = "building kernels" if why_eager is None else "first step"
     yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
+    if at.step:
+        yield from _follow_up(job, optimizer, at, phases)
     while at.step < job.total_steps:
         yield from _await_rows(job, at.num_rows + stepper.rows_per_step, stop)
         if job.ranks.is_any(stop()):
@@ -97,17 +99,25 @@ def train(
         seconds = time.perf_counter() - start
         at = _advance(at, stepper, seconds)
         yield _step_event(job, stepper, at, result, seconds, peak, phases.take())
-        is_last = at.step == job.total_steps
-        if is_last or at.step % job.config.save_every == 0:
-            with phases("save"):
-                yield from _save(job, optimizer, at, is_last=is_last)
-        if is_last or at.step % job.config.eval_every == 0:
-            with phases("eval"):
-                yield from _measure(job, at)
-        if job.ranks.rank == 0 and (is_last or at.step % job.config.sample_every == 0):
-            yield from sample_events(
-                job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat
-            )
+        yield from _follow_up(job, optimizer, at, phases)
+
+
+def _follow_up(
+    job: Training, optimizer: MuonAdamW, at: Progressed, phases: Phases
+) -> Iterator[Event]:
+    """Save, then measure and sample, what is due after a step.
+
+    Made again after a resume: the attempt before may have ended between the checkpoint and these.
+    """
+    is_last = at.step == job.total_steps
+    if is_last or at.step % job.config.save_every == 0:
+        with phases("save"):
+            yield from _save(job, optimizer, at, is_last=is_last)
+    if is_last or at.step % job.config.eval_every == 0:
+        with phases("eval"):
+            yield from _measure(job, at)
+    if job.ranks.rank == 0 and (is_last or at.step % job.config.sample_every == 0):
+        yield from sample_events(job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat)
 
 
 def _await_rows(job: Training, until: int, stop: Callable[[], bool]) -> Iterator[Event]:

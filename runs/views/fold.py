@@ -302,7 +302,13 @@ def _lineage(
     for fold, added in zip(mains, items, strict=True):
         if fold.started_s is not None:
             limit = -1 if fold.resumed_from is None else fold.resumed_from
-            kept = [item for item in kept if (_int(item.get("step")) or 0) <= limit]
+            # What belongs to the step resumed from is made, and told, again.
+            again = {item.get("step") for item in added}
+            kept = [
+                item
+                for item in kept
+                if (_int(item.get("step")) or 0) <= limit and item.get("step") not in again
+            ]
         kept += added
     return kept
 

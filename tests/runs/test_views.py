@@ -86,6 +86,20 @@ def test_view_of_a_resumed_stage_keeps_measurements_of_its_lineage(paths: RunPat
     assert view.num_alerts == 1
 
 
+def test_what_an_attempt_tells_again_of_the_step_it_resumed_from_counts_once(
+    paths: RunPaths,
+) -> None:
+    saved = Checkpoint(step=2, path="checkpoints/base/step_000002", bytes=1, sha256="s")
+    write_events(
+        paths, "base", 1, started(), step(1, 5.0), step(2, 4.0), saved, Eval(step=2, val_bpb=2.0)
+    )
+    again = (saved, Eval(step=2, val_bpb=2.0), step(3, 3.5))
+    write_events(paths, "base", 2, started(2, resumed_from=2), *again)
+    facts = stage_facts(paths.run_dir, "base")
+    assert [item["step"] for item in facts.checkpoints] == [2]
+    assert [item["step"] for item in facts.evals] == [2]
+
+
 def test_attempt_from_scratch_forgets_the_one_before(paths: RunPaths) -> None:
     write_events(paths, "base", 1, started(), step(1, 5.0), Eval(step=1, val_bpb=2.0))
     write_events(paths, "base", 2, started(2))
