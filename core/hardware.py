@@ -168,7 +168,8 @@ def _cpu_field(name: str) -> str:
 
 
 def _flops(per_s: float) -> str:
-    return f"{per_s / 1e12:.3g} TFLOP/s" if per_s >= 1e12 else f"{per_s / 1e9:.3g} GFLOP/s"
+    scale, unit = next((s, u) for s, u in ((1e15, "P"), (1e12, "T"), (0, "G")) if per_s >= s)
+    return f"{per_s / (scale or 1e9):.3g} {unit}FLOP/s"
 
 
 def nvidia_gpus() -> tuple[Gpu, ...]:
