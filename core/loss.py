@@ -117,7 +117,7 @@ def chunked_cross_entropy(
         return chunked_token_losses(
             hidden_NC, weight_VC, targets_N, vocab_size=vocab_size, softcap=softcap
         ).sum()
-    total: Tensor = _ChunkedLoss.apply(hidden_NC, weight_VC, targets_N, vocab_size, softcap, terms)  # type: ignore[no-untyped-call]
+    total: Tensor = _ChunkedLoss.apply(hidden_NC, weight_VC, targets_N, vocab_size, softcap, terms)
     return total
 
 
@@ -178,13 +178,14 @@ class _ChunkedLoss(torch.autograd.Function):
         head_VC = weight_VC[:vocab_size].to(hidden_NC.dtype)
         grad_hidden_NC = torch.empty_like(hidden_NC)
         grad_weight_VC = torch.zeros(weight_VC.shape, dtype=wide, device=weight_VC.device)
-        total = torch.zeros((), dtype=torch.float64, device=hidden_NC.device)
+        exact = exact_dtype(hidden_NC.device)
+        total = torch.zeros((), dtype=exact, device=hidden_NC.device)
         for rows in _chunks(hidden_NC, vocab_size):
             hidden_nC = hidden_NC[rows]
             losses_n, grad_nV, factor_n = terms(
                 F.linear(hidden_nC, head_VC), targets_N[rows], softcap
             )
-            total += losses_n.sum(dtype=torch.float64)
+            total += losses_n.sum(dtype=exact)
             grad_hidden_NC[rows] = (grad_nV @ head_VC) * factor_n[:, None]
             scaled_nC = (hidden_nC * factor_n[:, None]).to(hidden_nC.dtype)
             grad_weight_VC[:vocab_size] += grad_nV.mT @ scaled_nC

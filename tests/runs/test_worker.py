@@ -169,7 +169,7 @@ def test_the_cards_that_the_user_added_reach_the_stage(paths: RunPaths) -> None:
     settings.write_text('[hardware."New 1000"]\nbf16_flop = 3e14\n')
     code, records = execute(paths, "tok", look, attempt=2)
     assert (code, seen) == (0, [3e14, 0.0])
-    notes = [record.body["message"] for record in records if record.kind == "note"]
+    notes = [record.data["message"] for record in records if record.kind == "note"]
     assert len(notes) == 1 and "settings are left out" in notes[0]
 
 
