@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 from core.config import ModelConfig
 from core.files import sync_path
 from core.model import GPT
-from core.optim import MuonAdamW
+from core.optim.muon_adamw import MuonAdamW
 from runs.errors import Corrupt, NotFound
 
 COMMITTED = "COMMITTED"
@@ -61,11 +62,13 @@ def step_dir(checkpoints_dir: Path, step: int) -> Path:
     return checkpoints_dir / f"step_{step:06d}"
 
 
-def save(checkpoints_dir: Path, model: GPT, optimizer: MuonAdamW, meta: CheckpointMeta) -> Saved:
+def save(
+    checkpoints_dir: Path, model: GPT, moments: Mapping[str, Tensor], meta: CheckpointMeta
+) -> Saved:
     """Write and commit a checkpoint; raises OSError, and leaves nothing, when it cannot.
 
-    A committed checkpoint is never written over: other runs may be built on it. One of this step
-    stays as it is, and is returned.
+    moments: what MuonAdamW.gathered_state returned. A committed checkpoint is never written over:
+    other runs may be built on it. One of this step stays as it is, and is returned.
     """
     path = step_dir(checkpoints_dir, meta.step)
     if (path / COMMITTED).is_file():
@@ -74,7 +77,6 @@ def save(checkpoints_dir: Path, model: GPT, optimizer: MuonAdamW, meta: Checkpoi
     try:
         (path / OPTIMIZER_FILE).parent.mkdir(parents=True)
         _save_tensors(path / MODEL_FILE, dict(model.state_dict()))
-        moments = optimizer.state_tensors()
         _save_tensors(path / OPTIMIZER_FILE, {**moments, RNG_KEY: torch.get_rng_state()})
         (path / META_FILE).write_text(json.dumps({"v": 1, **asdict(meta)}, indent=1))
         hashes = {name: _sha256(path / name) for name in (MODEL_FILE, OPTIMIZER_FILE, META_FILE)}
@@ -129,11 +131,12 @@ def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> GPT:
     return model
 
 
-def load_optimizer(path: Path, optimizer: MuonAdamW, *, device: torch.device) -> None:
-    """Restore moments and torch's generator from a checkpoint."""
-    tensors = _load_tensors(path, OPTIMIZER_FILE, device)
-    torch.set_rng_state(tensors.pop(RNG_KEY).cpu())
-    optimizer.load_state_tensors(tensors, read_meta(path).step)
+def load_optimizer(path: Path, optimizer: MuonAdamW) -> None:
+    """Restore moments and torch's generator from a checkpoint, on any number of ranks."""
+    # Whole tensors, of which a device may have room for its own part alone.
+    tensors = _load_tensors(path, OPTIMIZER_FILE, torch.device("cpu"))
+    torch.set_rng_state(tensors.pop(RNG_KEY))
+    optimizer.load_state(tensors, read_meta(path).step)
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -17,6 +17,7 @@ from runs.errors import UsageError, nearest
 Arch = Literal["current", "classic"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
+Optimizer = Literal["current", "classic"]
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -145,7 +146,15 @@ class TrainConfig(StageConfig):
     momentum_warmup_steps: int | None = setting(
         None, "Steps in which Muon's momentum rises; absent: 400, or a quarter of a shorter run."
     )
-    muon_iterations: int = setting(5, "Polar Express iterations of one Muon update.")
+    optimizer: Optimizer = setting(
+        "current",
+        "Update rule: current (Polar Express, equalised and variance-scaled Muon, cautious "
+        "decay), or classic (Newton-Schulz Muon, plain momentum, no decay).",
+    )
+    muon_iterations: int = setting(5, "Orthogonalisation steps of one Muon update.")
+    grad_clip: float | None = setting(
+        None, "Largest norm of the whole gradient; absent: it is taken as it is."
+    )
     dtype: Dtype = setting(
         "auto", "Compute type; auto: bfloat16 where the hardware has it, float16 on a V100 or T4."
     )
@@ -164,9 +173,14 @@ class TrainConfig(StageConfig):
             self, "device_batch_size", "total_batch_size", "eval_every", "eval_tokens",
             "save_every", "keep_checkpoints", "sample_every", "muon_iterations",
         )  # fmt: skip
-        for name in ("num_iterations", "momentum_warmup_steps", "eval_bytes"):
+        for name in ("num_iterations", "momentum_warmup_steps", "eval_bytes", "grad_clip"):
             if getattr(self, name) is not None:
                 require_positive(self, name)
+        if self.optimizer == "classic" and self.weight_decay:
+            raise UsageError(
+                "the classic optimizer has no weight decay: set weight_decay to 0, not "
+                f"{self.weight_decay}, or optimizer to current"
+            )
         for name in ("warmup_ratio", "warmdown_ratio", "final_lr_frac"):
             value = getattr(self, name)
             if not 0 <= value <= 1:

@@ -1,8 +1,8 @@
-"""The ranks of a training stage: one process each, summing over gloo or NCCL."""
+"""The ranks of a training stage: one process each, talking over gloo or NCCL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,30 +10,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-# Gradients travel in flat buckets: one message per tensor would cost more than its bytes.
-BUCKET_ELEMENTS = 8 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranks:
-    """This process among its peers."""
+    """This process among its peers.
+
+    The methods that start something return at once. Every rank has to start the same things in
+    the same order, and to wait for each before it reads or changes the tensors of it.
+    """
 
     rank: int
     world_size: int
     device: torch.device
-
-    def sum_in_place(self, tensors: Sequence[Tensor]) -> None:
-        """Replace every tensor with its sum over all ranks."""
-        if self.world_size == 1:
-            return
-        bucket: list[Tensor] = []
-        for tensor in tensors:
-            bucket.append(tensor)
-            if sum(member.numel() for member in bucket) >= BUCKET_ELEMENTS:
-                _sum_bucket(bucket)
-                bucket = []
-        if bucket:
-            _sum_bucket(bucket)
 
     def sum_number(self, value: float) -> float:
         """Return the sum of a number over all ranks."""
@@ -43,16 +31,47 @@ class Ranks:
         dist.all_reduce(total)
         return float(total)
 
+    def sum_in_place(self, tensor: Tensor) -> None:
+        """Replace a tensor with its sum over all ranks."""
+        if self.world_size > 1:
+            dist.all_reduce(tensor)
+
     def is_any(self, flag: bool) -> bool:
         """Return whether the flag is set on some rank; all ranks get the same answer."""
         return self.sum_number(float(flag)) > 0
+
+    def start_sum(self, tensor: Tensor) -> dist.Work:
+        """Start to replace a contiguous tensor with its sum over all ranks."""
+        return _started(dist.all_reduce(tensor, async_op=True))
+
+    def start_scattered_sum(self, part: Tensor, whole: Tensor) -> dist.Work:
+        """Start to write into `part` this rank's equal share, by dimension 0, of summed wholes."""
+        return _started(dist.reduce_scatter_tensor(part, whole, async_op=True))
+
+    def start_gather(self, whole: Tensor, part: Tensor) -> dist.Work:
+        """Start to write into `whole` the parts of all ranks, end to end along dimension 0."""
+        return _started(dist.all_gather_into_tensor(whole, part, async_op=True))
+
+    def collect(self, part: Tensor) -> Tensor | None:
+        """Return on rank 0 the parts of all ranks end to end, on the others nothing."""
+        if self.rank != 0:
+            dist.gather(part, dst=0)
+            return None
+        whole = part.new_empty((self.world_size * part.size(0), *part.shape[1:]))
+        dist.gather(part, list(whole.chunk(self.world_size)), dst=0)
+        return whole
+
+
+def alone(device: torch.device) -> Ranks:
+    """Return the ranks of a process that has no peers."""
+    return Ranks(rank=0, world_size=1, device=device)
 
 
 @contextmanager
 def join(rank: int, world_size: int, device: torch.device) -> Iterator[Ranks]:
     """Connect the ranks that torchrun started, and disconnect them at the end."""
     if world_size == 1:
-        yield Ranks(rank=rank, world_size=1, device=device)
+        yield alone(device)
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -61,8 +80,7 @@ def join(rank: int, world_size: int, device: torch.device) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def _sum_bucket(bucket: Sequence[Tensor]) -> None:
-    flat = torch.cat([tensor.flatten() for tensor in bucket])
-    dist.all_reduce(flat)
-    for tensor, part in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
-        tensor.copy_(part.view_as(tensor))
+def _started(work: dist.Work | None) -> dist.Work:
+    # torch answers None to a process that is no member of the group; ours holds every rank.
+    assert work is not None
+    return work

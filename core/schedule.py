@@ -7,6 +7,8 @@ import math
 MOMENTUM_START, MOMENTUM_PEAK, MOMENTUM_END = 0.85, 0.97, 0.90
 MOMENTUM_WARMUP_STEPS = 400
 MOMENTUM_WARMUP_SHARE = 0.25
+CLASSIC_MOMENTUM_PEAK = 0.95
+CLASSIC_MOMENTUM_WARMUP_STEPS = 300
 
 
 def lr_multiplier(
@@ -39,6 +41,12 @@ def muon_momentum(
         done = (step - (total - warmdown)) / warmdown
         return MOMENTUM_PEAK + (MOMENTUM_END - MOMENTUM_PEAK) * done
     return MOMENTUM_PEAK
+
+
+def classic_momentum(step: int) -> float:
+    """Return the momentum of the classic Muon at a step: it rises, and stays."""
+    done = min(1.0, step / CLASSIC_MOMENTUM_WARMUP_STEPS)
+    return MOMENTUM_START + (CLASSIC_MOMENTUM_PEAK - MOMENTUM_START) * done
 
 
 def weight_decay_multiplier(step: int, total: int) -> float:

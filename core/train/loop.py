@@ -21,7 +21,7 @@ from core.device import device_name, peak_flops
 from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
 from core.model import GPT
-from core.optim import MuonAdamW
+from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef, StageContext
@@ -70,7 +70,7 @@ def train(
     """Train to the last step, or to the step at which some rank is told to stop."""
     tokens_per_step = job.config.total_batch_size
     optimizer = MuonAdamW(
-        job.model, job.config, tokens_per_step=tokens_per_step, lr_scale=job.lr_scale
+        job.model, job.config, job.ranks, tokens_per_step=tokens_per_step, lr_scale=job.lr_scale
     )
     at = Progressed()
     if resume is not None:
@@ -134,7 +134,7 @@ def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Prog
     meta = checkpoint.read_meta(resume.path)
     if meta.config_hash != config_hash(job.config):
         raise StageFailed(f"checkpoint {resume.path} was made with other settings; start a new run")
-    checkpoint.load_optimizer(resume.path, optimizer, device=job.ranks.device)
+    checkpoint.load_optimizer(resume.path, optimizer)
     return Progressed(
         step=meta.step,
         num_rows=meta.num_rows,
@@ -187,7 +187,11 @@ def _save(
     job: Training, optimizer: MuonAdamW, at: Progressed, *, is_last: bool = False
 ) -> Iterator[Event]:
     """Commit a checkpoint on rank 0. A full disk loses a checkpoint, never the training."""
-    if job.ranks.rank != 0 or at.step == 0:
+    if at.step == 0:
+        return
+    # Every rank has a part of the moments to give.
+    moments = optimizer.gathered_state()
+    if moments is None:
         return
     meta = CheckpointMeta(
         stage=job.ctx.stage,
@@ -201,7 +205,7 @@ def _save(
         flops=at.flops,
     )
     try:
-        saved = checkpoint.save(job.ctx.checkpoints_dir, job.model, optimizer, meta)
+        saved = checkpoint.save(job.ctx.checkpoints_dir, job.model, moments, meta)
     except OSError as error:
         if is_last:
             raise StageFailed(

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 from core import schedule
 from core.config import TrainConfig
 from core.data.packing import Rows
 from core.loss import LossFn
 from core.model import GPT
-from core.optim import MuonAdamW, StepRates
+from core.optim.groups import StepRates
+from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import micro_batches
 from core.train.phases import Phases
@@ -74,13 +74,18 @@ class Stepper:
                 warmdown_ratio=config.warmdown_ratio,
                 final_frac=config.final_lr_frac,
             ),
-            momentum=schedule.muon_momentum(
-                step,
-                self.total_steps,
-                warmdown_ratio=config.warmdown_ratio,
-                warmup_steps=config.momentum_warmup_steps,
-            ),
+            momentum=self._momentum(step),
             weight_decay=decay,
+        )
+
+    def _momentum(self, step: int) -> float:
+        if self.config.optimizer == "classic":
+            return schedule.classic_momentum(step)
+        return schedule.muon_momentum(
+            step,
+            self.total_steps,
+            warmdown_ratio=self.config.warmdown_ratio,
+            warmup_steps=self.config.momentum_warmup_steps,
         )
 
     def run(self, step: int, first_row: int) -> StepResult:
@@ -99,10 +104,7 @@ class Stepper:
             loss += self._accumulate(row, num_targets)
         with self._phases("sync"):
             loss = self.ranks.sum_number(loss)
-            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-            self.ranks.sum_in_place(gradients)
-        with self._phases("optimizer"):
-            grad_norm = float(get_total_norm(gradients))
+            grad_norm = float(self.optimizer.reduce())
         if not math.isfinite(loss) or not math.isfinite(grad_norm):
             raise StageFailed(
                 f"loss {loss} and gradient norm {grad_norm} at step {step + 1}; lower the "

@@ -97,10 +97,13 @@ class Round:
 
 def save_random(model: GPT, tokenizer: Tokenizer, run_dir: Path) -> Path:
     """Write a model that no run made where a server can load it; return its checkpoint."""
+    import torch
+
     from core import checkpoint
     from core.checkpoint import CheckpointMeta
     from core.config import BaseConfig, build_stage_config
-    from core.optim import MuonAdamW
+    from core.optim.muon_adamw import MuonAdamW
+    from core.ranks import alone
 
     (run_dir / "artifacts" / "tok").mkdir(parents=True)
     config = build_stage_config("base", {"num_iterations": 1})
@@ -110,8 +113,10 @@ def save_random(model: GPT, tokenizer: Tokenizer, run_dir: Path) -> Path:
         tokenizer_sha256=tokenizer.save(run_dir / "artifacts" / "tok" / "tokenizer.json"),
         config_hash="", num_rows=0, tokens=0, train_s=0.0, flops=0.0,
     )  # fmt: skip
-    optimizer = MuonAdamW(model, config, tokens_per_step=1, lr_scale=1.0)
-    return checkpoint.save(run_dir / "checkpoints" / "base", model, optimizer, meta).path
+    optimizer = MuonAdamW(model, config, alone(torch.device("cpu")), tokens_per_step=1)
+    moments = optimizer.gathered_state()
+    assert moments is not None
+    return checkpoint.save(run_dir / "checkpoints" / "base", model, moments, meta).path
 
 
 def load_engine(path: Path, device_name: str | None, max_rows: int) -> Engine:

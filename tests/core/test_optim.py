@@ -6,14 +6,19 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import Tensor
 
 from core.config import ChatTrainConfig
 from core.loss import summed_loss
 from core.model import GPT
-from core.optim import MuonAdamW, StepRates, orthogonalize
+from core.optim.groups import StepRates
+from core.optim.muon_adamw import MuonAdamW
+from core.optim.polar_express import orthogonalize
+from core.ranks import alone
 from core.schedule import lr_multiplier, muon_momentum, steps_for_ratio, weight_decay_multiplier
 from tests.core.builders import tiny_config
 
+CPU = alone(torch.device("cpu"))
 RATES = StepRates(lr_multiplier=1.0, momentum=0.9, weight_decay=0.0)
 
 
@@ -28,6 +33,13 @@ def backward(model: GPT, seed: int) -> None:
     (summed_loss(model, *model.embed(idx[:, :-1]), idx[:, 1:]) / 64).backward()
 
 
+def update(optimizer: MuonAdamW, rates: StepRates = RATES) -> Tensor:
+    """Make one step of the gradients that are there; return their norm."""
+    norm = optimizer.reduce()
+    optimizer.step(rates)
+    return norm
+
+
 @pytest.mark.parametrize("shape", [(3, 32, 32), (2, 64, 16), (2, 16, 64)])
 def test_orthogonalised_matrices_have_equal_singular_values(shape: tuple[int, int, int]) -> None:
     u = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -38,7 +50,7 @@ def test_orthogonalised_matrices_have_equal_singular_values(shape: tuple[int, in
 
 def test_adamw_agrees_with_torch() -> None:
     model, twin = build(), build()
-    ours = MuonAdamW(model, ChatTrainConfig(), tokens_per_step=2**19)
+    ours = MuonAdamW(model, ChatTrainConfig(), CPU, tokens_per_step=2**19)
     theirs = torch.optim.AdamW(
         [twin.wte.weight],
         lr=0.3 * (32 / 768) ** -0.5,
@@ -49,7 +61,7 @@ def test_adamw_agrees_with_torch() -> None:
     for seed in range(3):
         backward(model, seed)
         twin.wte.weight.grad = None if model.wte.weight.grad is None else model.wte.weight.grad + 0
-        ours.step(RATES)
+        update(ours)
         theirs.step()
         ours.zero_grad()
     assert torch.allclose(model.wte.weight, twin.wte.weight, rtol=1e-5, atol=1e-6)
@@ -57,11 +69,11 @@ def test_adamw_agrees_with_torch() -> None:
 
 def test_every_parameter_is_moved() -> None:
     model = build()
-    optimizer = MuonAdamW(model, ChatTrainConfig(), tokens_per_step=2**14)
+    optimizer = MuonAdamW(model, ChatTrainConfig(), CPU, tokens_per_step=2**14)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for seed in range(3):
         backward(model, seed)
-        optimizer.step(RATES)
+        update(optimizer)
         optimizer.zero_grad()
     still = [name for name, p in model.named_parameters() if torch.equal(p, before[name])]
     assert still == []
@@ -71,7 +83,7 @@ def test_rounding_noise_does_not_move_the_residual_scalars() -> None:
     # At initialisation their true gradients are zero: what comes back is rounding.
     model, fresh = build(), build()
     backward(model, 0)
-    MuonAdamW(model, ChatTrainConfig(), tokens_per_step=2**19).step(RATES)
+    update(MuonAdamW(model, ChatTrainConfig(), CPU, tokens_per_step=2**19))
     for name in ("resid_lambdas", "x0_lambdas"):
         moved = dict(model.named_parameters())[name] - dict(fresh.named_parameters())[name]
         assert moved.abs().max() < 0.01
@@ -82,7 +94,7 @@ def test_weight_decay_shrinks_only_where_update_and_weight_agree() -> None:
     for model, decay in ((plain, 0.0), (decayed, 0.5)):
         backward(model, 0)
         rates = StepRates(lr_multiplier=1.0, momentum=0.9, weight_decay=decay)
-        MuonAdamW(model, ChatTrainConfig(), tokens_per_step=2**19).step(rates)
+        update(MuonAdamW(model, ChatTrainConfig(), CPU, tokens_per_step=2**19), rates)
     name = "blocks.0.mlp.fc.weight"
     start = dict(build().named_parameters())[name]
     a, b = dict(plain.named_parameters())[name], dict(decayed.named_parameters())[name]
@@ -93,16 +105,18 @@ def test_weight_decay_shrinks_only_where_update_and_weight_agree() -> None:
 
 def test_state_round_trips_by_parameter_name() -> None:
     first, second = build(), build()
-    one = MuonAdamW(first, ChatTrainConfig(), tokens_per_step=2**14)
-    other = MuonAdamW(second, ChatTrainConfig(), tokens_per_step=2**14)
+    one = MuonAdamW(first, ChatTrainConfig(), CPU, tokens_per_step=2**14)
+    other = MuonAdamW(second, ChatTrainConfig(), CPU, tokens_per_step=2**14)
     backward(first, 0)
-    one.step(RATES)
+    update(one)
     one.zero_grad()
     second.load_state_dict(first.state_dict())
-    other.load_state_tensors({k: v.clone() for k, v in one.state_tensors().items()}, 1)
+    state = one.gathered_state()
+    assert state is not None
+    other.load_state({key: tensor.clone() for key, tensor in state.items()}, 1)
     for model, optimizer in ((first, one), (second, other)):
         backward(model, 1)
-        optimizer.step(RATES)
+        update(optimizer)
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -10,7 +10,7 @@ import torch
 
 from core.config import BaseConfig
 from core.model import GPT
-from core.optim import adam_groups
+from core.optim.groups import adam_groups
 from core.scaling import flops_per_token, model_config
 from core.scaling_laws import (
     MAX_WEIGHT_DECAY,

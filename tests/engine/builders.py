@@ -15,7 +15,8 @@ from core.config import BaseConfig, ModelConfig, build_stage_config
 from core.engine.decoder import Place
 from core.engine.engine import Engine
 from core.model import GPT
-from core.optim import MuonAdamW
+from core.optim.muon_adamw import MuonAdamW
+from core.ranks import alone
 from core.tokenizer import Tokenizer
 
 # No merges: every byte is a token, so multi-byte characters always span several.
@@ -54,12 +55,12 @@ def save_checkpoint(directory: Path, model: GPT, tokenizer: Tokenizer, stage: st
     """Commit a checkpoint of step 12 and return its directory."""
     settings = build_stage_config("base", {"num_iterations": 12})
     assert isinstance(settings, BaseConfig)
-    optimizer = MuonAdamW(model, settings, tokens_per_step=128, lr_scale=1.0)
+    optimizer = MuonAdamW(model, settings, alone(torch.device("cpu")), tokens_per_step=128)
     meta = CheckpointMeta(
         stage=stage, step=12, model_config=model.config, tokenizer_sha256=tokenizer.hash,
         config_hash="0" * 16, num_rows=48, tokens=1536, train_s=1.0, flops=1.0,
     )  # fmt: skip
-    return checkpoint.save(directory, model, optimizer, meta).path
+    return checkpoint.save(directory, model, optimizer.gathered_state() or {}, meta).path
 
 
 class Script:
