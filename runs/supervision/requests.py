@@ -19,6 +19,7 @@ from runs.record import load_record
 from runs.scheduling.queue import withdraw
 from runs.supervision.control import fold_control
 from runs.supervision.process import ProcessIdentity, find_family, is_alive, liveness, send_signal
+from runs.supervision.ranks import ask_for_ranks
 from runs.views.query import RunView, load_run
 from runs.views.states import ACTIVE, ENDED, HEARTBEAT_LIMIT_S
 
@@ -71,14 +72,16 @@ def request_stop(run_dir: Path, *, now: bool = False) -> None:
 def resume(
     run_dir: Path,
     *,
+    nproc: int | None = None,
     orphan_wait_s: float = ORPHAN_WAIT_S,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
     """Start a supervisor that opens the next attempt of the unfinished stage; return its pid.
 
-    A worker that outlived its supervisor is first told to checkpoint and end, and waited for. A
-    supervisor that waits before a restart of its own is told to wait no longer.
+    The stages that train a model run on `nproc` ranks from then on, where that is given. A worker
+    that outlived its supervisor is first told to checkpoint and end, and waited for. A supervisor
+    that waits before a restart of its own is told to wait no longer.
 
     Raises:
         UsageError: the run is finished.
@@ -89,6 +92,11 @@ def resume(
     if view.state == "finished":
         raise UsageError(f"run {view.slug} is finished; there is nothing to resume")
     waiting = _waiting_supervisor(run_dir)
+    if waiting is not None and nproc is not None:
+        raise Busy(
+            f"run {view.slug} waits for a restart on as many ranks as before; "
+            f"stop it first: labcli runs stop {view.slug}"
+        )
     if waiting is not None:
         append_record(RunPaths(run_dir).requests, "retry", {}, sync=True)
         return waiting.pid
@@ -105,6 +113,8 @@ def resume(
                 f"{orphan_wait_s:.0f} s; wait, or kill it with: labcli runs stop {view.slug} --now"
             )
         pause(_POLL_S)
+    if nproc is not None:
+        ask_for_ranks(run_dir, nproc)
     return launch(RunPaths(run_dir))
 
 

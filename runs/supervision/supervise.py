@@ -37,6 +37,7 @@ from runs.supervision.command import STOP_GRACE_S, num_processes
 from runs.supervision.held import Returned
 from runs.supervision.host import HostLog
 from runs.supervision.process import find_family, identify, send_signal
+from runs.supervision.ranks import with_ranks
 from runs.supervision.requests import pending_stop, wants_retry
 from runs.supervision.restarts import BadEnd, NoRestart, Restart, Restarts
 from runs.supervision.stall import Hang, StallWatch
@@ -298,7 +299,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     run_dir = Path(argv[0]).absolute()
     try:
-        record = load_record(run_dir)
+        record = with_ranks(run_dir, load_record(run_dir))
         lock = RunPaths(run_dir).supervisor_lock
         with hold_lock(lock, wait_s=LOCK_WAIT_S, what=f"run {record.slug}"):
             become_subreaper()

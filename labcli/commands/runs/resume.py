@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from labcli.attached import go_on
 from labcli.budget_options import BudgetOptions
 from labcli.option_group import with_groups
-from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
+from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of, optional
+from labcli.resuming import check_ranks
 from runs.paths import RunPaths
 from runs.record import load_record
 from runs.refs import resolve_run
@@ -17,6 +19,10 @@ from runs.scheduling.budget import raise_budget, run_budget
 from runs.supervision.requests import resume as resume_run
 from runs.views.cost import worked_s
 
+NumProcesses = Annotated[
+    int | None,
+    optional("--nproc", "N", "Train on N ranks from here on; default: as before.", min=1),
+]
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the run in the background.")]
@@ -28,6 +34,7 @@ def resume(
     ctx: typer.Context,
     run: RunArgument,
     detach: Detach = False,
+    nproc: NumProcesses = None,
     json: JsonOption = False,
     home: HomeOption = None,
     *,
@@ -35,9 +42,11 @@ def resume(
 ) -> None:
     """Continue a run from its newest checkpoint, and watch it."""
     run_dir = resolve_run(home_of(ctx, home), run)
+    if nproc is not None:
+        check_ranks(load_record(run_dir), nproc)
     if limits.is_given:
         record = load_record(run_dir)
         now = run_budget(run_dir, record)
         new = limits.budget(now.usd_per_hour or record.plan.get("usd_per_hour"))
         raise_budget(RunPaths(run_dir).requests, now, new, worked_s(run_dir))
-    raise typer.Exit(go_on(run_dir, resume_run, detach=detach, json=json))
+    raise typer.Exit(go_on(run_dir, partial(resume_run, nproc=nproc), detach=detach, json=json))
