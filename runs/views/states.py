@@ -72,6 +72,9 @@ def stage_state(signs: StageSigns) -> StageState:
         case "stopped" if _was_killed(signs.exit):
             # The other ranks stopped because one of them, or torchrun, was killed.
             return "killed"
+        case "failed" if _lost_a_rank(signs.exit):
+            # What the others said then is that they lost their peer.
+            return "killed"
         case "stopped" if signs.num_silent and _came_unasked(signs.exit):
             # A rank that vanished makes torchrun stop the others.
             return "crashed"
@@ -106,6 +109,13 @@ def _exited(ended: Exit, has_error: bool) -> StageState:
 
 def _was_killed(ended: Exit | None) -> bool:
     return ended is not None and ended.signal is not None and not ended.was_stopping
+
+
+def _lost_a_rank(ended: Exit | None) -> bool:
+    """Return whether torchrun told of a rank that was killed, other than by itself."""
+    if ended is None or ended.code is None:
+        return False
+    return _was_killed(ended) and ended.signal != signal.SIGTERM
 
 
 def _came_unasked(ended: Exit | None) -> bool:

@@ -40,6 +40,13 @@ LIVING: dict[str, Any] = {"is_launched": True, "worker": "alive", "event_age_s":
         ({"is_launched": True, "exit": exited(number=15, stopping=True)}, "stopped"),
         ({"end_reason": "stopped", "is_launched": True, "exit": exited(number=9)}, "killed"),
         ({"end_reason": "stopped", "is_launched": True, "exit": exited(code=1)}, "stopped"),
+        # torchrun ended with 1, and told that a rank was killed by this signal.
+        ({"end_reason": "failed", "is_launched": True, "exit": exited(code=1, number=9)}, "killed"),
+        (
+            {"end_reason": "failed", "is_launched": True, "exit": exited(code=1, number=15)},
+            "failed",
+        ),
+        ({"end_reason": "failed", "is_launched": True, "exit": exited(number=9)}, "failed"),
         ({"is_launched": True, "exit": exited(code=3)}, "crashed"),
         ({"is_launched": True, "exit": exited(code=0)}, "crashed"),
         ({**LIVING, "worker": "dead"}, "crashed"),
