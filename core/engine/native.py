@@ -80,6 +80,8 @@ class NativeStep:
         self._kept: list[object] = [weights]
         self._num_bytes = 0
         self._vocab_size = weights.config.vocab_size
+        # The row after the last embedding, which is zero.
+        self._no_token = weights.embed.size(0) - 1
         self._model = self._pack(weights, score_scale, eps)
         self._scratch = torch.empty(0)
         self._sizes = (0, 0, 0)
@@ -97,9 +99,8 @@ class NativeStep:
         numbers = c_int64 * num
         stride, base = 4 * self._vocab_size, out.data_ptr()
         ids = numbers(*[place.id for place in places])
-        # The row after the last embedding is zero.
         befores = numbers(
-            *[self._vocab_size if p.before_id is None else p.before_id for p in places]
+            *[self._no_token if place.before_id is None else place.before_id for place in places]
         )
         positions = numbers(*[place.position for place in places])
         cache_rows = numbers(*rows)

@@ -49,6 +49,19 @@ def test_a_rows_logits_are_the_same_bits_in_any_company_and_on_any_threads(
 
 
 @needs_compiler
+def test_the_first_position_has_no_token_before_it_in_a_padded_vocabulary_either() -> None:
+    weights = prepare(random_model(tiny_config(vocab_size=300)), "float32")
+    first = [Place(id=7, before_id=None, position=0)]
+
+    native, eager = (
+        CachedDecoder(weights, num_rows=1, is_native=is_native).decode(0, first).clone()
+        for is_native in (True, False)
+    )
+
+    assert torch.allclose(native, eager, atol=1e-4)
+
+
+@needs_compiler
 def test_a_greedy_step_finds_the_likeliest_token_of_the_full_head() -> None:
     model = random_model(tiny_config(vocab_size=5000))
     with torch.no_grad():
