@@ -18,6 +18,8 @@ Arch = Literal["current", "classic"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
 Optimizer = Literal["current", "classic"]
+TokenCacheChoice = Literal["auto", "disk", "none"]
+PackingChoice = Literal["auto", "best-fit", "flat"]
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -167,6 +169,9 @@ class TrainConfig(StageConfig):
     save_every: int = setting(100, "Steps between checkpoints; the last step is always saved.")
     keep_checkpoints: int = setting(2, "Newest checkpoints kept per stage.")
     sample_every: int = setting(200, "Steps between samples of the fixed prompts.")
+    token_cache: TokenCacheChoice = setting(
+        "auto", "Keep tokens on disk, or none but those at hand; auto: where they fit."
+    )
 
     def __post_init__(self) -> None:
         require_positive(
@@ -197,6 +202,11 @@ class BaseConfig(TrainConfig):
     head_dim: int = setting(64, "Width of one attention head.")
     sequence_len: int = setting(512, "Tokens in a training row.")
     window_pattern: str = setting("L", "Attention windows by layer: S short, L long.")
+    packing: PackingChoice = setting(
+        "auto",
+        "best-fit: rows begin with a document; flat: no token is dropped; auto: best-fit, unless "
+        "that would read a small text again.",
+    )
     target_param_data_ratio: float | None = setting(
         None, "Training tokens per scaling parameter, when num_iterations is absent."
     )

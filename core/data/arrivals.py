@@ -1,26 +1,25 @@
-"""Shards that arrive while models train: downloaded and tokenised by a process beside them.
+"""The process beside training that brings text: shards downloaded, tokenised, and dropped again.
 
-The contract between processes is one file per shard: SHARD.offsets.npy in the token cache, which
-appears when the shard has been verified and its tokens are complete. Whoever needs it looks.
+The contract between processes is the token cache: a shard's files appear when its tokens are
+complete. Whoever needs them looks; the first rank tells the process which it needs next.
 """
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-
 from core.data.catalogue import corpus_name
+from core.data.growing import Part
 from core.data.publish import DataLock
 from core.data.remote.backoff import Policy
 from core.data.remote.corpus import downloads_dir, link
@@ -28,67 +27,63 @@ from core.data.remote.download import Order, download, is_here
 from core.data.remote.index import RemoteFile, find_index
 from core.data.remote.known import access, remote_corpus
 from core.data.remote.requests import open_client
-from core.data.shards import LaterShard, load_manifest, read_shard
-from core.data.tokens import TokenSplit, open_tokens
+from core.data.shards import LaterShard, load_manifest
+from core.data.token_cache import TokenCache, usable_cores
 from core.tokenizer import Tokenizer
 from runs.errors import LabError, NotFound, StageFailed
 
 POLL_S = 0.5
 _END_S = 5.0
+# Of the cores, while training has what it needs.
+_QUIET_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaterTokens:
-    """The later shards of a corpus, as one tokenizer sees them."""
+class Want:
+    """Shards in the order they are needed; the first `num_urgent` are waited for."""
+
+    names: tuple[str, ...]
+    num_urgent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What the process is to do.
+
+    names: the training shards, in their order.
+    is_kept: make the tokens of all of them; else have those that are wanted in the window.
+    """
 
     corpus_dir: Path
-    tokenizer: Tokenizer
-    shards: tuple[LaterShard, ...]
-
-    @property
-    def directory(self) -> Path:
-        """Where the tokens of later shards lie."""
-        # Beside the cache of the first shards, which is built aside and renamed as a whole.
-        return self.corpus_dir / f"later-{self.tokenizer.hash[:16]}"
-
-    def offsets_path(self, shard: LaterShard) -> Path:
-        """The file that appears last, when the tokens of a shard are complete."""
-        return self.directory / f"{shard.name}.offsets.npy"
-
-    def tokens_path(self, shard: LaterShard) -> Path:
-        """The tokens of a shard."""
-        return self.directory / f"{shard.name}.tokens"
-
-    def is_ready(self, shard: LaterShard) -> bool:
-        """Return whether a shard can be trained on."""
-        return self.offsets_path(shard).is_file()
-
-    def open(self, shard: LaterShard) -> TokenSplit:
-        """Return a shard that is ready, memory-mapped."""
-        return open_tokens(
-            self.tokens_path(shard), self.offsets_path(shard), self.tokenizer.id_dtype
-        )
-
-
-def later_tokens(corpus_dir: Path, tokenizer: Tokenizer) -> LaterTokens:
-    """Return the later shards of a corpus; most corpora have none."""
-    shards = load_manifest(corpus_dir).later
-    return LaterTokens(corpus_dir=corpus_dir, tokenizer=tokenizer, shards=shards)
+    tokenizer_path: Path
+    data_dir: Path
+    window: Path
+    names: tuple[str, ...]
+    is_kept: bool
 
 
 class Arrivals:
-    """The process that brings later shards; it ends with the one that started it."""
+    """The process that brings shards; it ends with the one that started it."""
 
-    def __init__(self, later: LaterTokens, tokenizer_path: Path, data_dir: Path) -> None:
+    def __init__(self, errand: Errand) -> None:
         context = multiprocessing.get_context("spawn")
-        self._told, sender = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_bring,
-            args=(later.corpus_dir, tokenizer_path, data_dir, sender),
-            name="shards",
-        )
+        self._told, theirs = context.Pipe(duplex=True)
+        self._asked: Want | None = None
+        self._process = context.Process(target=_run, args=(errand, theirs), name="shards")
         self._process.start()
-        sender.close()
+        theirs.close()
+
+    def want(self, names: Sequence[str], *, num_urgent: int) -> None:
+        """Ask for shards in their order; the first `num_urgent` of them are waited for."""
+        want = Want(names=tuple(names), num_urgent=num_urgent)
+        if want == self._asked:
+            return
+        self._asked = want
+        try:
+            self._told.send(want)
+        except OSError:
+            # The process has ended: `check` says whether it had to.
+            return
 
     def check(self) -> None:
         """Raise StageFailed when the shards cannot be brought, with the reason."""
@@ -96,12 +91,13 @@ class Arrivals:
             return
         try:
             reason = self._told.recv()
-        except EOFError:
+        except (EOFError, OSError):
             reason = ""
         if reason is None:
             return
+        self._process.join(_END_S)
         code = self._process.exitcode
-        raise StageFailed(reason or f"the process that downloads shards ended with code {code}")
+        raise StageFailed(reason or f"the process that brings shards ended with code {code}")
 
     def close(self) -> None:
         """End the process; what it has downloaded in part is resumed another time."""
@@ -114,26 +110,27 @@ class Arrivals:
 
 @contextmanager
 def bringing(
-    later: LaterTokens, tokenizer_path: Path, data_dir: Path, *, is_first_rank: bool
+    cache: TokenCache, parts: Sequence[Part], errand: Errand, *, is_first_rank: bool
 ) -> Iterator[Arrivals | None]:
-    """Bring what is not ready yet while the block runs; one rank does it for all."""
-    if not is_first_rank or all(map(later.is_ready, later.shards)):
+    """Bring what is not here while the block runs; one rank does it for all."""
+    is_complete = errand.is_kept and all(cache.find(name) for part in parts for name in part)
+    if not is_first_rank or is_complete:
         yield None
         return
-    arrivals = Arrivals(later, tokenizer_path, data_dir)
+    arrivals = Arrivals(errand)
     try:
         yield arrivals
     finally:
         arrivals.close()
+        shutil.rmtree(errand.window, ignore_errors=True)
 
 
-def _bring(corpus_dir: Path, tokenizer_path: Path, data_dir: Path, told: Connection) -> None:
-    """Be that process: tell None when all is ready, else why not."""
+def _run(errand: Errand, told: Connection) -> None:
+    """Be that process: tell None when all is there, else why not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
-        later = later_tokens(corpus_dir, Tokenizer.from_file(tokenizer_path))
-        bring_shards(later, data_dir)
+        Bringer(errand, told).run()
         told.send(None)
     except LabError as error:
         told.send(str(error))
@@ -146,76 +143,142 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def bring_shards(later: LaterTokens, data_dir: Path, policy: Policy | None = None) -> None:
-    """Download and tokenise the later shards, in their order; another process may download.
+class Bringer:
+    """Brings shards: a thread downloads those that arrive later, this one makes tokens.
+
+    told: where wants come from; without it, all shards are brought in their order.
+    """
+
+    def __init__(
+        self, errand: Errand, told: Connection | None = None, policy: Policy | None = None
+    ) -> None:
+        self._errand = errand
+        self._told = told
+        self._policy = policy or Policy()
+        self._cache = TokenCache(
+            corpus_dir=errand.corpus_dir,
+            tokenizer=Tokenizer.from_file(errand.tokenizer_path),
+            window=errand.window,
+        )
+        self._want = Want(names=(), num_urgent=0)
+        self._failed: LabError | None = None
+
+    def run(self) -> None:
+        """Bring shards: until all are there, or as long as wants may come for a window.
+
+        Raises:
+            StageFailed, Corrupt, NotFound: a shard cannot be had, and why.
+        """
+        later = load_manifest(self._errand.corpus_dir).later
+        thread = threading.Thread(target=self._download, args=(later,), daemon=True)
+        thread.start()
+        while True:
+            self._listen(0)
+            if not self._errand.is_kept:
+                self._drop()
+            missing = [name for name in self._wanted() if self._cache.find(name) is None]
+            name = next((name for name in missing if self._is_here(name)), None)
+            if name is not None:
+                self._encode(name)
+            elif self._failed is not None:
+                raise self._failed
+            elif self._errand.is_kept and not missing:
+                return
+            else:
+                self._listen(POLL_S)
+
+    def _wanted(self) -> Sequence[str]:
+        if not self._errand.is_kept:
+            return self._want.names
+        return tuple(dict.fromkeys([*self._want.names, *self._errand.names]))
+
+    def _listen(self, timeout_s: float) -> None:
+        if self._told is None:
+            time.sleep(timeout_s)
+            return
+        while self._told.poll(timeout_s):
+            self._want = self._told.recv()
+            timeout_s = 0
+
+    def _encode(self, name: str) -> None:
+        is_urgent = name in self._want.names[: self._want.num_urgent]
+        share = 1 if is_urgent else _QUIET_SHARE
+        self._cache.encode(
+            name,
+            num_threads=max(1, usable_cores() // share),
+            is_kept=self._errand.is_kept,
+        )
+
+    def _drop(self) -> None:
+        """Remove from the window what is not wanted any more."""
+        for path in self._errand.window.glob("*.tokens"):
+            if path.name.removesuffix(".tokens") not in self._want.names:
+                path.unlink(missing_ok=True)
+
+    def _is_here(self, name: str) -> bool:
+        return (self._errand.corpus_dir / name).exists()
+
+    def _download(self, later: Sequence[LaterShard]) -> None:
+        try:
+            fetch_later(self._errand.corpus_dir, later, self._errand.data_dir, self._policy)
+        except LabError as error:
+            self._failed = error
+
+
+def fetch_later(
+    corpus_dir: Path, later: Sequence[LaterShard], data_dir: Path, policy: Policy
+) -> None:
+    """Give the later shards of a corpus their place in it; another process may download them.
 
     Raises:
-        StageFailed, Corrupt: a shard cannot be had, and why.
+        StageFailed, Corrupt, NotFound: a shard cannot be had, and why.
     """
-    name = corpus_name(load_manifest(later.corpus_dir))
+    if all((corpus_dir / shard.name).exists() for shard in later):
+        return
+    name = corpus_name(load_manifest(corpus_dir))
     directory = downloads_dir(data_dir, remote_corpus(name))
     while True:
-        for shard in later.shards:
-            if _is_downloaded(directory, shard):
-                _tokenise(later, directory, shard)
-        if all(map(later.is_ready, later.shards)):
+        for shard in later:
+            if is_here(directory, _file(shard)):
+                _place(corpus_dir, directory, shard.name)
+        if all((corpus_dir / shard.name).exists() for shard in later):
             return
         with DataLock(directory) as lock:
             if lock.try_acquire():
-                _download(later, directory, policy or Policy())
+                _download(corpus_dir, directory, later, policy)
                 continue
         time.sleep(POLL_S)
 
 
-def _is_downloaded(directory: Path, shard: LaterShard) -> bool:
-    return is_here(directory, RemoteFile(name=shard.name, bytes=shard.bytes, sha256=shard.sha256))
+def _file(shard: LaterShard) -> RemoteFile:
+    return RemoteFile(name=shard.name, bytes=shard.bytes, sha256=shard.sha256)
 
 
-def _download(later: LaterTokens, directory: Path, policy: Policy) -> None:
+def _download(
+    corpus_dir: Path, directory: Path, later: Sequence[LaterShard], policy: Policy
+) -> None:
     index = find_index(directory)
     if index is None:
         raise NotFound(f"{directory} has lost its index; run: labcli data get again")
-    shards = {shard.name: shard for shard in later.shards}
     server = access(os.environ)
     with open_client(server, policy) as client:
         order = Order(
             index=index,
-            files=index.pick(list(shards)),
+            files=index.pick([shard.name for shard in later]),
             directory=directory,
             access=server,
             client=client,
             policy=policy,
-            on_file=lambda file: _tokenise(later, directory, shards[file.name]),
+            on_file=lambda file: _place(corpus_dir, directory, file.name),
         )
         for _ in download(order, stop=lambda: False):
             pass
 
 
-def _tokenise(later: LaterTokens, directory: Path, shard: LaterShard) -> None:
-    """Give a verified shard its place in the corpus, and write its tokens."""
-    later.directory.mkdir(exist_ok=True, parents=True)
-    with open(later.directory / f".{shard.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if later.is_ready(shard):
-            return
-        target = later.corpus_dir / shard.name
-        if not target.exists():
-            link(directory / shard.name, target)
-        # Training has the other cores.
-        num_threads = max(1, (os.cpu_count() or 1) // 4)
-        tokens_path = later.tokens_path(shard)
-        offsets = [np.zeros(1, dtype=np.int64)]
-        num_tokens = 0
-        with open(tokens_path, "wb") as stream:
-            for texts in read_shard(target):
-                ids, starts = later.tokenizer.bulk.encode_arrow(
-                    texts, prefix=later.tokenizer.bos, num_threads=num_threads
-                )
-                ids.astype(later.tokenizer.id_dtype, copy=False).tofile(stream)
-                offsets.append(starts[1:] + num_tokens)
-                num_tokens += len(ids)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside = later.directory / f".{shard.name}.partial.npy"
-        np.save(aside, np.concatenate(offsets))
-        aside.replace(later.offsets_path(shard))
+def _place(corpus_dir: Path, directory: Path, name: str) -> None:
+    """Give a verified shard its place in the corpus: whole, or not at all."""
+    target = corpus_dir / name
+    if not target.exists():
+        aside = corpus_dir / f".{name}.{os.getpid()}.{threading.get_ident()}.partial"
+        link(directory / name, aside)
+        aside.replace(target)

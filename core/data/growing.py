@@ -1,40 +1,102 @@
-"""Training rows of a corpus that is still arriving: the shards that came first, then the others.
+"""Training rows of text that is not all here: part after part, each packed by itself.
 
-The order is that of the manifest, whatever arrives when: a row has one number over the whole
-run, as with a corpus that is all there.
+A part is some shards. The order of parts is that of the manifest and parts do not depend on what
+is here: a row has one number over the whole run, whatever arrives when, with a token cache or with
+a window of it. A document's place in the order is drawn within its part, so that the tokens at
+hand are those of one part, two where a step reads on into the next. That is random enough, since
+shards are drawn from shuffled text, and an order over all documents would need all tokens at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from core.data.arrivals import LaterTokens
-from core.data.packing import Ints, PackedRows, Rows
-from core.data.tokens import TokenSplit
+import numpy as np
+
+from core.data.packing import Packing, Rows, RowsOfPass, plan_rows, too_little_text
+from core.data.shards import Manifest, ShardInfo
+from core.data.token_cache import TokenCache
+from core.data.tokens import DocumentRef, Ints
+
+# Text up to here is one part, as large as its tokens still fit anywhere (a gigabyte and a quarter);
+# of more text, every part is what one downloaded shard holds.
+WHOLE_CHARS = 3_000_000_000
+PART_CHARS = 200_000_000
+
+Part = tuple[str, ...]
+
+
+def text_parts(manifest: Manifest) -> tuple[Part, ...]:
+    """Return the training shards of a corpus in parts: what came first, then later shards."""
+    first = [shard for shard in manifest.shards if shard.split == "train"]
+    whole = sum(shard.num_chars for shard in first) <= WHOLE_CHARS
+    parts = (tuple(shard.name for shard in first),) if whole else _grouped(first)
+    return (*parts, *((shard.name,) for shard in manifest.later))
+
+
+def _grouped(shards: Sequence[ShardInfo]) -> tuple[Part, ...]:
+    parts: list[list[str]] = [[]]
+    num_chars = 0
+    for shard in shards:
+        if num_chars >= PART_CHARS:
+            parts.append([])
+            num_chars = 0
+        parts[-1].append(shard.name)
+        num_chars += shard.num_chars
+    return tuple(tuple(part) for part in parts)
+
+
+class Bringing(Protocol):
+    """Whoever makes the tokens of shards."""
+
+    def want(self, names: Sequence[str], *, num_urgent: int) -> None:
+        """Ask for shards in their order; the first `num_urgent` of them are waited for."""
+        ...
+
+    def check(self) -> None:
+        """Raise when shards will not come, with the reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """One part in one pass."""
+
+    first: int
+    rows: RowsOfPass
 
 
 class GrowingRows(Rows):
-    """Rows of the first shards as one, then of each later shard by itself.
+    """Rows of all parts, pass after pass.
 
-    check: called while shards are missing; raises when they will not come.
+    bringing: who makes the tokens; absent on ranks that only wait for them.
     """
 
     def __init__(
         self,
-        first: TokenSplit,
-        later: LaterTokens,
+        cache: TokenCache,
+        parts: Sequence[Part],
         *,
         row_len: int,
         pad: int,
         seed: int,
-        check: Callable[[], None],
+        packing: Packing = "best-fit",
+        bringing: Bringing | None,
     ) -> None:
-        self._later = later
+        self._cache = cache
+        self._parts = tuple(parts)
         self._row_len = row_len
         self._pad = pad
         self._seed = seed
-        self._check = check
-        self._parts = [self._part(first)]
+        self._packing: Packing = packing
+        self._bringing = bringing
+        # Blocks are numbered in the order they are read; starts[b] is the first row of block b.
+        self._starts = [0]
+        self._open: dict[int, _Block] = {}
+        self._waits_for: str | None = None
 
     @property
     def is_growing(self) -> bool:
@@ -43,43 +105,117 @@ class GrowingRows(Rows):
 
     @property
     def waits_for(self) -> str | None:
-        """The shard that comes next, or None when all are there."""
-        missing = self._later.shards[len(self._parts) - 1 :]
-        return missing[0].name if missing else None
+        """The shard that comes next, or None when what was asked for is there."""
+        return self._waits_for
 
-    def reaches(self, until: int) -> bool:
-        """Return whether the rows before number `until` can be read; takes in what arrived."""
-        while self._num_rows() < until and self.waits_for is not None:
-            shard = self._later.shards[len(self._parts) - 1]
-            if not self._later.is_ready(shard):
-                self._check()
-                return False
-            self._parts.append(self._part(self._later.open(shard)))
-        return True
+    def reaches(self, first: int, until: int) -> bool:
+        """Return whether rows `first` to `until` - 1 can be read; takes in what arrived."""
+        block = self._locate(first, until)
+        if block is None:
+            return False
+        low, high = block
+        opened = {b: found for b in range(low, high + 1) if (found := self._opened(b)) is not None}
+        # Replaced as a whole: a thread may be reading ahead in it.
+        self._open = opened
+        missing = [b for b in range(low, high + 1) if b not in opened]
+        self._tell(range(low, high + 2), missing)
+        return not missing
+
+    def holds(self, first: int, until: int) -> bool:
+        """Return whether rows can be read at once."""
+        if self._starts[-1] < until:
+            return False
+        blocks = range(self._block_of(first), self._block_of(until - 1) + 1)
+        return all(block in self._open for block in blocks)
 
     def row(self, index: int) -> tuple[Ints, Ints]:
         """Return inputs and targets of a row that can be read."""
-        epoch, part, inside = self._locate(index)
-        first = sum(part.epoch(earlier).num_rows for earlier in range(epoch))
-        return part.row(first + inside)
+        block = self._block_at(index)
+        return block.rows.row(index - block.first)
+
+    def documents(self, index: int) -> tuple[DocumentRef, ...]:
+        """Return the stretches of documents that a row is made of."""
+        block = self._block_at(index)
+        return block.rows.documents(index - block.first)
 
     def epoch_of(self, index: int) -> int:
         """Return the pass, from 0, that a row belongs to."""
-        return self._locate(index)[0]
+        return self._block_of(index) // len(self._parts)
 
-    def _locate(self, index: int) -> tuple[int, PackedRows, int]:
-        assert self.reaches(index + 1), "rows are waited for before they are read"
-        epoch = 0
-        while True:
-            for part in self._parts:
-                num_rows = part.epoch(epoch).num_rows
-                if index < num_rows:
-                    return epoch, part, index
-                index -= num_rows
-            epoch += 1
+    def count_targets(self, first: int, count: int) -> int:
+        """Return how many targets are counted: rows of text are full."""
+        return count * self._row_len
 
-    def _num_rows(self) -> int:
-        return sum(part.epoch(0).num_rows for part in self._parts)
+    def _locate(self, first: int, until: int) -> tuple[int, int] | None:
+        """Return the first and the last block of some rows; None while that is not known."""
+        while self._starts[-1] < until:
+            block = len(self._starts) - 1
+            num_rows = self._num_rows(block)
+            if num_rows is None:
+                # Read ahead in what is there, and never ask for less than what comes next.
+                low = min(self._block_of(first), block)
+                self._tell(range(low, block + 2), [block])
+                return None
+            self._starts.append(self._starts[-1] + num_rows)
+            if len(self._starts) == len(self._parts) + 1 and self._starts[-1] == 0:
+                raise too_little_text(0, self._row_len)
+        return self._block_of(first), self._block_of(until - 1)
 
-    def _part(self, split: TokenSplit) -> PackedRows:
-        return PackedRows(split, row_len=self._row_len, pad=self._pad, seed=self._seed, crop=True)
+    def _block_of(self, index: int) -> int:
+        """Return the block that a row lies in; the one after the last for rows not yet known."""
+        return bisect_right(self._starts, index) - 1
+
+    def _block_at(self, index: int) -> _Block:
+        block = self._open.get(self._block_of(index))
+        assert block is not None, "rows are waited for before they are read"
+        return block
+
+    def _num_rows(self, block: int) -> int | None:
+        epoch, part = divmod(block, len(self._parts))
+        known = [self._cache.lengths(name) for name in self._parts[part]]
+        lengths = [some for some in known if some is not None]
+        if len(lengths) < len(known):
+            return None
+        return plan_rows(
+            np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64),
+            self._row_len,
+            seed=self._seed,
+            epoch=epoch,
+            crop=True,
+            packing=self._packing,
+        ).num_rows
+
+    def _opened(self, block: int) -> _Block | None:
+        if block in self._open:
+            return self._open[block]
+        epoch, part = divmod(block, len(self._parts))
+        split = self._cache.open(self._parts[part])
+        if split is None:
+            return None
+        plan = plan_rows(
+            split.lengths,
+            self._row_len,
+            seed=self._seed,
+            epoch=epoch,
+            crop=True,
+            packing=self._packing,
+        )
+        rows = RowsOfPass(split=split, plan=plan, row_len=self._row_len, pad=self._pad)
+        return _Block(first=self._starts[block], rows=rows)
+
+    def _tell(self, blocks: range, missing: Sequence[int]) -> None:
+        """Say which blocks are wanted, and which of them are waited for."""
+        urgent = [name for block in missing for name in self._shards(block)]
+        waiting = [name for name in urgent if self._cache.find(name) is None]
+        self._waits_for = waiting[0] if waiting else None
+        if self._bringing is None:
+            return
+        names = dict.fromkeys(
+            [*waiting, *(name for block in blocks for name in self._shards(block))]
+        )
+        self._bringing.want(tuple(names), num_urgent=len(waiting))
+        if waiting:
+            self._bringing.check()
+
+    def _shards(self, block: int) -> Part:
+        return self._parts[block % len(self._parts)]

@@ -1,6 +1,6 @@
-"""Best-fit packing of documents into rows, planned from their lengths alone.
+"""Documents in rows, planned from their lengths alone: packed by best fit, or end to end.
 
-The plan is a pure function of (lengths, capacity, seed, epoch): a row has one number over the
+A plan is a pure function of (lengths, row length, seed, epoch): a row has one number over the
 whole run, row i belongs to rank i mod W, and the loader's whole state is the number of rows
 consumed. Nothing depends on the world size, so any number of ranks continues the same data.
 """
@@ -13,19 +13,32 @@ from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from core.data.tokens import TokenSplit
+from core.data.tokens import DocumentRef, Ints, TokenSplit
 from core.loss import IGNORED
 from runs.errors import UsageError
 
+Packing = Literal["best-fit", "flat"]
 BUFFER_DOCS = 1000
 _DOC_BITS = 40
 _ANY_DOC = (1 << _DOC_BITS) - 1
 _CHUNK_DOCS = 1 << 16
-Ints = npt.NDArray[np.int64]
+
+
+class RowPlan(Protocol):
+    """The rows of one pass over documents."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in the pass."""
+        ...
+
+    def pieces(self, row: int) -> Iterator[tuple[int, int, int]]:
+        """Yield what a row is made of, as (document, first token, number of tokens)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +54,61 @@ class EpochPlan:
         """Rows in the pass."""
         return len(self.row_starts) - 1
 
+    def pieces(self, row: int) -> Iterator[tuple[int, int, int]]:
+        """Yield what a row is made of: documents from their start on."""
+        for piece in range(self.row_starts[row], self.row_starts[row + 1]):
+            yield int(self.piece_docs[piece]), 0, int(self.piece_lengths[piece])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatPlan:
+    """Rows of one pass over documents that lie end to end; most begin inside one.
+
+    order: the documents; order[i] begins at token starts[i] of the pass, which ends at starts[-1].
+    A row's last token is the first of the next row: it is predicted here and read there.
+    """
+
+    order: Ints
+    starts: Ints
+    row_len: int
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in the pass; less than one row of tokens is left over."""
+        return max(0, int(self.starts[-1]) - 1) // self.row_len
+
+    def pieces(self, row: int) -> Iterator[tuple[int, int, int]]:
+        """Yield what a row is made of: the end of a document, whole ones, the start of another."""
+        at, end = row * self.row_len, (row + 1) * self.row_len + 1
+        place = int(np.searchsorted(self.starts, at, side="right")) - 1
+        while at < end:
+            stop = min(end, int(self.starts[place + 1]))
+            if stop > at:
+                yield int(self.order[place]), at - int(self.starts[place]), stop - at
+            at, place = stop, place + 1
+
+
+def plan_rows(
+    lengths: Ints, row_len: int, *, seed: int, epoch: int, crop: bool, packing: Packing
+) -> RowPlan:
+    """Return the rows of one pass over documents in a seeded order; each predicts `row_len`."""
+    if packing == "best-fit":
+        return plan_epoch(lengths, row_len + 1, seed=seed, epoch=epoch, crop=crop)
+    order = _order(lengths, seed, epoch)
+    starts = np.concatenate(([0], np.cumsum(lengths[order])))
+    return FlatPlan(order=order, starts=starts, row_len=row_len)
+
+
+def share_dropped(lengths: Ints, row_len: int, *, seed: int) -> float:
+    """Return the share of the tokens that best fit drops in the first pass: ends of documents."""
+    num_tokens = int(lengths.sum())
+    plan = plan_epoch(lengths, row_len + 1, seed=seed, epoch=0, crop=True)
+    return 1 - plan.num_rows * (row_len + 1) / num_tokens if num_tokens else 0.0
+
+
+def _order(lengths: Ints, seed: int, epoch: int) -> Ints:
+    return np.random.default_rng((seed, epoch)).permutation(len(lengths))
+
 
 def plan_epoch(lengths: Ints, capacity: int, *, seed: int, epoch: int, crop: bool) -> EpochPlan:
     """Return the rows of one pass over documents in a seeded order.
@@ -49,7 +117,7 @@ def plan_epoch(lengths: Ints, capacity: int, *, seed: int, epoch: int, crop: boo
     start of the shortest one and drops its tail (crop), or stays short and is padded. Longer
     documents than a row are cut on entry: otherwise they would fill the buffer for good.
     """
-    order = np.random.default_rng((seed, epoch)).permutation(len(lengths))
+    order = _order(lengths, seed, epoch)
     # Length and document in one whole number: it sorts as the pair does, in a third of the time.
     pairs = np.minimum(lengths[order], capacity) << _DOC_BITS | order
     waiting = _whole_numbers(pairs)
@@ -104,9 +172,17 @@ class Rows(ABC):
         """What has to arrive before there are more rows; None when all are there."""
         return None
 
-    def reaches(self, until: int) -> bool:
-        """Return whether the rows before number `until` can be read."""
+    def reaches(self, first: int, until: int) -> bool:
+        """Return whether rows `first` to `until` - 1 can be read; earlier ones no longer can."""
         return True
+
+    def holds(self, first: int, until: int) -> bool:
+        """Return whether rows can be read at once; asking changes nothing."""
+        return True
+
+    def documents(self, index: int) -> tuple[DocumentRef, ...]:
+        """Return the stretches of documents that a row is made of, in their order."""
+        return ()
 
     def batch(self, first: int, count: int, *, stride: int = 1) -> tuple[Ints, Ints]:
         """Return `count` rows from `first` on, every `stride`-th, as two (count, row_len)."""
@@ -118,39 +194,94 @@ class Rows(ABC):
         return sum(int((self.row(first + i)[1] != IGNORED).sum()) for i in range(count))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsOfPass:
+    """The rows of one pass over documents, by their number in that pass."""
+
+    split: TokenSplit
+    plan: RowPlan
+    row_len: int
+    pad: int
+
+    def row(self, index: int) -> tuple[Ints, Ints]:
+        """Return inputs and targets of a row, each (row_len,); uncounted targets are IGNORED."""
+        ids = np.full(self.row_len + 1, self.pad, dtype=np.int64)
+        is_counted = np.zeros(self.row_len + 1, dtype=bool)
+        at = 0
+        for document, start, length in self.plan.pieces(index):
+            end = at + length
+            ids[at:end], is_counted[at:end] = self.split.document(document, length, start)
+            at = end
+        return ids[:-1], np.where(is_counted[1:], ids[1:], IGNORED)
+
+    def documents(self, index: int) -> tuple[DocumentRef, ...]:
+        """Return the stretches of documents that a row is made of."""
+        return tuple(
+            self.split.ref(document, length, start)
+            for document, start, length in self.plan.pieces(index)
+        )
+
+
 class PackedRows(Rows):
     """Rows of one set of documents, epoch after epoch."""
 
-    def __init__(self, split: TokenSplit, *, row_len: int, pad: int, seed: int, crop: bool) -> None:
+    def __init__(
+        self,
+        split: TokenSplit,
+        *,
+        row_len: int,
+        pad: int,
+        seed: int,
+        crop: bool,
+        packing: Packing = "best-fit",
+    ) -> None:
         self._split = split
         self._row_len = row_len
         self._pad = pad
         self._seed = seed
         self._crop = crop
-        self._plans: list[EpochPlan] = []
+        self._packing: Packing = packing
+        self._plans: dict[int, RowPlan] = {}
         if self.epoch(0).num_rows == 0:
-            raise UsageError(
-                f"{split.num_tokens:,} tokens do not fill one row of {row_len}; use more text "
-                "or a smaller sequence_len"
-            )
+            raise too_little_text(split.num_tokens, row_len)
 
-    def epoch(self, number: int) -> EpochPlan:
+    def epoch(self, number: int) -> RowPlan:
         """Return the plan of one pass, made when it is first asked for."""
-        while len(self._plans) <= number:
-            self._plans.append(
-                plan_epoch(
-                    self._split.lengths,
-                    self._row_len + 1,
-                    seed=self._seed,
-                    epoch=len(self._plans),
-                    crop=self._crop,
-                )
+        if number not in self._plans:
+            self._plans[number] = plan_rows(
+                self._split.lengths,
+                self._row_len,
+                seed=self._seed,
+                epoch=number,
+                crop=self._crop,
+                packing=self._packing,
             )
         return self._plans[number]
 
     def epoch_of(self, index: int) -> int:
         """Return the pass, from 0, that a row belongs to."""
         return self._locate(index)[0]
+
+    def row(self, index: int) -> tuple[Ints, Ints]:
+        """Return inputs and targets of a row, each (row_len,); uncounted targets are IGNORED."""
+        epoch, inside = self._locate(index)
+        return self._pass(epoch).row(inside)
+
+    def documents(self, index: int) -> tuple[DocumentRef, ...]:
+        """Return the stretches of documents that a row is made of."""
+        epoch, inside = self._locate(index)
+        return self._pass(epoch).documents(inside)
+
+    def count_targets(self, first: int, count: int) -> int:
+        """Return how many targets are counted: of full rows of text, all are."""
+        if self._split.mask is None and self._crop:
+            return count * self._row_len
+        return super().count_targets(first, count)
+
+    def _pass(self, epoch: int) -> RowsOfPass:
+        return RowsOfPass(
+            split=self._split, plan=self.epoch(epoch), row_len=self._row_len, pad=self._pad
+        )
 
     def _locate(self, index: int) -> tuple[int, int]:
         epoch = 0
@@ -159,20 +290,13 @@ class PackedRows(Rows):
             epoch += 1
         return epoch, index
 
-    def row(self, index: int) -> tuple[Ints, Ints]:
-        """Return inputs and targets of a row, each (row_len,); uncounted targets are IGNORED."""
-        epoch, index = self._locate(index)
-        plan = self.epoch(epoch)
-        ids = np.full(self._row_len + 1, self._pad, dtype=np.int64)
-        is_counted = np.zeros(self._row_len + 1, dtype=bool)
-        at = 0
-        for piece in range(plan.row_starts[index], plan.row_starts[index + 1]):
-            end = at + int(plan.piece_lengths[piece])
-            ids[at:end], is_counted[at:end] = self._split.document(
-                int(plan.piece_docs[piece]), end - at
-            )
-            at = end
-        return ids[:-1], np.where(is_counted[1:], ids[1:], IGNORED)
+
+def too_little_text(num_tokens: int, row_len: int) -> UsageError:
+    """Return the error for text that does not fill a row."""
+    return UsageError(
+        f"{num_tokens:,} tokens do not fill one row of {row_len}; use more text "
+        "or a smaller sequence_len"
+    )
 
 
 def validation_batches(

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 
 from core import checkpoint
 from core.config import BaseConfig
-from core.data.arrivals import Arrivals, LaterTokens, bringing, later_tokens
-from core.data.growing import GrowingRows
-from core.data.packing import PackedRows, Rows
+from core.data.prefetch import PrefetchedRows
+from core.data.reading import (
+    RowShape,
+    find_cache,
+    find_text,
+    prepare_text,
+    prepare_validation,
+    reading,
+    text_packing,
+)
 from core.data.shards import load_manifest
-from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
+from core.data.token_cache import open_validation
 from core.device import pick_device, set_up_matmuls, training_dtype
 from core.model import GPT
+from core.plan_costs import NUM_EXTRA_CHECKPOINTS
 from core.ranks import join
-from core.scaling import model_config
+from core.scaling import checkpoint_bytes, model_config
 from core.scaling_laws import horizon_steps
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
@@ -35,10 +44,13 @@ def run(
     device = pick_device(ctx.device)
     set_up_matmuls(device)
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
-    corpus = ctx.input("corpus").path
-    yield from build_token_cache(corpus, tokenizer)
-    split = open_token_cache(corpus, tokenizer, "train")
     shape = model_config(config, tokenizer.vocab_size)
+    total_steps = horizon_steps(config, shape)
+    cache = find_cache(ctx, tokenizer)
+    yield from prepare_validation(cache)
+    reserved = (config.keep_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
+    text = find_text(ctx, cache, config.token_cache, reserved_bytes=reserved)
+    yield from prepare_text(text, ctx)
     torch.manual_seed(config.seed)
     dtype = training_dtype(config.dtype, device)
     if resume is None:
@@ -48,10 +60,14 @@ def run(
         model.to(device)
     else:
         model = checkpoint.load_model(resume.path, device=device, dtype=dtype)
-    later = later_tokens(corpus, tokenizer)
-    tokenizer_path = ctx.input("tokenizer").path
+    rows_of = RowShape(row_len=config.sequence_len, seed=config.seed)
+    num_rows = total_steps * config.total_batch_size // config.sequence_len
+    rows_of = replace(
+        rows_of, packing=text_packing(text, config.packing, rows_of, num_rows=num_rows)
+    )
     with (
-        bringing(later, tokenizer_path, ctx.data_dir, is_first_rank=ctx.rank == 0) as arrivals,
+        reading(text, ctx, rows_of) as plain_rows,
+        PrefetchedRows(plain_rows) as rows,
         join(ctx.rank, ctx.world_size, device) as ranks,
     ):
         job = Training(
@@ -60,27 +76,11 @@ def run(
             ranks=ranks,
             model=model,
             tokenizer=tokenizer,
-            rows=_rows(config, split, later, arrivals),
-            validation=open_token_cache(corpus, tokenizer, "val"),
-            val_sha256=load_manifest(corpus).val_sha256,
-            total_steps=horizon_steps(config, shape),
+            rows=rows,
+            validation=open_validation(cache),
+            val_sha256=load_manifest(cache.corpus_dir).val_sha256,
+            total_steps=total_steps,
             lr_scale=1.0,
             sample_chat=False,
         )
         yield from train(job, stop=stop, resume=resume)
-
-
-def _rows(
-    config: BaseConfig, split: TokenSplit, later: LaterTokens, arrivals: Arrivals | None
-) -> Rows:
-    pad = later.tokenizer.bos
-    if not later.shards:
-        return PackedRows(split, row_len=config.sequence_len, pad=pad, seed=config.seed, crop=True)
-    return GrowingRows(
-        split,
-        later,
-        row_len=config.sequence_len,
-        pad=pad,
-        seed=config.seed,
-        check=lambda: None if arrivals is None else arrivals.check(),
-    )

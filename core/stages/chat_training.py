@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import torch
 
@@ -11,8 +12,17 @@ from core.config import ChatTrainConfig
 from core.data.conversation_rows import render_conversations
 from core.data.mixtures import MixedRows
 from core.data.packing import PackedRows, Rows
+from core.data.prefetch import PrefetchedRows
+from core.data.reading import (
+    RowShape,
+    find_cache,
+    find_text,
+    prepare_text,
+    prepare_validation,
+    reading,
+)
 from core.data.shards import load_manifest
-from core.data.tokens import TokenSplit, build_token_cache, open_token_cache
+from core.data.token_cache import open_validation
 from core.device import pick_device, set_up_matmuls, training_dtype
 from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
@@ -34,8 +44,8 @@ def train_on_conversations(
     device = pick_device(ctx.device)
     set_up_matmuls(device)
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
-    corpus = ctx.input("corpus").path
-    yield from build_token_cache(corpus, tokenizer)
+    cache = find_cache(ctx, tokenizer)
+    yield from prepare_validation(cache)
     parent = ctx.input("checkpoint").path
     if checkpoint.read_meta(parent).tokenizer_sha256 != tokenizer.hash:
         raise UsageError(f"checkpoint {parent} was trained with another tokenizer; name its own")
@@ -53,24 +63,27 @@ def train_on_conversations(
         seed=config.seed,
         crop=False,
     )
-    rows, rows_per_pass = with_text(
-        conversations,
-        open_token_cache(corpus, tokenizer, "train"),
-        config,
-        row_len=row_len,
-        pad=tokenizer.bos,
-    )
-    one_pass = max(1, rows_per_pass * row_len // config.total_batch_size)
-    with join(ctx.rank, ctx.world_size, device) as ranks:
+    # Conversations are few: the first part of the text has pages enough beside them.
+    text = find_text(ctx, cache, config.token_cache, num_parts=1)
+    # Another seed than pretraining: its first rows are those the model saw first.
+    rows_of = RowShape(row_len=row_len, seed=config.seed + 1)
+    with ExitStack() as stack:
+        pages = None
+        if config.text_every is not None:
+            yield from prepare_text(text, ctx)
+            pages = stack.enter_context(reading(text, ctx, rows_of))
+        rows, rows_per_pass = with_text(conversations, pages, config)
+        one_pass = max(1, rows_per_pass * row_len // config.total_batch_size)
+        ranks = stack.enter_context(join(ctx.rank, ctx.world_size, device))
         job = Training(
             ctx=ctx,
             config=config,
             ranks=ranks,
             model=model,
             tokenizer=tokenizer,
-            rows=rows,
-            validation=open_token_cache(corpus, tokenizer, "val"),
-            val_sha256=load_manifest(corpus).val_sha256,
+            rows=stack.enter_context(PrefetchedRows(rows)),
+            validation=open_validation(cache),
+            val_sha256=load_manifest(cache.corpus_dir).val_sha256,
             total_steps=config.num_iterations or config.epochs * one_pass,
             lr_scale=config.init_lr_frac,
             sample_chat=True,
@@ -79,18 +92,11 @@ def train_on_conversations(
 
 
 def with_text(
-    conversations: PackedRows,
-    text: TokenSplit,
-    config: ChatTrainConfig,
-    *,
-    row_len: int,
-    pad: int,
+    conversations: PackedRows, pages: Rows | None, config: ChatTrainConfig
 ) -> tuple[Rows, int]:
     """Return the rows to train on, and how many of them hold every conversation once."""
     num_rows = conversations.epoch(0).num_rows
-    if config.text_every is None:
+    if config.text_every is None or pages is None:
         return conversations, num_rows
-    # Another seed than pretraining: its first rows are those the model saw first.
-    pages = PackedRows(text, row_len=row_len, pad=pad, seed=config.seed + 1, crop=True)
     every = config.text_every
     return MixedRows(conversations, pages, every=every), num_rows * every // (every - 1)

@@ -15,7 +15,7 @@ from typing import Any
 from core import checkpoint
 from core.config import EvalConfig
 from core.data.shards import load_manifest
-from core.data.tokens import build_token_cache, open_token_cache
+from core.data.token_cache import TokenCache, build_validation, open_validation
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
 from core.evals.bpb import measured_text, validation_bpb
@@ -56,13 +56,14 @@ def run(
     corpus = ctx.input("corpus").path
     subject = load_subject(config, ctx)
     model, tokenizer = subject.engine.model, subject.engine.tokenizer
-    yield from build_token_cache(corpus, tokenizer)
+    cache = TokenCache(corpus_dir=corpus, tokenizer=tokenizer)
+    yield from build_validation(cache)
     items = load_items(ctx.input("conversations").path, per_task=config.num_items)
     yield Progress(done=0, total=len(items), unit="questions", label="bits per byte")
     val_bpb = validation_bpb(
         model,
         tokenizer,
-        open_token_cache(corpus, tokenizer, "val"),
+        open_validation(cache),
         num_tokens=config.eval_tokens,
         num_bytes=config.eval_bytes,
         batch_size=BPB_ROWS,

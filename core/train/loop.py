@@ -89,7 +89,7 @@ def train(
     if at.step:
         yield from _follow_up(job, optimizer, at, phases)
     while at.step < job.total_steps:
-        yield from _await_rows(job, at.num_rows + stepper.rows_per_step, stop)
+        yield from _await_rows(job, at.num_rows, stepper.rows_per_step, stop)
         if job.ranks.is_any(stop()):
             yield from _save(job, optimizer, at)
             yield End(reason="stopped")
@@ -120,12 +120,14 @@ def _follow_up(
         yield from sample_events(job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat)
 
 
-def _await_rows(job: Training, until: int, stop: Callable[[], bool]) -> Iterator[Event]:
-    """Wait, on all ranks alike, until the rows before number `until` have arrived."""
+def _await_rows(job: Training, first: int, count: int, stop: Callable[[], bool]) -> Iterator[Event]:
+    """Wait, on all ranks alike, until `count` rows from `first` on have arrived."""
     if not job.rows.is_growing:
         return
-    while job.ranks.is_any(not job.rows.reaches(until)) and not job.ranks.is_any(stop()):
-        label = f"waiting for {job.rows.waits_for or 'other ranks'} to be downloaded"
+    while job.ranks.is_any(not job.rows.reaches(first, first + count)) and not job.ranks.is_any(
+        stop()
+    ):
+        label = f"waiting for {job.rows.waits_for or 'other ranks'} to arrive"
         yield Progress(done=0, total=1, unit="shards", label=label)
         time.sleep(AWAIT_POLL_S)
 

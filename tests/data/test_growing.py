@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.arrivals import Arrivals, LaterTokens, bring_shards, later_tokens
+from core.data.arrivals import Arrivals, Bringer, Errand
 from core.data.corpus import Corpus
-from core.data.growing import GrowingRows
+from core.data.growing import GrowingRows, text_parts
 from core.data.remote.corpus import Wanted, fetch_shards, publish_corpus
 from core.data.remote.known import REMOTE_CORPORA, Access
 from core.data.shards import load_manifest, read_texts
-from core.data.tokens import build_token_cache, open_token_cache
+from core.data.token_cache import TokenCache, build_tokens
 from core.stages import base
 from core.stages.context import Input
 from core.tokenizer import Tokenizer
@@ -40,16 +40,30 @@ class World:
     tokenizer_path: Path
 
     @property
-    def later(self) -> LaterTokens:
-        return later_tokens(self.corpus.path, Tokenizer.from_file(self.tokenizer_path))
+    def cache(self) -> TokenCache:
+        return TokenCache(
+            corpus_dir=self.corpus.path, tokenizer=Tokenizer.from_file(self.tokenizer_path)
+        )
+
+    @property
+    def errand(self) -> Errand:
+        return Errand(
+            corpus_dir=self.corpus.path,
+            tokenizer_path=self.tokenizer_path,
+            data_dir=self.data_dir,
+            window=self.data_dir.parent / "window",
+            names=("shard_00000.parquet", *LATER),
+            is_kept=True,
+        )
+
+    def bring_all(self) -> None:
+        Bringer(self.errand, policy=QUICK).run()
 
     def rows(self) -> GrowingRows:
-        tokenizer = self.later.tokenizer
-        list(build_token_cache(self.corpus.path, tokenizer))
-        first = open_token_cache(self.corpus.path, tokenizer, "train")
-        return GrowingRows(
-            first, self.later, row_len=32, pad=tokenizer.bos, seed=1, check=lambda: None
-        )
+        parts = text_parts(load_manifest(self.corpus.path))
+        list(build_tokens(self.cache, parts[0]))
+        pad = self.cache.tokenizer.bos
+        return GrowingRows(self.cache, parts, row_len=32, pad=pad, seed=1, bringing=None)
 
 
 @pytest.fixture
@@ -94,32 +108,36 @@ def test_corpus_appears_when_its_first_shards_are_here(world: World) -> None:
 
 def test_rows_are_the_same_whenever_their_shards_arrive(world: World) -> None:
     waiting = world.rows()
-    assert waiting.reaches(6) and not waiting.reaches(7)
+    assert waiting.reaches(0, 6) and not waiting.reaches(0, 7)
     assert waiting.waits_for == LATER[0]
     early = waiting.batch(0, 6)
-    bring_shards(world.later, world.data_dir, QUICK)
-    assert waiting.reaches(7) and waiting.reaches(400)
+    world.bring_all()
+    assert waiting.reaches(0, 40) and not waiting.waits_for
     complete = world.rows()
-    assert complete.reaches(400)
+    assert complete.reaches(0, 40)
     assert np.array_equal(early[0], complete.batch(0, 6)[0])
     assert np.array_equal(waiting.batch(0, 40)[0], complete.batch(0, 40)[0])
     assert waiting.epoch_of(39) == 2
 
 
 def test_one_pass_reads_every_shard_and_the_next_begins_with_the_first(world: World) -> None:
-    bring_shards(world.later, world.data_dir, QUICK)
+    world.bring_all()
     rows = world.rows()
-    assert rows.reaches(10_000)
+    assert rows.reaches(0, 1000)
     first_of_next = next(index for index in range(1000) if rows.epoch_of(index) == 1)
     per_shard = [rows.row(index)[0].tolist() for index in range(first_of_next)]
     assert len({tuple(row) for row in per_shard}) == first_of_next
     assert first_of_next == 18
+    assert [rows.documents(index)[0].shard for index in (0, 6, 12)] == [
+        "shard_00000.parquet",
+        *LATER,
+    ]
 
 
 def test_shards_that_are_ready_are_not_fetched_again(world: World) -> None:
-    bring_shards(world.later, world.data_dir, QUICK)
+    world.bring_all()
     world.hub.requests.clear()
-    bring_shards(world.later, world.data_dir, QUICK)
+    world.bring_all()
     assert world.hub.requests == []
 
 
@@ -140,7 +158,7 @@ def test_shard_that_will_not_come_ends_training_with_its_name(world: World) -> N
 
 
 def test_process_that_was_killed_is_told(world: World) -> None:
-    arrivals = Arrivals(world.later, world.tokenizer_path, world.data_dir)
+    arrivals = Arrivals(world.errand)
     try:
         arrivals._process.kill()
         arrivals._process.join()

@@ -14,7 +14,7 @@ import torch
 
 from core.config import EvalConfig
 from core.data.shards import load_manifest
-from core.data.tokens import build_token_cache, open_token_cache
+from core.data.token_cache import TokenCache, build_validation, open_validation
 from core.evals.bpb import validation_bpb
 from core.evals.samples import CONTINUATIONS, QUESTIONS, sample_events
 from core.model import GPT
@@ -153,8 +153,9 @@ def test_unreadable_base_results_are_named(tmp_path: Path, world: dict[str, Inpu
 def test_validation_bpb_is_the_same_for_any_batch_size(world: dict[str, Input]) -> None:
     tokenizer = tokenizer_of(world)
     corpus = world["corpus"].path
-    list(build_token_cache(corpus, tokenizer))
-    split = open_token_cache(corpus, tokenizer, "val")
+    cache = TokenCache(corpus_dir=corpus, tokenizer=tokenizer)
+    list(build_validation(cache))
+    split = open_validation(cache)
     model = fresh_model(tokenizer)
 
     figures = [
@@ -169,8 +170,9 @@ def test_bpb_of_whole_documents_counts_their_bytes_and_names_its_text(
 ) -> None:
     tokenizer = tokenizer_of(world)
     corpus = world["corpus"].path
-    list(build_token_cache(corpus, tokenizer))
-    split = open_token_cache(corpus, tokenizer, "val")
+    cache = TokenCache(corpus_dir=corpus, tokenizer=tokenizer)
+    list(build_validation(cache))
+    split = open_validation(cache)
     model = fresh_model(tokenizer)
     with torch.no_grad():
         model.head.weight.zero_()
@@ -179,7 +181,7 @@ def test_bpb_of_whole_documents_counts_their_bytes_and_names_its_text(
         model, tokenizer, split, num_tokens=1, batch_size=4, num_bytes=1_000_000
     )
 
-    lengths = tokenizer.token_bytes_lengths()[split.tokens]
+    lengths = tokenizer.token_bytes_lengths()[split.arrays[0]]
     num_text_tokens, num_bytes = int((lengths > 0).sum()), int(lengths.sum())
     assert measured == pytest.approx(
         num_text_tokens * math.log2(tokenizer.vocab_size) / num_bytes, rel=1e-6
