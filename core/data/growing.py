@@ -18,15 +18,13 @@ import numpy as np
 
 from core.data.packing import Packing, Rows, RowsOfPass, plan_rows, too_little_text
 from core.data.shards import Manifest, ShardInfo
-from core.data.token_cache import TokenCache
+from core.data.token_cache import Part, TokenCache
 from core.data.tokens import DocumentRef, Ints
 
 # Text up to here is one part, as large as its tokens still fit anywhere (a gigabyte and a quarter);
 # of more text, every part is what one downloaded shard holds.
 WHOLE_CHARS = 3_000_000_000
 PART_CHARS = 200_000_000
-
-Part = tuple[str, ...]
 
 
 def text_parts(manifest: Manifest) -> tuple[Part, ...]:

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data.mixtures import MixedRows
-from core.data.packing import PackedRows, plan_epoch, validation_batches
+from core.data.packing import (
+    PackedRows,
+    Rows,
+    plan_epoch,
+    plan_rows,
+    share_dropped,
+    validation_batches,
+)
 from core.data.tokens import TokenSplit, ragged
 from core.loss import IGNORED
 from runs.errors import UsageError
@@ -106,6 +113,45 @@ def test_epochs_differ_and_repeat_exactly() -> None:
     other = plan_epoch(lengths, 64, seed=1, epoch=1, crop=True)
     assert np.array_equal(one.piece_docs, again.piece_docs)
     assert not np.array_equal(one.piece_docs, other.piece_docs)
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=LENGTHS, epoch=st.integers(0, 3))
+def test_flat_rows_hold_every_token_in_its_place(lengths: list[int], epoch: int) -> None:
+    lengths = [*lengths, 80]
+    plan = plan_rows(np.array(lengths), 32, seed=1, epoch=epoch, crop=True, packing="flat")
+    order = np.random.default_rng((1, epoch)).permutation(len(lengths)).tolist()
+    stream = [(doc, token) for doc in order for token in range(lengths[doc])]
+    assert plan.num_rows == (len(stream) - 1) // 32
+    for row in range(plan.num_rows):
+        found = [
+            (doc, start + token)
+            for doc, start, length in plan.pieces(row)
+            for token in range(length)
+        ]
+        assert found == stream[row * 32 : row * 32 + 33]
+
+
+def test_flat_rows_of_two_ranks_are_those_of_one_and_go_on_into_the_next_epoch() -> None:
+    split = split_of([7, 120, 30, 4, 18, 250, 9, 31] * 4)
+    rows = PackedRows(split, row_len=32, pad=0, seed=5, crop=True, packing="flat")
+    per_epoch = rows.epoch(0).num_rows
+    assert rows.epoch_of(per_epoch - 1) == 0 and rows.epoch_of(per_epoch) == 1
+    whole, targets = rows.batch(per_epoch - 4, 8)
+    first, _ = rows.batch(per_epoch - 4, 4, stride=2)
+    second, _ = rows.batch(per_epoch - 3, 4, stride=2)
+    assert np.array_equal(whole, np.stack([first, second], axis=1).reshape(8, 32))
+    assert np.array_equal(whole[:4, 1:], targets[:4, :-1])
+    assert not np.array_equal(whole[4], rows.row(0)[0])
+    text = TokenSplit(arrays=split.arrays, offsets=split.offsets)
+    flat = PackedRows(text, row_len=32, pad=0, seed=5, crop=True, packing="flat")
+    assert flat.count_targets(3, 5) == Rows.count_targets(flat, 3, 5) == 5 * 32
+
+
+def test_share_that_best_fit_drops_is_that_of_its_rows() -> None:
+    assert share_dropped(np.full(100, 33), 32, seed=0) == 0
+    assert share_dropped(np.full(100, 66), 32, seed=0) == pytest.approx(0.5)
+    assert share_dropped(np.zeros(0, dtype=np.int64), 32, seed=0) == 0
 
 
 def test_masked_tokens_and_padding_are_not_targets() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,13 +39,12 @@ from tests.core.builders import base_config, context, texts
 from tests.data.builders import never
 
 SHAPE = RowShape(row_len=32, seed=5)
-NUM_ROWS = 16_000
 DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A corpus of four training shards that are read as parts of their own."""
+    """A corpus of three training shards that are read as parts of their own."""
 
     root: Path
 
@@ -63,10 +63,10 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    counts = {"words": SourceCount(num_docs=6200, num_chars=1)}
+    counts = {"words": SourceCount(num_docs=3112, num_chars=1)}
     write_shards(
-        corpus, train=texts(1, 6144), val=texts(2, 40), sources={"words": "1"}, counts=counts,
-        shard_chars=150_000,
+        corpus, train=texts(1, 3072), val=texts(2, 40), sources={"words": "1"}, counts=counts,
+        shard_chars=50_000,
     )  # fmt: skip
     Tokenizer([(97 + i % 26, 97 + i * 7 % 26) for i in range(20)]).save(tmp_path / "tokenizer.json")
     monkeypatch.setattr(growing, "WHOLE_CHARS", 100_000)
@@ -97,9 +97,158 @@ def read(rows: Rows, first: int, until: int, *, step: int = 64) -> np.ndarray:
 
 
 def wait(rows: Rows, first: int, until: int) -> None:
-    import time
-
     deadline = time.monotonic() + DEADLINE_S
     while not rows.reaches(first, until):
         assert time.monotonic() < deadline, f"{rows.waits_for} did not come"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("packing", "num_rows"), [("best-fit", 3100), ("flat", 9000)])
+def test_rows_are_the_same_bytes_with_a_cache_and_with_a_window(
+    lab: Lab, packing: Packing, num_rows: int
+) -> None:
+    with rows_of(lab, "disk", lab.context("kept"), packing) as rows:
+        kept = read(rows, 0, num_rows)
+        assert rows.epoch_of(num_rows - 1) == 1
+    shutil.rmtree(lab.cache(lab.context()).directory)
+    with rows_of(lab, "none", lab.context("windowed"), packing) as rows:
+        assert np.array_equal(read(rows, 0, num_rows), kept)
+
+
+def test_window_holds_two_parts_and_is_gone_at_the_end(lab: Lab) -> None:
+    cache = lab.cache(lab.context())
+    assert cache.window is not None
+    most = 0
+    with rows_of(lab, "none", lab.context()) as rows:
+        for first in range(0, 3000, 100):
+            wait(rows, first, first + 100)
+            most = max(most, len(list(cache.window.glob("*.tokens"))))
+    # The part that was left may not be gone yet when the next one arrives.
+    assert 1 <= most <= 3
+    assert not cache.window.exists()
+    names = [shard.name for shard in load_manifest(cache.corpus_dir).shards]
+    assert [name for name in names if cache.find(name)] == [names[-1]]
+    assert [name for name in names if cache.lengths(name) is not None] == names
+
+
+def test_run_with_a_window_goes_on_at_any_row(lab: Lab) -> None:
+    with rows_of(lab, "none", lab.context("first")) as rows:
+        whole = read(rows, 0, 2600)
+    for lost in lab.cache(lab.context()).directory.glob("*.lengths.npy"):
+        lost.unlink()
+    with rows_of(lab, "none", lab.context("second")) as rows:
+        assert np.array_equal(read(rows, 2500, 2600), whole[2500:])
+
+
+def test_each_part_is_packed_as_if_it_were_alone(lab: Lab) -> None:
+    cache = lab.cache(lab.context())
+    parts = text_parts(load_manifest(cache.corpus_dir))
+    assert [len(part) for part in parts] == [1, 1, 1]
+    with rows_of(lab, "disk", lab.context()) as rows:
+        found = read(rows, 0, 2800)
+    first = 0
+    for part in parts:
+        alone = PackedRows(open_shards(cache, part), row_len=32, pad=0, seed=SHAPE.seed, crop=True)
+        count = min(alone.epoch(0).num_rows, 2800 - first)
+        assert np.array_equal(alone.batch(0, count)[0], found[first : first + count])
+        first += count
+    assert first == 2800
+
+
+def test_small_text_is_one_part_and_large_text_has_parts_of_some_shards(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_manifest(lab.root / "corpus")
+    monkeypatch.setattr(growing, "PART_CHARS", 150_000)
+    assert [len(part) for part in text_parts(manifest)] == [2, 1]
+    monkeypatch.setattr(growing, "WHOLE_CHARS", 10_000_000)
+    assert [len(part) for part in text_parts(manifest)] == [3]
+
+
+def test_ranks_without_the_errand_read_what_the_first_rank_brought(lab: Lab) -> None:
+    first, second = lab.context(rank=0, world_size=2), lab.context(rank=1, world_size=2)
+    with rows_of(lab, "none", first) as mine, rows_of(lab, "none", second) as theirs:
+        rows = []
+        for start in range(0, 2400, 64):
+            wait(mine, start, start + 64)
+            wait(theirs, start, start + 64)
+            pair = mine.batch(start, 32, stride=2)[0], theirs.batch(start + 1, 32, stride=2)[0]
+            rows.append(np.stack(pair, axis=1).reshape(64, 32))
+    with rows_of(lab, "none", lab.context("alone")) as alone:
+        assert np.array_equal(np.concatenate(rows), read(alone, 0, 2432))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_rows_that_are_read_ahead_are_the_same_rows(lab: Lab, stride: int) -> None:
+    cache = lab.cache(lab.context())
+    part = text_parts(load_manifest(cache.corpus_dir))[0]
+    list(build_tokens(cache, part))
+    plain = PackedRows(open_shards(cache, part), row_len=32, pad=0, seed=1, crop=True)
+    asked = [(0, 4), (4 * stride, 4), (8 * stride, 4), (100, 2), (3, 7), (3 + 7 * stride, 7)]
+    # Past the end of the first pass, too.
+    asked += [(plain.epoch(0).num_rows - 6, 4), (plain.epoch(0).num_rows - 6 + 4 * stride, 4)]
+    with PrefetchedRows(plain) as rows:
+        for first, count in asked:
+            for got, wanted in zip(
+                rows.batch(first, count, stride=stride),
+                plain.batch(first, count, stride=stride),
+                strict=True,
+            ):
+                assert np.array_equal(got, wanted)
+
+
+def test_rows_are_not_read_ahead_of_what_has_arrived(lab: Lab) -> None:
+    cache = lab.cache(lab.context())
+    parts = text_parts(load_manifest(cache.corpus_dir))
+    list(build_tokens(cache, parts[0]))
+    growing_rows = GrowingRows(cache, parts, row_len=32, pad=0, seed=1, bringing=None)
+    with PrefetchedRows(growing_rows) as rows:
+        assert rows.reaches(0, 8) and rows.holds(0, 8)
+        last = max(row for row in range(8, 4000) if rows.holds(row - 8, row))
+        assert rows.reaches(last - 8, last) and not rows.reaches(last - 8, last + 1)
+        assert rows.waits_for == parts[1][0]
+        assert rows.batch(last - 8, 8)[0].shape == (8, 32)
+
+
+def test_auto_keeps_tokens_where_they_fit_beside_the_rest(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = lab.context()
+    cache = lab.cache(ctx)
+    list(prepare_validation(cache))
+    needed = missing_bytes(cache, text_parts(load_manifest(cache.corpus_dir)))
+    tokens = sum(len(cache.tokenizer.encode(text)) + 1 for text in texts(1, 3072))
+    assert needed == pytest.approx(2 * tokens, rel=0.1)
+    kept = {}
+    for free in (needed - 1, needed + 1000, needed + 1001):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        kept[free] = find_text(ctx, cache, "auto", reserved_bytes=1001).is_kept
+    assert list(kept.values()) == [False, False, True]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert find_text(ctx, cache, "disk").is_kept
+    assert not find_text(ctx, cache, "none").is_kept
+
+
+def test_training_without_a_token_cache_gives_the_same_losses_and_says_how(lab: Lab) -> None:
+    losses, notes = {}, {}
+    choices: tuple[TokenCacheChoice, ...] = ("disk", "none")
+    for choice in choices:
+        config = base_config(
+            num_iterations=3, token_cache=choice, eval_every=3, sample_every=3, save_every=3
+        )
+        events = list(base.run(config, lab.context(choice), stop=never, resume=None))
+        losses[choice] = [event.metrics["loss"] for event in events if isinstance(event, Step)]
+        notes[choice] = next(event.message for event in events if isinstance(event, Note))
+        shutil.rmtree(lab.cache(lab.context()).directory)
+    assert losses["disk"] == losses["none"] and len(losses["none"]) == 3
+    assert "kept on disk" in notes["disk"] and "not kept" in notes["none"]
+
+
+def test_rows_without_waste_are_for_text_that_would_be_read_again() -> None:
+    long = np.full(400, 45)
+    shape = {"row_len": 32, "seed": 0}
+    assert choose_packing("auto", long, num_rows=1000, **shape) == "flat"
+    assert choose_packing("auto", long, num_rows=300, **shape) == "best-fit"
+    assert choose_packing("auto", np.full(400, 11), num_rows=1000, **shape) == "best-fit"
+    assert choose_packing("best-fit", long, num_rows=1000, **shape) == "best-fit"
+    assert choose_packing("flat", long, num_rows=1, **shape) == "flat"

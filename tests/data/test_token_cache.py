@@ -72,7 +72,9 @@ def test_documents_have_the_numbers_that_they_have_in_the_text(cache: TokenCache
 
 def test_rows_over_many_shards_are_those_over_one_array(cache: TokenCache) -> None:
     split = built(cache)
-    whole = TokenSplit(arrays=(np.concatenate(split.arrays, dtype=np.uint16),), offsets=split.offsets)
+    whole = TokenSplit(
+        arrays=(np.concatenate(split.arrays, dtype=np.uint16),), offsets=split.offsets
+    )
     many = PackedRows(split, row_len=64, pad=0, seed=3, crop=True)
     one = PackedRows(whole, row_len=64, pad=0, seed=3, crop=True)
     assert np.array_equal(many.batch(0, 400)[0], one.batch(0, 400)[0])
