@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.packing import Ints, validation_batches
-from core.data.tokens import TokenSplit
+from core.data.packing import validation_batches
+from core.data.tokens import Ints, TokenSplit
 from core.data.windows import count_documents, window_batches
 from core.loss import bits_per_byte
 from core.model import GPT
