@@ -35,7 +35,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """The machine a plan is made for."""
+    """The machine a plan is made for.
+
+    disk_free_bytes: what is free where a run would lie; None where nobody has looked.
+    """
 
     cpu: str
     num_cpus: int
@@ -43,6 +46,7 @@ class Hardware:
     gpus: tuple[Gpu, ...]
     has_cpu_bf16: bool
     has_compiler: bool
+    disk_free_bytes: int | None = None
     table: HardwareTable = field(default_factory=shipped_table, repr=False)
 
     @property

@@ -111,6 +111,13 @@ class Plan(Costs):
             "shards": self.shards,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
+            "disk": {
+                "downloads": self.disk.downloads,
+                "tokens": self.disk.tokens,
+                "checkpoints": self.disk.checkpoints,
+                "other": self.disk.other,
+            },
+            "token_cache": self.disk.token_cache,
             "time_s": self.time_s,
             "usd": self.usd,
             "usd_per_hour": self.usd_per_hour,

@@ -11,8 +11,15 @@ from dataclasses import dataclass
 
 from core.config import BaseConfig, ChatTrainConfig, DataConfig, ModelConfig, TrainConfig
 from core.hardware import Hardware
+from core.plan_disk import (
+    CHARS_PER_TOKEN,
+    EMBEDDED,
+    SHARD_CHARS,
+    Disk,
+    plan_disk,
+    token_cache_source,
+)
 from core.scaling import (
-    checkpoint_bytes,
     count_params,
     flops_per_token,
     training_memory_bytes,
@@ -21,18 +28,8 @@ from core.scaling import (
 # Start-up and work of a stage that does not train, on a CPU.
 OTHER_STAGE_S = 15.0
 TOKENS_PER_CONVERSATION = 50
-EMBEDDED = "embedded"
-EMBEDDED_BYTES = 40_000_000
-# Of climbmix and fineweb-edu: a shard closes at 250 million characters, 100 MB as it is stored.
-SHARD_CHARS = 250e6
-SHARD_BYTES = 100_000_000
-CHARS_PER_TOKEN = 4.8
 # Best-fit packing drops the tails that fit into no row; at 2,048 tokens that was 34.6 percent.
 KEPT_BY_PACKING = 1 - 0.346
-# Tokens are kept as 16-bit numbers.
-TOKEN_BYTES = 2
-# A checkpoint is written whole before the oldest one is removed.
-NUM_EXTRA_CHECKPOINTS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +47,7 @@ class Costs:
 
     sources: by the name of the figure, where it comes from.
     shards: training shards to download; None where the text is at hand.
+    disk: what `disk_bytes` is made of.
     text_bytes: the part of `disk_bytes` that runs with the same text share: shards and tokens.
     download_bytes: the part of it that the shards are.
     """
@@ -61,6 +59,7 @@ class Costs:
     text_bytes: int
     memory_bytes: int
     disk_bytes: int
+    disk: Disk
     time_s: float
     usd: float | None
     usd_per_hour: float | None
@@ -79,11 +78,14 @@ def plan_costs(
     flops = sum(tokens.values()) * flops_per_token(model)
     time_s = flops / hardware.flops_per_s + _other_s(stages, model, hardware)
     shards = None if data.corpus == EMBEDDED or not _is_remote(data) else data.num_shards
-    download_bytes = (shards + 1) * SHARD_BYTES if shards is not None else 0
-    text_bytes = EMBEDDED_BYTES
-    if shards is not None:
-        cached = int(TOKEN_BYTES * (shards + 1) * SHARD_CHARS / CHARS_PER_TOKEN)
-        text_bytes = download_bytes + cached
+    disk = plan_disk(
+        [work.config for work in stages if isinstance(work.config, TrainConfig)],
+        base.token_cache,
+        data,
+        model,
+        num_shards=shards,
+        free_bytes=hardware.disk_free_bytes,
+    )
     rate = hardware.usd_per_hour
     usd = None if rate is None else round(rate * time_s / 3600, 2)
     largest = max(
@@ -96,14 +98,15 @@ def plan_costs(
         tokens=tokens.get("base", 0),
         flops=flops,
         shards=shards,
-        download_bytes=download_bytes,
-        text_bytes=text_bytes,
+        download_bytes=disk.downloads,
+        text_bytes=disk.text,
         memory_bytes=training_memory_bytes(model, largest, value_bytes=4 if is_wide else 2),
-        disk_bytes=_checkpoint_bytes(stages, model) + text_bytes,
+        disk_bytes=disk.total,
+        disk=disk,
         time_s=round(time_s, 1),
         usd=usd,
         usd_per_hour=rate,
-        sources=_sources(base, data, model, hardware, tokens.get("base", 0), shards),
+        sources=_sources(base, data, model, hardware, tokens.get("base", 0), disk),
     )
 
 
@@ -144,18 +147,13 @@ def _other_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware
     return seconds
 
 
-def _checkpoint_bytes(stages: Sequence[StageWork], model: ModelConfig) -> int:
-    kept = [w.config.keep_checkpoints for w in stages if isinstance(w.config, TrainConfig)]
-    return (sum(kept) + NUM_EXTRA_CHECKPOINTS if kept else 0) * checkpoint_bytes(model)
-
-
 def _sources(
     base: BaseConfig,
     data: DataConfig,
     model: ModelConfig,
     hardware: Hardware,
     tokens: int,
-    shards: int | None,
+    disk: Disk,
 ) -> dict[str, str]:
     counts = count_params(model)
     room = f"{len(hardware.gpus)} x {hardware.gpus[0].name}" if hardware.gpus else hardware.cpu
@@ -164,15 +162,13 @@ def _sources(
         "tokens": f"of pretraining: steps x {base.total_batch_size:,} tokens",
         "steps": _horizon_source(base, counts.total, counts.scaling),
         "flops": f"{flops_per_token(model):.4g} per token, closed form, over all training stages",
-        "shards": _shards_source(data, tokens, shards),
+        "shards": _shards_source(data, tokens),
         "memory_bytes": (
             f"upper estimate of a training step with {base.device_batch_size} rows on one rank; "
             f"fitted to nanochat's d32, for {room}"
         ),
-        "disk_bytes": (
-            "checkpoints that are kept"
-            + (", the text" if shards is None else ", shards of 100 MB, two bytes per token")
-        ),
+        "disk_bytes": disk.source(),
+        "token_cache": token_cache_source(base.token_cache, disk),
         "time_s": f"validation, and training at {hardware.speed_source}",
         "usd": (
             "no price of this machine is known; give usd_per_hour"
@@ -193,8 +189,9 @@ def _horizon_source(base: BaseConfig, num_params: int, num_scaling: int) -> str:
     return f"{ratio} {num_scaling:,} parameters in matrices and head"
 
 
-def _shards_source(data: DataConfig, tokens: int, shards: int | None) -> str:
-    if shards is None:
+def _shards_source(data: DataConfig, tokens: int) -> str:
+    shards = data.num_shards
+    if not _is_remote(data):
         return f"corpus {data.corpus}: none to download"
     whole = shards_for_tokens(tokens)
     packed = shards_for_tokens(tokens, kept=KEPT_BY_PACKING)

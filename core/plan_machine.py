@@ -58,4 +58,5 @@ def machine_for(
     if hardware.device == device and len(hardware.gpus) >= wanted:
         return Machine(hardware=replace(hardware, gpus=hardware.gpus[:wanted]), is_here=True)
     gpu = Gpu(name=str(name), memory_bytes=int(card.memory_gib * GIB))
-    return Machine(hardware=replace(hardware, gpus=(gpu,) * wanted), is_here=False)
+    elsewhere = replace(hardware, gpus=(gpu,) * wanted, disk_free_bytes=None)
+    return Machine(hardware=elsewhere, is_here=False)

@@ -25,8 +25,9 @@ from runs.supervision.policy import Policy
 
 
 def machine_of(home: LabHome) -> Hardware:
-    """Return this machine's hardware, with what the lab home's settings know of cards."""
-    return detect(load_settings(home, os.environ).hardware)
+    """Return this machine's hardware, with the lab home's disk and the cards of its settings."""
+    hardware = detect(load_settings(home, os.environ).hardware)
+    return replace(hardware, disk_free_bytes=home.disk_free_bytes)
 
 
 def make_plan(request: PlanRequest, hardware: Hardware) -> Plan:

@@ -20,6 +20,7 @@ def plan_text(plan: Mapping[str, Any], headline: str) -> str:
         ("shards", str(plan.get("shards") or ABSENT), "shards"),
         ("memory", size(plan.get("memory_bytes")), "memory_bytes"),
         ("disk", size(plan.get("disk_bytes")), "disk_bytes"),
+        ("token cache", str(plan.get("token_cache") or ABSENT), "token_cache"),
         ("time", f"about {seconds(plan.get('time_s'))}", "time_s"),
         ("cost", ABSENT if usd is None else f"${usd:.2f}", "usd"),
     ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.config import DataConfig
+from core.config import DataConfig, TrainConfig
 from core.plan import Plan
+from core.plan_disk import how_to_fit
 from labcli.tables import size
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
@@ -51,18 +51,21 @@ def check_assets(home: LabHome, plan: Plan) -> None:
     check_machine(plan)
     # What is missing of the shards is asked for below.
     num_bytes = plan.disk_bytes - plan.download_bytes
+    num_shards = None
     for stage in plan.stages:
         # The embedded text is always there, and looking at others loads a lot.
         if isinstance(stage.config, DataConfig) and stage.config.corpus != "embedded":
-            from core.data.preflight import check_text
+            from core.data.preflight import check_text, own_text_bytes
 
             num_bytes += check_text(home.data_dir, stage.config)
-    place = home.root
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if num_bytes > free:
+            num_bytes += own_text_bytes(home.data_dir, stage.config)
+            num_shards = plan.shards
+    free = home.disk_free_bytes
+    if free is not None and num_bytes > free:
+        keep = max((s.config.keep_checkpoints for s in plan.stages
+                    if isinstance(s.config, TrainConfig)), default=1)  # fmt: skip
+        ways = how_to_fit(plan.disk, num_shards=num_shards, keep_checkpoints=keep)
         raise LabError(
-            f"this run needs {size(num_bytes)} of disk and {place} has {size(free)} free; free "
-            "some (labcli runs gc), or use another --home"
+            f"this run needs {size(num_bytes)} of disk ({plan.disk.source()}) and {home.root} has "
+            f"{size(free)} free; {ways}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,17 @@ class LabHome:
     """The directory that holds every run, the shared data and the registry."""
 
     root: Path
+
+    @property
+    def disk_free_bytes(self) -> int | None:
+        """What is free on the disk that the lab home lies, or will lie, on; None if unknown."""
+        place = self.root
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        try:
+            return shutil.disk_usage(place).free
+        except OSError:
+            return None
 
     @property
     def registry(self) -> Path:

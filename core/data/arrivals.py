@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from core.data.catalogue import corpus_name
+from core.data.parts import Part
 from core.data.publish import DataLock
 from core.data.remote.backoff import Policy
 from core.data.remote.corpus import downloads_dir, link
@@ -27,7 +28,7 @@ from core.data.remote.index import RemoteFile, find_index
 from core.data.remote.known import access, remote_corpus
 from core.data.remote.requests import open_client
 from core.data.shards import LaterShard, load_manifest
-from core.data.token_cache import Part, TokenCache, usable_cores
+from core.data.token_cache import TokenCache, usable_cores
 from core.tokenizer import Tokenizer
 from runs.errors import LabError, NotFound, StageFailed
 

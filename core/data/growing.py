@@ -17,34 +17,9 @@ from typing import Protocol
 import numpy as np
 
 from core.data.packing import Packing, Rows, RowsOfPass, plan_rows, too_little_text
-from core.data.shards import Manifest, ShardInfo
-from core.data.token_cache import Part, TokenCache
+from core.data.parts import Part
+from core.data.token_cache import TokenCache
 from core.data.tokens import DocumentRef, Ints
-
-# Text up to here is one part, as large as its tokens still fit anywhere (a gigabyte and a quarter);
-# of more text, every part is what one downloaded shard holds.
-WHOLE_CHARS = 3_000_000_000
-PART_CHARS = 200_000_000
-
-
-def text_parts(manifest: Manifest) -> tuple[Part, ...]:
-    """Return the training shards of a corpus in parts: what came first, then later shards."""
-    first = [shard for shard in manifest.shards if shard.split == "train"]
-    whole = sum(shard.num_chars for shard in first) <= WHOLE_CHARS
-    parts = (tuple(shard.name for shard in first),) if whole else _grouped(first)
-    return (*parts, *((shard.name,) for shard in manifest.later))
-
-
-def _grouped(shards: Sequence[ShardInfo]) -> tuple[Part, ...]:
-    parts: list[list[str]] = [[]]
-    num_chars = 0
-    for shard in shards:
-        if num_chars >= PART_CHARS:
-            parts.append([])
-            num_chars = 0
-        parts[-1].append(shard.name)
-        num_chars += shard.num_chars
-    return tuple(tuple(part) for part in parts)
 
 
 class Bringing(Protocol):

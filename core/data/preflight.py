@@ -16,7 +16,9 @@ from core.data.remote.index import load_index
 from core.data.remote.known import REMOTE_CORPORA, access
 from core.data.remote.requests import open_client
 from core.data.shards import MANIFEST
+from core.plan_disk import CHARS_PER_TOKEN, SHARD_BYTES, SHARD_CHARS
 
+TOKEN_BYTES = 2
 # A person waits: a server that does not answer twice is told of at once.
 HASTY = Policy(num_tries=2, first_delay_s=0.5, timeout_s=10.0)
 
@@ -37,6 +39,24 @@ def check_text(data_dir: Path, config: DataConfig, policy: Policy = HASTY) -> in
     else:
         find_named(data_dir, config.corpus)
     return 0
+
+
+def own_text_bytes(data_dir: Path, config: DataConfig) -> int:
+    """Return what text of a person's own takes beside what is here, about: shards and tokens.
+
+    Raises:
+        LabError: as `check_text`.
+    """
+    if config.corpus == EMBEDDED or config.corpus in REMOTE_CORPORA:
+        return 0
+    path = Path(config.corpus).expanduser()
+    if path.is_dir() and not (path / MANIFEST).is_file():
+        num_chars = sum(file.estimated_text_bytes for file in find_files([path]))
+        # Shuffled in files of plain text, which go when the shards are written.
+        return int(num_chars * (1 + SHARD_BYTES / SHARD_CHARS + TOKEN_BYTES / CHARS_PER_TOKEN))
+    found = find_named(data_dir, config.corpus)
+    has_tokens = any(found.path.glob("tokens-*"))
+    return 0 if has_tokens else int(TOKEN_BYTES * found.manifest.num_chars / CHARS_PER_TOKEN)
 
 
 def _missing_bytes(data_dir: Path, config: DataConfig, policy: Policy) -> int:

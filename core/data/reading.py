@@ -18,11 +18,11 @@ import numpy as np
 
 from core.config import PackingChoice, TokenCacheChoice
 from core.data.arrivals import Errand, bringing
-from core.data.growing import GrowingRows, text_parts
+from core.data.growing import GrowingRows
 from core.data.packing import PackedRows, Packing, Rows, share_dropped
+from core.data.parts import Part, text_parts
 from core.data.shards import load_manifest
 from core.data.token_cache import (
-    Part,
     TokenCache,
     build_tokens,
     build_validation,

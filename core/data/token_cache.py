@@ -27,8 +27,6 @@ from core.tokenizer import Tokenizer
 from runs.errors import Corrupt, StageFailed
 from runs.events import Progress
 
-# Shards that are read as one, by name.
-Part = tuple[str, ...]
 POLL_S = 0.25
 # Of the layout that held a whole split in one file; nothing reads it.
 _OLD_FILES = ("*.offsets.npy", "train.tokens", "val.tokens", "train.json", "val.json")

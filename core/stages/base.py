@@ -23,7 +23,7 @@ from core.data.shards import load_manifest
 from core.data.token_cache import open_validation
 from core.device import pick_device, set_up_matmuls, training_dtype
 from core.model import GPT
-from core.plan_costs import NUM_EXTRA_CHECKPOINTS
+from core.plan_disk import NUM_EXTRA_CHECKPOINTS
 from core.ranks import join
 from core.scaling import checkpoint_bytes, model_config
 from core.scaling_laws import horizon_steps

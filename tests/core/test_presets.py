@@ -55,7 +55,7 @@ def test_every_preset_fits_its_machine_and_names_its_sources(recipe: str, preset
     named = {**body, **body["model"]}
     assert [key for key, source in body["sources"].items() if key not in named or not source] == []
     figures = {"tokens", "steps", "shards", "memory_bytes", "disk_bytes", "time_s", "usd"}
-    assert figures | {"num_params", "flops"} == set(body["sources"])
+    assert figures | {"num_params", "flops", "token_cache"} == set(body["sources"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from core.data.arrivals import Arrivals, Bringer, Errand
 from core.data.corpus import Corpus
-from core.data.growing import GrowingRows, text_parts
+from core.data.growing import GrowingRows
+from core.data.parts import text_parts
 from core.data.remote.corpus import Wanted, fetch_shards, publish_corpus
 from core.data.remote.known import REMOTE_CORPORA, Access
 from core.data.shards import load_manifest, read_texts

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from core.config import TokenCacheChoice
-from core.data import growing
-from core.data.growing import GrowingRows, text_parts
+from core.data import parts
+from core.data.growing import GrowingRows
 from core.data.packing import PackedRows, Packing, Rows
+from core.data.parts import text_parts
 from core.data.prefetch import PrefetchedRows
 from core.data.reading import (
     RowShape,
@@ -69,8 +70,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         shard_chars=50_000,
     )  # fmt: skip
     Tokenizer([(97 + i % 26, 97 + i * 7 % 26) for i in range(20)]).save(tmp_path / "tokenizer.json")
-    monkeypatch.setattr(growing, "WHOLE_CHARS", 100_000)
-    monkeypatch.setattr(growing, "PART_CHARS", 1000)
+    monkeypatch.setattr(parts, "WHOLE_CHARS", 100_000)
+    monkeypatch.setattr(parts, "PART_CHARS", 1000)
     return Lab(tmp_path)
 
 
@@ -159,9 +160,9 @@ def test_small_text_is_one_part_and_large_text_has_parts_of_some_shards(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = load_manifest(lab.root / "corpus")
-    monkeypatch.setattr(growing, "PART_CHARS", 150_000)
+    monkeypatch.setattr(parts, "PART_CHARS", 150_000)
     assert [len(part) for part in text_parts(manifest)] == [2, 1]
-    monkeypatch.setattr(growing, "WHOLE_CHARS", 10_000_000)
+    monkeypatch.setattr(parts, "WHOLE_CHARS", 10_000_000)
     assert [len(part) for part in text_parts(manifest)] == [3]
 
 

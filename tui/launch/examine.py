@@ -5,7 +5,6 @@ Reads the recipe, the lab home and the machine; belongs into a thread.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,7 +97,7 @@ def examine(draft: Draft, home: LabHome, hardware: Hardware, runs: tuple[str, ..
         effective=effective_texts(plan.stages),
         missing=_missing(plan),
         done_by=found,
-        free_bytes=_free_bytes(home),
+        free_bytes=home.disk_free_bytes,
     )
 
 
@@ -198,16 +197,6 @@ def _missing(plan: Plan) -> Mapping[str, str]:
         return missing_inputs(plan.to_json())
     except UsageError:
         return {}
-
-
-def _free_bytes(home: LabHome) -> int | None:
-    place = home.root
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    try:
-        return shutil.disk_usage(place).free
-    except OSError:
-        return None
 
 
 def _error(plan_of: Callable[[Draft], Plan], draft: Draft) -> str | None:

@@ -6,7 +6,7 @@ Each worker posts a message when it is done; the handlers, and all that is seen,
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual import work
@@ -75,6 +75,7 @@ class LaunchWork(Screen[Path | None]):
         except LabError:
             # As above: what is wrong with the settings is the command's to say.
             hardware = detect()
+        hardware = replace(hardware, disk_free_bytes=self.home.disk_free_bytes)
         self.post_message(MachineSeen(hardware, runs))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
