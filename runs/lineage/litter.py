@@ -7,6 +7,7 @@ held, or it was written to within the last hour.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -30,6 +31,11 @@ QUIET_S = 3600.0
 # Compiled kernels that nothing was added to for so long; building them again takes a minute.
 KERNELS_QUIET_S = 7 * 86400.0
 _TOKENS = "tokens-"
+# Tokens of shards that arrived later had a directory of their own; nothing reads it any more.
+_OLD_TOKENS = "later-"
+# Tokens that a run had at hand; see core.data.reading.
+_WINDOW = "window"
+_DOWNLOADS = "downloads"
 _BUILDING = ".building-*"
 
 
@@ -61,6 +67,7 @@ def litter(home: LabHome, runs: list[KnownRun], needs: Needs) -> Iterator[Item]:
     """Yield what no run refers to."""
     yield from _half_built(home, runs)
     yield from _token_caches(home, runs, needs)
+    yield from _downloads(home)
     yield from _kernels(home)
     yield from _snapshots(home)
     for path in run_dirs(LabHome(home.root / TRASH)):
@@ -77,8 +84,11 @@ def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
                     yield _item(
                         "half-built", path, f"{path.parent.name}/{path.name}", run.view.slug
                     )
+            for path in sorted(run.path.glob(f"artifacts/*/{_WINDOW}")):
+                yield _item("half-built", path, f"{path.parent.name}/{path.name}", run.view.slug)
     left = list(home.data_dir.glob(_BUILDING))
     left += home.data_dir.glob(f"*/{_TOKENS}*/*.partial")
+    left += home.data_dir.glob("*/.*.parquet.*.partial")
     if _is_locked(home.data_dir / ".lock"):
         left = []
     for place in (home.runs_dir, home.root / TRASH / "runs"):
@@ -90,6 +100,7 @@ def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
 
 def _token_caches(home: LabHome, runs: list[KnownRun], needs: Needs) -> Iterator[Item]:
     caches = sorted(home.data_dir.glob(f"*/{_TOKENS}*"))
+    caches += sorted(home.data_dir.glob(f"*/{_OLD_TOKENS}*"))
     if not caches:
         return
     used = {sha256[:16] for sha256 in _tokenizers(home, runs, needs)}
@@ -97,7 +108,34 @@ def _token_caches(home: LabHome, runs: list[KnownRun], needs: Needs) -> Iterator
         is_used = path.name.removeprefix(_TOKENS) in used
         is_quiet = time.time() - _newest_s(path) > QUIET_S
         if not is_used and is_quiet and not _is_locked(path.parent / ".tokens.lock"):
-            yield _item("token cache", path, path.name)
+            yield _item("token cache", path, f"{path.parent.name}/{path.name}")
+
+
+def _downloads(home: LabHome) -> Iterator[Item]:
+    """Yield downloaded shards, whole or in part, that no corpus holds or waits for."""
+    for directory in sorted(home.data_dir.glob(f"{_DOWNLOADS}/*")):
+        if _is_locked(directory / ".lock"):
+            continue
+        awaited = _awaited(home)
+        for path in sorted([*directory.glob("*.parquet"), *directory.glob("*.parquet.partial")]):
+            is_quiet = time.time() - _newest_s(path) > QUIET_S
+            # A second name is its place in a corpus: removing this one would free nothing.
+            is_held = path.stat().st_nlink > 1 or path.name.removesuffix(".partial") in awaited
+            if is_quiet and not is_held:
+                yield _item("download", path, f"{directory.name}/{path.name}")
+
+
+def _awaited(home: LabHome) -> set[str]:
+    """Return the shards that some corpus still waits for; a run may go on with any of them."""
+    names: set[str] = set()
+    for path in home.data_dir.glob("*/manifest.json"):
+        try:
+            later = json.loads(_bytes(path)).get("later", ())
+            found = {str(shard["name"]) for shard in later}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+        names |= {name for name in found if not (path.parent / name).exists()}
+    return names
 
 
 def _tokenizers(home: LabHome, runs: list[KnownRun], needs: Needs) -> set[str]:

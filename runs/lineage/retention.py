@@ -9,7 +9,9 @@ from typing import Literal
 
 from runs.errors import UsageError
 
-Kind = Literal["half-built", "checkpoint", "token cache", "kernels", "snapshot", "trash"]
+Kind = Literal[
+    "half-built", "checkpoint", "token cache", "download", "kernels", "snapshot", "trash"
+]
 # A removed run can be restored for this long, unless another age is asked for.
 TRASH_AGE_S = 30 * 86400.0
 _UNITS_S = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}

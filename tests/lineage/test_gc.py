@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -114,7 +115,65 @@ def test_only_token_caches_that_no_run_uses_go(home: LabHome) -> None:
         age(cache, by_s=DAY_S)
     fresh = home.data_dir / "corpus" / f"tokens-{'1' * 16}"
     fresh.mkdir()
-    assert going(home, KeepRules()) == [f"tokens-{'0' * 16}"]
+    assert going(home, KeepRules()) == [f"corpus/tokens-{'0' * 16}"]
+
+
+def test_token_directories_that_nothing_reads_go(home: LabHome) -> None:
+    run = trained_run(home)
+    used = next(
+        json.loads(line)["sha256"]
+        for line in run.paths.events("tok", 1).read_text().splitlines()
+        if '"artifact"' in line
+    )
+    corpus = home.data_dir / "corpus"
+    for name in (f"later-{used[:16]}", f"tokens-{used[:16]}.partial", f"tokens-{used[:16]}"):
+        (corpus / name).mkdir()
+        (corpus / name / "shard_00001.parquet.tokens").write_bytes(b"ids")
+    cut_off = corpus / f"tokens-{used[:16]}" / ".shard_00002.parquet.tokens.partial"
+    cut_off.write_bytes(b"id")
+    age(corpus, by_s=DAY_S)
+    assert going(home, KeepRules()) == [
+        f"corpus/later-{used[:16]}",
+        f"corpus/tokens-{used[:16]}.partial",
+        f"data/corpus/tokens-{used[:16]}/{cut_off.name}",
+    ]
+    remove(home, KeepRules())
+    left = [path.name for path in (corpus / f"tokens-{used[:16]}").iterdir()]
+    assert left == ["shard_00001.parquet.tokens"]
+
+
+def test_only_downloads_that_no_corpus_holds_or_waits_for_go(home: LabHome) -> None:
+    trained_run(home)
+    downloads = home.data_dir / "downloads" / "climbmix"
+    downloads.mkdir(parents=True)
+    names = [f"shard_{number:05d}.parquet" for number in range(3)]
+    for name in (*names, "shard_00007.parquet.partial"):
+        (downloads / name).write_bytes(b"text")
+    corpus = home.data_dir / "grows"
+    corpus.mkdir()
+    os.link(downloads / names[0], corpus / names[0])
+    write_json(corpus / "manifest.json", {"v": 1, "later": [{"name": names[1]}]})
+    assert going(home, KeepRules()) == []
+    age(home.data_dir, by_s=DAY_S)
+    with open(downloads / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert going(home, KeepRules()) == []
+    age(downloads, by_s=DAY_S)
+    gone = [f"climbmix/{names[2]}", "climbmix/shard_00007.parquet.partial"]
+    assert going(home, KeepRules()) == gone
+    remove(home, KeepRules())
+    assert sorted(path.name for path in downloads.glob("shard*")) == names[:2]
+
+
+def test_tokens_that_a_run_had_at_hand_go_when_it_has_ended(home: LabHome) -> None:
+    run = trained_run(home)
+    window = run.paths.artifacts_dir("mid") / "window"
+    window.mkdir(parents=True)
+    (window / "shard_00001.parquet.tokens").write_bytes(b"ids")
+    assert going(home, KeepRules()) == ["mid/window"]
+    run.paths.events("mid", 1).unlink()
+    run.run_now("mid")
+    assert going(home, KeepRules()) == []
 
 
 def test_snapshots_stay_as_long_as_a_run_names_them(home: LabHome) -> None:

@@ -52,10 +52,11 @@ def gc(
 ) -> None:
     """List what no run needs any more; with --yes, remove it.
 
-    Half-built directories, token caches and snapshots that no run refers to, compiled kernels that
-    a week has not added to, and runs that were removed 30 days ago. Checkpoints too, once a --keep,
-    --older-than or --max-bytes option says which; never the newest of a stage, nor one that another
-    run was built on, that a vote was given for, or whose run is at work or carries the tag "keep".
+    Half-built directories, token caches, downloads and snapshots that no run refers to, compiled
+    kernels that a week has not added to, and runs that were removed 30 days ago. Checkpoints too,
+    once a --keep, --older-than or --max-bytes option says which; never the newest of a stage, nor
+    one that another run was built on, that a vote was given for, or whose run is at work or carries
+    the tag "keep".
     """
     if dry_run and yes:
         raise UsageError("--dry-run and --yes exclude each other; give one of them")
