@@ -129,7 +129,8 @@ class Replica(Shard):
         """Do nothing: every rank has made the same change."""
 
     def finish_gather(self) -> None:
-        """Do nothing."""
+        """Forget the gradients: the next backward pass makes others beside them."""
+        self.own_grads = []
 
     def collect(self, own_lines: Tensor) -> Tensor | None:
         """Return what this rank holds, on rank 0."""

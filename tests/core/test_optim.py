@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -143,3 +144,13 @@ def test_horizon_and_decay_follow_their_formulas() -> None:
     assert steps_for_ratio(0.001, 100, 4096) == 1
     assert weight_decay_multiplier(0, 10) == 1
     assert weight_decay_multiplier(5, 10) == pytest.approx(0.5)
+
+
+def test_a_step_leaves_no_gradient_in_memory_beside_those_of_the_next() -> None:
+    model = build()
+    optimizer = MuonAdamW(model, ChatTrainConfig(), CPU, tokens_per_step=2**19)
+    backward(model, 0)
+    gradients = [weakref.ref(p.grad) for p in model.parameters() if p.grad is not None]
+    update(optimizer)
+    optimizer.zero_grad()
+    assert [ref for ref in gradients if ref() is not None] == []
