@@ -20,6 +20,7 @@ Compile = Literal["auto", "on", "off"]
 Optimizer = Literal["current", "classic"]
 TokenCacheChoice = Literal["auto", "disk", "none"]
 PackingChoice = Literal["auto", "best-fit", "flat"]
+AttentionChoice = Literal["auto", "flash", "flex", "sdpa"]
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -45,6 +46,7 @@ class ModelConfig:
     residual_scalars: bool = True
     smear: bool = True
     backout: bool = True
+    init: Arch = "current"
 
     def __post_init__(self) -> None:
         if self.n_embd % self.num_heads or (self.n_embd // self.num_heads) % 2:
@@ -160,7 +162,13 @@ class TrainConfig(StageConfig):
     dtype: Dtype = setting(
         "auto", "Compute type; auto: bfloat16 where the hardware has it, float16 on a V100 or T4."
     )
+    activation_checkpointing: bool = setting(
+        False, "Compute each block again in the backward pass: less memory, a third more time."
+    )
     compile: Compile = setting("auto", "torch.compile; auto: when a C++ compiler is at hand.")
+    attention: AttentionChoice = setting(
+        "auto", "Attention kernel: flash, flex or sdpa; auto: the first that this machine has."
+    )
     eval_every: int = setting(100, "Steps between measurements of validation bits per byte.")
     eval_tokens: int = setting(65_536, "Validation tokens read by one measurement.")
     eval_bytes: int | None = setting(
@@ -200,6 +208,7 @@ class BaseConfig(TrainConfig):
     depth: int = setting(4, "Number of layers: the one dial that sets the model's size.")
     aspect_ratio: int = setting(64, "Model width per layer of depth.")
     head_dim: int = setting(64, "Width of one attention head.")
+    kv_ratio: int = setting(1, "Query heads that share one head of keys and values.")
     sequence_len: int = setting(512, "Tokens in a training row.")
     window_pattern: str = setting("L", "Attention windows by layer: S short, L long.")
     packing: PackingChoice = setting(
@@ -216,7 +225,7 @@ class BaseConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super(BaseConfig, self).__post_init__()
-        require_positive(self, "depth", "aspect_ratio", "head_dim", "sequence_len")
+        require_positive(self, "depth", "aspect_ratio", "head_dim", "kv_ratio", "sequence_len")
         horizons = ("num_iterations", "target_param_data_ratio", "target_flops")
         given = [name for name in horizons if getattr(self, name) is not None]
         if len(given) != 1:

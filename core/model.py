@@ -10,16 +10,20 @@ Shapes: B rows, T positions, C model width, H heads, K kv heads, D head width, V
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from core.attention import attend, rotary_tables, rotate, window_mask
+from core.attention.attend import Attend
+from core.attention.rotary import rotary_tables, rotate
 from core.config import ModelConfig
+from core.initialisation import write_weights
 
+# A gate reads so many of the model's first channels; a narrower model's gates read all it has.
 SMEAR_CHANNELS = 24
 GATE_CHANNELS = 12
 
@@ -59,13 +63,16 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.config = config
+        self.window = config.window(layer)
         kv_width = config.num_kv_heads * config.head_dim
         self.query = Linear(config.n_embd, config.n_embd)
         self.key = Linear(config.n_embd, kv_width)
         self.value = Linear(config.n_embd, kv_width)
         self.out = Linear(config.n_embd, config.n_embd)
         self.value_gate = (
-            Linear(GATE_CHANNELS, config.num_kv_heads) if config.has_value_embed(layer) else None
+            Linear(min(GATE_CHANNELS, config.n_embd), config.num_kv_heads)
+            if config.has_value_embed(layer)
+            else None
         )
 
     def forward(
@@ -73,7 +80,7 @@ class Attention(nn.Module):
         x_BTC: Tensor,
         value_embed_BTE: Tensor | None,
         rotary: tuple[Tensor, Tensor],
-        mask_BTS: Tensor | None,
+        attend: Attend,
     ) -> Tensor:
         """Return what the layer adds to x, (B, T, C)."""
         B, T, _ = x_BTC.shape
@@ -86,7 +93,7 @@ class Attention(nn.Module):
             v_BTKD = v_BTKD + gate_BTK[..., None] * value_embed_BTE.view(B, T, -1, D)
         q_BTHD = rms_norm(rotate(q_BTHD, *rotary)) * self.config.qk_scale
         k_BTKD = rms_norm(rotate(k_BTKD, *rotary)) * self.config.qk_scale
-        y_BTHD = attend(q_BTHD, k_BTKD, v_BTKD, mask_BTS)
+        y_BTHD = attend(q_BTHD, k_BTKD, v_BTKD, window=self.window)
         return self.out(y_BTHD.reshape(B, T, -1))
 
 
@@ -116,10 +123,10 @@ class Block(nn.Module):
         x_BTC: Tensor,
         value_embed_BTE: Tensor | None,
         rotary: tuple[Tensor, Tensor],
-        mask_BTS: Tensor | None = None,
+        attend: Attend,
     ) -> Tensor:
         """Return the residual stream after this layer, (B, T, C)."""
-        x_BTC = x_BTC + self.attn(rms_norm(x_BTC), value_embed_BTE, rotary, mask_BTS)
+        x_BTC = x_BTC + self.attn(rms_norm(x_BTC), value_embed_BTE, rotary, attend)
         return x_BTC + self.mlp(rms_norm(x_BTC))
 
 
@@ -133,6 +140,10 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.dtype = dtype
+        # Training chooses another one where the machine has it; all compute the same.
+        self.attend = Attend()
+        # Whether the backward pass computes each block again instead of keeping what it made.
+        self.is_checkpointing = False
         vocab, layers = config.padded_vocab_size, config.num_layers
         self.wte = Embedding(vocab, config.n_embd)
         self.value_embeds = nn.ModuleDict(
@@ -148,7 +159,7 @@ class GPT(nn.Module):
             self.resid_lambdas = nn.Parameter(torch.empty(layers))
             self.x0_lambdas = nn.Parameter(torch.empty(layers))
         if config.smear:
-            self.smear_gate = Linear(SMEAR_CHANNELS, 1)
+            self.smear_gate = Linear(min(SMEAR_CHANNELS, config.n_embd), 1)
             self.smear_lambda = nn.Parameter(torch.empty(1))
         if config.backout:
             self.backout_lambda = nn.Parameter(torch.empty(1))
@@ -157,44 +168,10 @@ class GPT(nn.Module):
             shape = (config.max_positions, config.head_dim // 2)
             self.register_buffer(name, torch.empty(shape), persistent=False)
 
-    @torch.no_grad()
     def init_weights(self, generator: torch.Generator) -> None:
-        """Write every parameter and buffer.
-
-        token embedding normal 0.8 | head normal 0.001 | q, k, v uniform of std 1/sqrt(C) |
-        attention and MLP outputs zero | MLP input 0.4 of that uniform | value embeddings like
-        q, k, v | gates uniform 0..0.02 | smear 0 | backout 0.2 | residual scalars 1.15 falling
-        by 0.10, embedding scalars 0.20 falling by 0.15 over the layers.
-        """
-        bound = math.sqrt(3 / self.config.n_embd)
-        self.wte.weight.normal_(0, 0.8, generator=generator)
-        self.head.weight.normal_(0, 0.001, generator=generator)
-        for table in self.value_embeds.values():
-            assert isinstance(table, nn.Embedding)
-            table.weight.uniform_(-bound, bound, generator=generator)
-        for block in self.blocks:
-            assert isinstance(block, Block)
-            for linear in (block.attn.query, block.attn.key, block.attn.value):
-                linear.weight.uniform_(-bound, bound, generator=generator)
-            block.mlp.fc.weight.uniform_(-0.4 * bound, 0.4 * bound, generator=generator)
-            block.attn.out.weight.zero_()
-            block.mlp.out.weight.zero_()
-            if block.attn.value_gate is not None:
-                block.attn.value_gate.weight.uniform_(0, 0.02, generator=generator)
-        self._init_scalars(generator)
+        """Write every parameter, by the table in core.initialisation, and every buffer."""
+        write_weights(self, generator)
         self.init_buffers()
-
-    def _init_scalars(self, generator: torch.Generator) -> None:
-        layers = self.config.num_layers
-        fraction_L = torch.arange(layers) / max(layers - 1, 1)
-        if self.config.residual_scalars:
-            self.resid_lambdas.copy_(1.15 - 0.10 * fraction_L)
-            self.x0_lambdas.copy_(0.20 - 0.15 * fraction_L)
-        if self.config.smear:
-            self.smear_gate.weight.uniform_(0, 0.02, generator=generator)
-            self.smear_lambda.zero_()
-        if self.config.backout:
-            self.backout_lambda.fill_(0.2)
 
     @torch.no_grad()
     def init_buffers(self) -> None:
@@ -209,8 +186,11 @@ class GPT(nn.Module):
         """Return token embeddings (B, T, C) and one value embedding per layer that has one.
 
         Kept outside compiled code: inductor adds embedding gradients with atomics, whose order
-        is not repeatable on a CPU, while the eager kernel's is.
+        is not repeatable on a CPU, while the eager kernel's is. What attention needs to have
+        ready is made here for the same reason.
         """
+        windows = {self.config.window(layer) for layer in range(self.config.num_layers)}
+        self.attend.prepare(idx_BT.size(1), windows, idx_BT.device)
         x_BTC = rms_norm(F.embedding(idx_BT, self.wte.weight)).to(self.dtype)
         values = []
         for table in self.value_embeds.values():
@@ -220,7 +200,11 @@ class GPT(nn.Module):
 
     def trunk(self, x_BTC: Tensor, value_embeds: Sequence[Tensor]) -> Tensor:
         """Return the normalised last hidden state, (B, T, C)."""
-        rotary, masks = self._geometry(x_BTC)
+        T = x_BTC.size(1)
+        rotary = (
+            self.cos[None, :T, None].to(x_BTC.dtype),
+            self.sin[None, :T, None].to(x_BTC.dtype),
+        )
         if self.config.smear:
             # The first position of a row has no embedding before it.
             before_BTC = F.pad(x_BTC, (0, 0, 1, 0))[:, :-1]
@@ -233,7 +217,12 @@ class GPT(nn.Module):
                 resid, x0 = self.resid_lambdas[layer], self.x0_lambdas[layer]
                 x_BTC = resid.to(x_BTC.dtype) * x_BTC + x0.to(x_BTC.dtype) * x0_BTC
             value = next(remaining) if self.config.has_value_embed(layer) else None
-            x_BTC = block(x_BTC, value, rotary, masks[layer])
+            whole = partial(block, value_embed_BTE=value, rotary=rotary, attend=self.attend)
+            if self.is_checkpointing and torch.is_grad_enabled():
+                # Nothing in a block is random, so no generator's state need be kept.
+                x_BTC = checkpoint(whole, x_BTC, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x_BTC = whole(x_BTC)
             if layer == self.config.num_layers // 2:
                 middle_BTC = x_BTC
         if self.config.backout:
@@ -249,17 +238,3 @@ class GPT(nn.Module):
     def forward(self, idx_BT: Tensor) -> Tensor:
         """Return logits of every position, (B, T, V)."""
         return self.logits(self.trunk(*self.embed(idx_BT)))
-
-    def _geometry(self, x_BTC: Tensor) -> tuple[tuple[Tensor, Tensor], list[Tensor | None]]:
-        """Return rotary tables (1, T, 1, D/2) and a mask per layer, None for plainly causal."""
-        T = x_BTC.size(1)
-        windows = [self.config.window(layer) for layer in range(self.config.num_layers)]
-        steps_T = torch.arange(T, device=x_BTC.device)
-        known = {
-            w: None if w >= T else window_mask(steps_T[None], steps_T, w) for w in set(windows)
-        }
-        rotary = (
-            self.cos[None, :T, None].to(x_BTC.dtype),
-            self.sin[None, :T, None].to(x_BTC.dtype),
-        )
-        return rotary, [known[w] for w in windows]

@@ -100,7 +100,12 @@ def plan_costs(
         shards=shards,
         download_bytes=disk.downloads,
         text_bytes=disk.text,
-        memory_bytes=training_memory_bytes(model, largest, value_bytes=4 if is_wide else 2),
+        memory_bytes=training_memory_bytes(
+            model,
+            largest,
+            value_bytes=4 if is_wide else 2,
+            is_checkpointing=base.activation_checkpointing,
+        ),
         disk_bytes=disk.total,
         disk=disk,
         time_s=round(time_s, 1),

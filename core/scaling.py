@@ -40,15 +40,23 @@ def model_config(base: BaseConfig, vocab_size: int) -> ModelConfig:
     """Return the model that `base` settings describe, for a vocabulary.
 
     The width is depth x aspect_ratio, rounded up to whole heads.
+
+    Raises:
+        UsageError: kv_ratio does not divide the number of heads.
     """
     num_heads = -(-base.depth * base.aspect_ratio // base.head_dim)
+    if num_heads % base.kv_ratio:
+        raise UsageError(
+            f"kv_ratio {base.kv_ratio} does not divide the {num_heads} heads of this model; "
+            "change it, depth or head_dim"
+        )
     is_current = base.arch == "current"
     return ModelConfig(
         vocab_size=vocab_size,
         sequence_len=base.sequence_len,
         num_layers=base.depth,
         num_heads=num_heads,
-        num_kv_heads=num_heads,
+        num_kv_heads=num_heads // base.kv_ratio,
         n_embd=num_heads * base.head_dim,
         window_pattern=base.window_pattern if is_current else "L",
         rope_base=100_000.0 if is_current else 10_000.0,
@@ -58,6 +66,7 @@ def model_config(base: BaseConfig, vocab_size: int) -> ModelConfig:
         smear=is_current,
         # In two layers the middle one is the last: backout would be a factor that the norm undoes.
         backout=is_current and base.depth > 2,
+        init=base.arch,
     )
 
 
@@ -68,13 +77,14 @@ def count_params(config: ModelConfig) -> ParamCounts:
     num_value_layers = sum(config.has_value_embed(layer) for layer in range(layers))
     per_layer = 2 * width * width + 2 * width * kv_width + 8 * width * width
     scalars = 2 * layers if config.residual_scalars else 0
-    scalars += SMEAR_CHANNELS + 1 if config.smear else 0
+    scalars += min(SMEAR_CHANNELS, width) + 1 if config.smear else 0
     scalars += 1 if config.backout else 0
     return ParamCounts(
         token_embedding=vocab * width,
         value_embeds=num_value_layers * vocab * kv_width,
         head=vocab * width,
-        matrices=layers * per_layer + num_value_layers * GATE_CHANNELS * config.num_kv_heads,
+        matrices=layers * per_layer
+        + num_value_layers * min(GATE_CHANNELS, width) * config.num_kv_heads,
         scalars=scalars,
     )
 
@@ -119,16 +129,24 @@ def kv_bytes_read(config: ModelConfig, context: int, *, value_bytes: int = 2) ->
 
 
 def training_memory_bytes(
-    config: ModelConfig, device_batch_size: int, *, value_bytes: int = 2
+    config: ModelConfig,
+    device_batch_size: int,
+    *,
+    value_bytes: int = 2,
+    is_checkpointing: bool = False,
 ) -> int:
     """Return an upper estimate of a training step's memory on one rank, in bytes.
 
     Weights, gradients and the optimizer's state in float32; logits, their gradient and one copy
     in float32; 20 values per token, layer and model width that the backward pass needs, of
     `value_bytes` each. For nanochat's d32 with 8 rows that is 79 GB; it was run in 78 of 80.
+    With activation checkpointing every layer keeps one of those values, its input, and one layer
+    at a time makes the others again.
     """
     tokens = device_batch_size * config.sequence_len
-    activations = VALUES_KEPT * value_bytes * tokens * config.n_embd * config.num_layers
+    layers = config.num_layers
+    num_kept = layers + VALUES_KEPT if is_checkpointing else layers * VALUES_KEPT
+    activations = num_kept * value_bytes * tokens * config.n_embd
     logits = 12 * tokens * config.padded_vocab_size
     return 4 * count_params(config).total + checkpoint_bytes(config) + activations + logits
 
@@ -144,7 +162,9 @@ def checkpoint_bytes(config: ModelConfig) -> int:
 
 def _matmul_params(config: ModelConfig) -> int:
     counts = count_params(config)
-    return counts.matrices + counts.head + (SMEAR_CHANNELS if config.smear else 0)
+    return (
+        counts.matrices + counts.head + (min(SMEAR_CHANNELS, config.n_embd) if config.smear else 0)
+    )
 
 
 def micro_batches(config: TrainConfig, row_len: int, world_size: int) -> int:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from core.attention import rotate, window_mask
+from core.attention.blocks import attend_in_blocks
+from core.attention.rotary import rotate
 from core.model import GATE_CHANNELS, GPT, SMEAR_CHANNELS, Block, rms_norm
 
 
@@ -102,19 +102,10 @@ class _State:
         end = self.length + T
         self.k_LBSKD[layer, :, self.length : end] = k_BTKD
         self.v_LBSKD[layer, :, self.length : end] = v_BTKD
-        # A single position needs no mask: it sees all keys of its window.
-        first = max(0, end - 1 - config.window(layer)) if T == 1 else 0
-        mask_BTS = None
-        if T > 1 and (self.length or config.window(layer) < T):
-            queries_1T = torch.arange(self.length, end, device=x_BTC.device)[None]
-            keys_S = torch.arange(end, device=x_BTC.device)
-            mask_BTS = window_mask(queries_1T, keys_S, config.window(layer))
-        y_BHTD = F.scaled_dot_product_attention(
-            q_BTHD.transpose(1, 2),
-            self.k_LBSKD[layer, :, first:end].transpose(1, 2),
-            self.v_LBSKD[layer, :, first:end].transpose(1, 2),
-            attn_mask=mask_BTS,
-            is_causal=T > 1 and mask_BTS is None,
-            enable_gqa=config.num_heads != config.num_kv_heads,
+        y_BTHD = attend_in_blocks(
+            q_BTHD,
+            self.k_LBSKD[layer, :, :end],
+            self.v_LBSKD[layer, :, :end],
+            window=config.window(layer),
         )
-        return attn.out(y_BHTD.transpose(1, 2).reshape(B, T, -1))
+        return attn.out(y_BTHD.reshape(B, T, -1))

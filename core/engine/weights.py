@@ -22,7 +22,7 @@ from core import hardware
 from core.config import ModelConfig
 from core.engine.int8 import MAX_INT8, TINY, Int8Matrix
 from core.engine.screen import Screen
-from core.model import GATE_CHANNELS, GPT, SMEAR_CHANNELS, Block
+from core.model import GPT, SMEAR_CHANNELS, Block
 from runs.errors import UsageError
 
 WeightType = Literal["native", "float32", "bfloat16", "int8"]
@@ -254,7 +254,7 @@ class _Builder:
             gate = attn.value_gate.weight
             # Full rows of 16: pairs must start at even places, and vectors are that wide.
             num_rows = -(-gate.size(0) // 16) * 16
-            rows.append(F.pad(gate, (0, width - GATE_CHANNELS, 0, num_rows - gate.size(0))))
+            rows.append(F.pad(gate, (0, width - gate.size(1), 0, num_rows - gate.size(0))))
         return torch.cat(rows)
 
     def _paired(self, weight_NC: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from core import checkpoint
+from core.attention.attend import attend_on
 from core.checkpoint import CheckpointMeta
 from core.config import TrainConfig, config_hash
 from core.data.packing import Rows
@@ -75,6 +76,8 @@ def train(
     at = Progressed()
     if resume is not None:
         at = _restore(resume, job, optimizer)
+    job.model.is_checkpointing = job.config.activation_checkpointing
+    job.model.attend = attend_on(job.config.attention, job.ranks.device, job.model.dtype)
     loss_fn, why_eager = compiled_loss(job.config.compile, job.ranks.device)
     phases = phases_on(job.ranks.device)
     stepper = Stepper(
@@ -255,6 +258,7 @@ def _describe(job: Training, peak: float | None, why_eager: str | None) -> Note:
         data={
             "dtype": str(job.model.dtype).removeprefix("torch."),
             "is_compiled": why_eager is None,
+            "attention": job.model.attend.backend,
             "peak_flops": peak,
             "device": device_name(job.ranks.device),
             "threads": torch.get_num_threads(),
