@@ -64,29 +64,7 @@ class Stepper:
 
     def rates(self, step: int) -> StepRates:
         """Return the schedules' values for the update that makes step `step` + 1."""
-        config = self.config
-        decay = config.weight_decay * schedule.weight_decay_multiplier(step, self.total_steps)
-        return StepRates(
-            lr_multiplier=schedule.lr_multiplier(
-                step,
-                self.total_steps,
-                warmup_ratio=config.warmup_ratio,
-                warmdown_ratio=config.warmdown_ratio,
-                final_frac=config.final_lr_frac,
-            ),
-            momentum=self._momentum(step),
-            weight_decay=decay,
-        )
-
-    def _momentum(self, step: int) -> float:
-        if self.config.optimizer == "classic":
-            return schedule.classic_momentum(step)
-        return schedule.muon_momentum(
-            step,
-            self.total_steps,
-            warmdown_ratio=self.config.warmdown_ratio,
-            warmup_steps=self.config.momentum_warmup_steps,
-        )
+        return scheduled_rates(self.config, step, self.total_steps)
 
     def run(self, step: int, first_row: int) -> StepResult:
         """Make one step from the rows that start at `first_row`.
@@ -127,3 +105,30 @@ class Stepper:
 
     def _to_device(self, array: npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(self.ranks.device)
+
+
+def scheduled_rates(config: TrainConfig, step: int, total_steps: int) -> StepRates:
+    """Return the schedules' values for the update that makes step `step` + 1 of a stage."""
+    decay = config.weight_decay * schedule.weight_decay_multiplier(step, total_steps)
+    return StepRates(
+        lr_multiplier=schedule.lr_multiplier(
+            step,
+            total_steps,
+            warmup_ratio=config.warmup_ratio,
+            warmdown_ratio=config.warmdown_ratio,
+            final_frac=config.final_lr_frac,
+        ),
+        momentum=_momentum(config, step, total_steps),
+        weight_decay=decay,
+    )
+
+
+def _momentum(config: TrainConfig, step: int, total_steps: int) -> float:
+    if config.optimizer == "classic":
+        return schedule.classic_momentum(step)
+    return schedule.muon_momentum(
+        step,
+        total_steps,
+        warmdown_ratio=config.warmdown_ratio,
+        warmup_steps=config.momentum_warmup_steps,
+    )

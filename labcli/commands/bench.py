@@ -117,6 +117,29 @@ DeviceOption = Annotated[
 ]
 
 
+TrainVocabOption = Annotated[
+    int, typer.Option("--vocab", metavar="N", help="Give the model this many tokens.")
+]
+LengthOption = Annotated[int, typer.Option(min=2, metavar="N", help="Train on rows of N tokens.")]
+RowsOption = Annotated[int, typer.Option(min=1, metavar="N", help="Take so many rows per step.")]
+HeadOption = Annotated[int, typer.Option(min=2, metavar="N", help="Make heads this wide.")]
+WindowOption = Annotated[
+    str, typer.Option(metavar="SSSL", help="Let layers see far (L) or a quarter of it (S).")
+]
+DtypeOption = Annotated[
+    str, typer.Option(metavar="auto|float32|bfloat16", help="Compute with this type.")
+]
+CompileOption = Annotated[
+    str, typer.Option("--compile", metavar="auto|on|off", help="Compile the step.")
+]
+StepsOption = Annotated[int, typer.Option(min=1, metavar="N", help="Make N steps per round.")]
+BaselineOption = Annotated[
+    bool, typer.Option("--baseline", help="Measure the reference's default path in turns with it.")
+]
+LossStepsOption = Annotated[
+    int | None,
+    optional("--loss-steps", "N", "Compare the loss after N steps too, for three seeds."),
+]
 OnlyOption = Annotated[
     list[str] | None,
     optional(
@@ -203,6 +226,54 @@ def tokenizer(
         emit(render_rows(rows))
     if any("error" in row and row["tool"] == OURS for row in rows):
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(context_settings=HELP_NAMES)
+def train(
+    depth: DepthOption = 4,
+    vocab_size: TrainVocabOption = 8192,
+    seq_len: LengthOption = 512,
+    device_batch: RowsOption = 8,
+    head_dim: HeadOption = 64,
+    window: WindowOption = "L",
+    dtype: DtypeOption = "auto",
+    compiled: CompileOption = "auto",
+    steps: StepsOption = 5,
+    rounds: RoundsOption = 3,
+    device: DeviceOption = None,
+    baseline: BaselineOption = False,
+    loss_steps: LossStepsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure training: tokens per second, phases, memory.
+
+    The baseline is nanochat's default path on a CPU as the lab's own code can state it: float32,
+    compiled, all logits at once, text tokenised on the way. Each side has a process of its own,
+    and they take turns. MFU is against the best matrix product of this CPU, or a GPU's peak.
+    """
+    from labcli.bench.train import Plan, measure, render_row
+    from labcli.bench.train_job import TrainJob
+
+    job = TrainJob(
+        side="ours",
+        depth=depth,
+        vocab_size=vocab_size,
+        sequence_len=seq_len,
+        device_batch_size=device_batch,
+        head_dim=head_dim,
+        window_pattern=window,
+        dtype=dtype,
+        compile=compiled,
+        device=device or "auto",
+        seed=42,
+        total_steps=2 + steps * rounds,
+    )
+    plan = Plan(job=job, steps=steps, rounds=rounds, with_baseline=baseline, loss_steps=loss_steps)
+    row = measure(plan)
+    if json:
+        emit_json_line(row)
+    else:
+        emit(render_row(row))
 
 
 @app.command(context_settings=HELP_NAMES)

@@ -1,0 +1,152 @@
+"""What `labcli bench train` measures: the lab's own training step, and the reference's.
+
+Both have one model, the same documents and the same settings. Ours is what every stage runs.
+The reference is nanochat's default path on a CPU (its README, base_train.py) as far as the lab's
+own code can state it: float32, all logits at once, plain attention, a compiled model and compiled
+optimizer kernels, documents tokenised on the way. On a GPU it computes in bfloat16, as there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from core.bench.documents import Documents, make_documents
+from core.bench.reference_model import reference_loss
+from core.bench.reference_optim import ReferenceOptimizer
+from core.bench.reference_rows import ReferenceRows
+from core.config import BaseConfig
+from core.data.packing import PackedRows
+from core.data.tokens import TokenSplit
+from core.device import training_dtype
+from core.model import GPT
+from core.optim import MuonAdamW
+from core.ranks import Ranks
+from core.scaling import model_config
+from core.train.allocator import keep_freed_memory
+from core.train.compiling import compiled_loss
+from core.train.phases import Phases, phases_on
+from core.train.step import Stepper, scheduled_rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Settings of what is measured; a step is one micro-batch of device_batch_size rows."""
+
+    config: BaseConfig
+    vocab_size: int
+    device: torch.device
+    total_steps: int
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one step."""
+        return self.config.total_batch_size
+
+
+class Trainee(Protocol):
+    """Something that makes training steps and says where their time went."""
+
+    model: GPT
+    phases: Phases
+    is_compiled: bool
+
+    def step(self) -> float:
+        """Make one step and return its loss in nats per counted target."""
+        ...
+
+
+class OurTrainee:
+    """The step that every training stage makes."""
+
+    def __init__(self, subject: Subject) -> None:
+        keep_freed_memory()
+        config, device = subject.config, subject.device
+        documents = make_documents(subject.vocab_size)
+        self.model = _model(subject, training_dtype(config.dtype, device))
+        self.phases = phases_on(device)
+        loss_fn, why_eager = compiled_loss(config.compile, device)
+        self.is_compiled = why_eager is None
+        rows = PackedRows(
+            _split(documents), row_len=config.sequence_len, pad=documents.tokenizer.bos,
+            seed=0, crop=True,
+        )  # fmt: skip
+        self._stepper = Stepper(
+            self.model,
+            MuonAdamW(self.model, config, tokens_per_step=subject.tokens_per_step),
+            rows,
+            config,
+            Ranks(rank=0, world_size=1, device=device),
+            loss_fn=loss_fn,
+            total_steps=subject.total_steps,
+            phases=self.phases,
+        )
+        self._num_steps = 0
+
+    def step(self) -> float:
+        """Make one step and return its loss in nats per counted target."""
+        first_row = self._num_steps * self._stepper.rows_per_step
+        loss = self._stepper.run(self._num_steps, first_row).loss
+        self._num_steps += 1
+        return loss
+
+
+class ReferenceTrainee:
+    """The reference's step."""
+
+    def __init__(self, subject: Subject) -> None:
+        config, device = subject.config, subject.device
+        documents = make_documents(subject.vocab_size)
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        self.model = _model(subject, dtype)
+        self.phases = phases_on(device)
+        self.is_compiled = compiled_loss(config.compile, device)[1] is None
+        self._rows = ReferenceRows(
+            documents.texts, documents.tokenizer, row_len=config.sequence_len
+        )
+        self._optimizer = ReferenceOptimizer(
+            self.model, config, tokens_per_step=subject.tokens_per_step,
+            is_compiled=self.is_compiled,
+        )  # fmt: skip
+        self._loss = reference_loss
+        if self.is_compiled:
+            self._loss = torch.compile(reference_loss, dynamic=False)
+        self._subject = subject
+        self._num_steps = 0
+
+    def step(self) -> float:
+        """Make one step and return its loss in nats per counted target."""
+        config, device = self._subject.config, self._subject.device
+        with self.phases("data"):
+            batch = self._rows.batch(config.device_batch_size)
+            idx_BT, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
+        with self.phases("forward-backward"):
+            loss = self._loss(self.model, *self.model.embed(idx_BT), targets_BT)
+            loss = loss / targets_BT.numel()
+            loss.backward()
+        with self.phases("optimizer"):
+            rates = scheduled_rates(config, self._num_steps, self._subject.total_steps)
+            self._optimizer.step(rates)
+            self._optimizer.zero_grad()
+        self._num_steps += 1
+        value = float(loss.detach())
+        assert math.isfinite(value), value
+        return value
+
+
+def _model(subject: Subject, dtype: torch.dtype) -> GPT:
+    model = GPT(model_config(subject.config, subject.vocab_size), dtype=dtype)
+    model.init_weights(torch.Generator().manual_seed(subject.config.seed))
+    return model.to(subject.device)
+
+
+def _split(documents: Documents) -> TokenSplit:
+    bos = np.array([documents.tokenizer.bos])
+    parts = [part for ids in documents.ids for part in (bos, ids)]
+    tokens = np.concatenate(parts).astype(np.uint32)
+    lengths = [len(ids) + 1 for ids in documents.ids]
+    return TokenSplit(tokens=tokens, offsets=np.concatenate([[0], np.cumsum(lengths)]))

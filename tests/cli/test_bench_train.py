@@ -1,0 +1,70 @@
+"""`labcli bench train`: its figures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from labcli.app import run_command
+from runs.errors import ExitCode
+
+SMALL = [
+    "--depth", "1", "--vocab", "320", "--seq-len", "32", "--device-batch", "2", "--compile", "off",
+    "--steps", "2", "--rounds", "2", "--device", "cpu",
+]  # fmt: skip
+
+
+def test_both_sides_and_their_ratios_are_one_line_of_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["bench", "train", *SMALL, "--dtype", "float32", "--baseline", "--json"]
+
+    code = run_command(words)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (code, len(lines)) == (ExitCode.OK, 1)
+    row = json.loads(lines[0])
+    for side in (row, row["baseline"]):
+        assert min(side["tok_per_sec"], side["mfu"], side["step_s"]) > 0
+        assert side["tok_per_sec"] == pytest.approx(64 / side["step_s"], rel=1e-3)
+        assert side["peak_memory_bytes"] >= side["memory_before_bytes"] > 0
+        assert {"data", "forward-backward", "optimizer"} <= side["phases"].keys()
+        assert sum(side["phases"].values()) == pytest.approx(side["step_s"], rel=0.5)
+        assert (side["dtype"], side["compiled"], side["steps"]) == ("float32", False, 4)
+        assert side["torch"]
+    assert row["ratio"] == pytest.approx(
+        row["tok_per_sec"] / row["baseline"]["tok_per_sec"], rel=1e-3
+    )
+    peaks = [side["peak_memory_bytes"] for side in (row, row["baseline"])]
+    assert row["peak_memory_ratio"] == pytest.approx(peaks[0] / peaks[1])
+
+
+def test_a_table_is_shown_without_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_command(["bench", "train", *SMALL])
+
+    out = capsys.readouterr().out
+    assert code == ExitCode.OK
+    assert "TOK/S" in out
+    assert "forward-backward" in out
+    assert "baseline" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--vocab", "200"], "--vocab takes"),
+        (["--dtype", "float12"], "dtype is one of"),
+        (["--window", "X"], "must be made of S and L"),
+        (["--device", "nowhere"], "is no device"),
+        (["--loss-steps", "4"], "add --baseline"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_usage_error(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["bench", "train", *SMALL, *words]) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert "Traceback" not in captured.err

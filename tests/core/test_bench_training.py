@@ -1,0 +1,90 @@
+"""What `labcli bench train` measures: the reference's mathematics is ours, and its data too."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core.bench.documents import make_documents
+from core.bench.reference_model import reference_loss
+from core.bench.reference_rows import ReferenceRows
+from core.bench.subjects import OurTrainee, ReferenceTrainee, Subject
+from core.config import BaseConfig
+from core.loss import summed_loss
+from core.model import GPT
+from core.scaling import model_config
+from runs.errors import UsageError
+from tests.core.builders import base_config
+
+VOCAB = 320
+
+
+def subject(config: BaseConfig) -> Subject:
+    return Subject(
+        config=config, vocab_size=VOCAB, device=torch.device("cpu"),
+        total_steps=config.num_iterations or 0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["L", "SL"])
+def test_the_reference_model_has_our_value_and_gradients(pattern: str) -> None:
+    config = model_config(
+        BaseConfig(
+            depth=3, aspect_ratio=16, head_dim=16, sequence_len=160, window_pattern=pattern,
+            num_iterations=1,
+        ),
+        VOCAB,
+    )  # fmt: skip
+    model = GPT(config)
+    model.init_weights(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.manual_seed(1)))
+    idx = torch.randint(0, VOCAB, (2, 161), generator=torch.Generator().manual_seed(2))
+    found = {}
+    for loss_fn in (summed_loss, reference_loss):
+        model.zero_grad()
+        loss = loss_fn(model, *model.embed(idx[:, :-1]), idx[:, 1:])
+        loss.backward()
+        grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        found[loss_fn] = (loss.item(), grads)
+    ours, theirs = found[summed_loss], found[reference_loss]
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
+    assert ours[1].keys() == theirs[1].keys()
+    for name, grad in ours[1].items():
+        assert torch.allclose(
+            grad, theirs[1][name], rtol=1e-3, atol=1e-4 * float(grad.abs().max())
+        ), name
+
+
+def test_both_sides_learn_alike_from_the_same_documents() -> None:
+    config = base_config(depth=2, total_batch_size=64, num_iterations=12)
+    ours, theirs = OurTrainee(subject(config)), ReferenceTrainee(subject(config))
+    losses = [(ours.step(), theirs.step()) for _ in range(12)]
+    # Other rows, and so other losses: but the same words, of which both learn the frequent ones.
+    assert losses[0][0] == pytest.approx(losses[0][1], abs=0.05)
+    assert sum(own for own, _ in losses[-4:]) == pytest.approx(
+        sum(other for _, other in losses[-4:]), rel=0.05
+    )
+    assert {"data", "forward-backward", "optimizer"} <= ours.phases.take().keys()
+    assert theirs.phases.take().keys() == {"data", "forward-backward", "optimizer"}
+
+
+def test_rows_tokenised_on_the_way_hold_whole_documents_from_their_start() -> None:
+    documents = make_documents(VOCAB, num_docs=40)
+    rows = ReferenceRows(documents.texts, documents.tokenizer, row_len=64)
+    ids, targets = rows.batch(3)
+    assert ids.shape == targets.shape == (3, 64)
+    assert (ids[:, 0] == documents.tokenizer.bos).all()
+    assert (ids[:, 1:] == targets[:, :-1]).all()
+
+
+def test_the_texts_are_tokenised_into_the_ids_that_they_were_made_from() -> None:
+    documents = make_documents(VOCAB, num_docs=20)
+    found = [documents.tokenizer.encode(text) for text in documents.texts]
+    assert found == [ids.tolist() for ids in documents.ids]
+
+
+def test_a_vocabulary_without_room_for_words_is_refused() -> None:
+    with pytest.raises(UsageError, match="--vocab takes 266 to"):
+        make_documents(265)
