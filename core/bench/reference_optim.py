@@ -15,13 +15,9 @@ from torch import Tensor, nn
 
 from core.config import TrainConfig
 from core.model import GPT
-from core.optim import (
-    POLAR_EXPRESS,
-    REFERENCE_BATCH_TOKENS,
-    SECOND_MOMENT_DECAY,
-    StepRates,
-    adam_groups,
-)  # fmt: skip
+from core.optim.groups import StepRates, adam_groups, matrix_groups
+from core.optim.muon import SECOND_MOMENT_DECAY
+from core.optim.polar_express import POLAR_EXPRESS
 
 
 def adamw_kernel(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, settings: Tensor) -> None:
@@ -74,8 +70,8 @@ class ReferenceOptimizer:
             for group in self._adam
             for name in group.names
         }
-        self._stacks = [self._stack(names) for names in _matrices(self._params)]
-        self._lr = config.matrix_lr * math.sqrt(tokens_per_step / REFERENCE_BATCH_TOKENS)
+        stacks = matrix_groups(model, config, lr_scale=1.0, tokens_per_step=tokens_per_step)
+        self._stacks = [(group.lr, *self._stack(group.names)) for group in stacks]
         self._dtype = model.dtype
         self._num_steps = 0
         self._adamw = _kernel(adamw_kernel, is_compiled)
@@ -109,10 +105,8 @@ class ReferenceOptimizer:
                 parameter = self._params[name]
                 if parameter.grad is not None:
                     self._adamw(parameter, parameter.grad, *self._moments[name], settings)
-        for params, momentum_KMN, second_KMN in self._stacks:
-            M, N = params[0].shape
-            lr = self._lr * rates.lr_multiplier * math.sqrt(max(1, M / N))
-            settings = torch.tensor([lr, rates.momentum, rates.weight_decay])
+        for lr, params, momentum_KMN, second_KMN in self._stacks:
+            settings = torch.tensor([lr * rates.lr_multiplier, rates.momentum, rates.weight_decay])
             p_KMN = torch.stack([parameter.detach() for parameter in params])
             grads = [parameter.grad for parameter in params if parameter.grad is not None]
             grad_KMN = torch.stack(grads)
@@ -122,11 +116,3 @@ class ReferenceOptimizer:
 
 def _kernel(function: Callable[..., None], is_compiled: bool) -> Callable[..., None]:
     return torch.compile(function, dynamic=False, fullgraph=True) if is_compiled else function
-
-
-def _matrices(params: dict[str, nn.Parameter]) -> list[list[str]]:
-    shapes: dict[tuple[int, ...], list[str]] = {}
-    for name, parameter in params.items():
-        if name.startswith("blocks."):
-            shapes.setdefault(tuple(parameter.shape), []).append(name)
-    return list(shapes.values())

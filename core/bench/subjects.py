@@ -24,7 +24,7 @@ from core.data.packing import PackedRows
 from core.data.tokens import TokenSplit
 from core.device import training_dtype
 from core.model import GPT
-from core.optim import MuonAdamW
+from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import model_config
 from core.train.allocator import keep_freed_memory
@@ -75,12 +75,13 @@ class OurTrainee:
             _split(documents), row_len=config.sequence_len, pad=documents.tokenizer.bos,
             seed=0, crop=True,
         )  # fmt: skip
+        ranks = Ranks(rank=0, world_size=1, device=device)
         self._stepper = Stepper(
             self.model,
-            MuonAdamW(self.model, config, tokens_per_step=subject.tokens_per_step),
+            MuonAdamW(self.model, config, ranks, tokens_per_step=subject.tokens_per_step),
             rows,
             config,
-            Ranks(rank=0, world_size=1, device=device),
+            ranks,
             loss_fn=loss_fn,
             total_steps=subject.total_steps,
             phases=self.phases,
@@ -149,4 +150,4 @@ def _split(documents: Documents) -> TokenSplit:
     parts = [part for ids in documents.ids for part in (bos, ids)]
     tokens = np.concatenate(parts).astype(np.uint32)
     lengths = [len(ids) + 1 for ids in documents.ids]
-    return TokenSplit(tokens=tokens, offsets=np.concatenate([[0], np.cumsum(lengths)]))
+    return TokenSplit(arrays=(tokens,), offsets=np.concatenate([[0], np.cumsum(lengths)]))
