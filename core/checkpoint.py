@@ -34,7 +34,11 @@ RNG_KEY = "rng"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointMeta:
-    """What a checkpoint says of itself; cumulative figures are over all attempts."""
+    """What a checkpoint says of itself; cumulative figures are over all attempts.
+
+    device_batch_size: rows of a micro-batch where they were chosen, not set.
+    scaler: the state of float16's loss scale (core.train.precision.ScalerState).
+    """
 
     stage: str
     step: int
@@ -46,6 +50,14 @@ class CheckpointMeta:
     train_s: float
     flops: float
     val_bpb: float | None = None
+    device_batch_size: int | None = None
+    scaler: Mapping[str, Any] | None = None
+
+    @property
+    def num_updates(self) -> int:
+        """Steps that changed the weights: all but those in which float16 overflowed."""
+        skipped = 0 if self.scaler is None else int(self.scaler["num_skipped"])
+        return self.step - skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +148,7 @@ def load_optimizer(path: Path, optimizer: MuonAdamW) -> None:
     # Whole tensors, of which a device may have room for its own part alone.
     tensors = _load_tensors(path, OPTIMIZER_FILE, torch.device("cpu"))
     torch.set_rng_state(tensors.pop(RNG_KEY))
-    optimizer.load_state(tensors, read_meta(path).step)
+    optimizer.load_state(tensors, read_meta(path).num_updates)
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

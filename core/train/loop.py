@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -29,6 +29,7 @@ from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.compiling import compiled_loss
 from core.train.phases import Phases, phase_metrics, phases_on
+from core.train.precision import ScalerState, overflow_alert, scaler_for
 from core.train.step import Stepper, StepResult
 from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
@@ -63,6 +64,7 @@ class Progressed:
     tokens: int = 0
     train_s: float = 0.0
     flops: float = 0.0
+    scaler: ScalerState | None = None
 
 
 def train(
@@ -83,6 +85,7 @@ def train(
     stepper = Stepper(
         job.model, optimizer, job.rows, job.config, job.ranks,
         loss_fn=loss_fn, total_steps=job.total_steps, phases=phases,
+        scaler=scaler_for(job.model.dtype, at.scaler),
     )  # fmt: skip
     peak = peak_flops(job.ranks.device, job.model.dtype, job.ctx.hardware)
     yield _describe(job, peak, why_eager)
@@ -102,6 +105,7 @@ def train(
         seconds = time.perf_counter() - start
         at = _advance(at, stepper, seconds)
         yield _step_event(job, stepper, at, result, seconds, peak, phases.take())
+        yield from overflow_alert(at.scaler)
         yield from _follow_up(job, optimizer, at, phases)
 
 
@@ -146,6 +150,7 @@ def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Prog
         tokens=meta.tokens,
         train_s=meta.train_s,
         flops=meta.flops,
+        scaler=None if meta.scaler is None else ScalerState(**meta.scaler),
     )
 
 
@@ -158,6 +163,7 @@ def _advance(at: Progressed, stepper: Stepper, seconds: float) -> Progressed:
         tokens=at.tokens + tokens,
         train_s=at.train_s + seconds,
         flops=at.flops + tokens * flops_per_token(stepper.model.config),
+        scaler=stepper.scaler_state,
     )
 
 
@@ -182,6 +188,10 @@ def _step_event(
         "epoch": job.rows.epoch_of(at.num_rows - 1),
         **phase_metrics(phase_s),
     }
+    if at.scaler is not None:
+        metrics |= {"loss_scale": at.scaler.scale, "skipped": float(result.is_skipped)}
+    if result.is_skipped:
+        del metrics["grad_norm"]
     if peak is not None:
         achieved = tokens * flops_per_token(job.model.config) / seconds
         metrics["mfu"] = round(achieved / (peak * job.ranks.world_size), 4)
@@ -208,6 +218,7 @@ def _save(
         tokens=at.tokens,
         train_s=at.train_s,
         flops=at.flops,
+        scaler=None if at.scaler is None else asdict(at.scaler),
     )
     try:
         saved = checkpoint.save(job.ctx.checkpoints_dir, job.model, moments, meta)

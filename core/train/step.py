@@ -20,16 +20,21 @@ from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import micro_batches
 from core.train.phases import Phases
+from core.train.precision import Scaler, ScalerState
 from runs.errors import StageFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """What one step measured, equal on all ranks."""
+    """What one step measured, equal on all ranks.
+
+    is_skipped: the gradients overflowed float16, and nothing was changed but the loss scale.
+    """
 
     loss: float
     grad_norm: float
     num_targets: int
+    is_skipped: bool = False
 
 
 class Stepper:
@@ -46,6 +51,7 @@ class Stepper:
         loss_fn: LossFn,
         total_steps: int,
         phases: Phases,
+        scaler: Scaler | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -55,7 +61,13 @@ class Stepper:
         self.total_steps = total_steps
         self._loss_fn = loss_fn
         self._phases = phases
+        self._scaler = scaler
         self._num_micro = micro_batches(config, model.config.sequence_len, ranks.world_size)
+
+    @property
+    def scaler_state(self) -> ScalerState | None:
+        """The loss scale after the last step; None where the type needs none."""
+        return None if self._scaler is None else self._scaler.state
 
     @property
     def rows_per_step(self) -> int:
@@ -82,8 +94,19 @@ class Stepper:
             loss += self._accumulate(row, num_targets)
         with self._phases("sync"):
             loss = self.ranks.sum_number(loss)
+            if self._scaler is not None:
+                self._scaler.unscale(
+                    [p.grad for p in self.model.parameters() if p.grad is not None]
+                )
             grad_norm = float(self.optimizer.reduce())
-        if not math.isfinite(loss) or not math.isfinite(grad_norm):
+        is_finite = math.isfinite(grad_norm)
+        if self._scaler is not None and math.isfinite(loss):
+            self._scaler.update(is_finite=is_finite)
+            if not is_finite:
+                return StepResult(
+                    loss=loss, grad_norm=grad_norm, num_targets=num_targets, is_skipped=True
+                )
+        if not math.isfinite(loss) or not is_finite:
             raise StageFailed(
                 f"loss {loss} and gradient norm {grad_norm} at step {step + 1}; lower the "
                 "learning rates and resume from the last checkpoint"
@@ -100,7 +123,8 @@ class Stepper:
         with self._phases("forward-backward"):
             x_BTC, value_embeds = self.model.embed(idx_BT)
             loss = self._loss_fn(self.model, x_BTC, value_embeds, targets_BT) / num_targets
-            loss.backward()
+            scaled = loss if self._scaler is None else self._scaler.scale(loss)
+            scaled.backward()
             return float(loss.detach())
 
     def _to_device(self, array: npt.NDArray[np.int64]) -> Tensor:

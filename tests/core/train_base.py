@@ -1,6 +1,7 @@
 """Runs the base stage as a process of its own: `python -m tests.core.train_base ROOT OVERRIDES`.
 
 Prints one JSON line per step, and kills itself after step `kill_after` when that is given.
+With `first_scale` a training in float16 starts from that loss scale.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from core.stages import base
 from core.stages.context import CheckpointRef, Input
+from core.train import loop
+from core.train.precision import ScalerState, scaler_for
 from runs.events import Step
 from tests.core.builders import base_config, context
 
@@ -23,6 +26,10 @@ def main(root: Path, options: dict[str, object]) -> None:
         "corpus": Input(path=root / "data" / "corpus", sha256="c"),
         "tokenizer": Input(path=root / "tokenizer.json", sha256="t"),
     }
+    first_scale = options.pop("first_scale", None)
+    if isinstance(first_scale, float):
+        given = ScalerState(scale=first_scale)
+        loop.scaler_for = lambda dtype, state: scaler_for(dtype, state or given)
     kill_after = options.pop("kill_after", None)
     name = str(options.pop("name", "base"))
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
