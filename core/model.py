@@ -10,7 +10,7 @@ Shapes: B rows, T positions, C model width, H heads, K kv heads, D head width, V
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -33,18 +33,26 @@ def rms_norm(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.size(-1),))
 
 
+def cast_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x times the transposed weight, cast to the type of x."""
+    return F.linear(x, weight.to(x.dtype))
+
+
 class Linear(nn.Linear):
-    """A bias-free linear layer whose float32 weight is cast to the type of its input."""
+    """A bias-free linear layer; `multiply` is its product with the float32 weight."""
+
+    multiply: Callable[[Tensor, Tensor], Tensor]
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features, bias=False)
+        self.multiply = cast_linear
 
     def reset_parameters(self) -> None:
         """Leave the weight unwritten: init_weights or a checkpoint writes it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x times the transposed weight."""
-        return F.linear(x, self.weight.to(x.dtype))
+        return self.multiply(x, self.weight)
 
 
 class Embedding(nn.Embedding):

@@ -28,6 +28,7 @@ from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.compiling import compiled_loss
+from core.train.fp8 import use_fp8
 from core.train.phases import Phases, phase_metrics, phases_on
 from core.train.precision import ScalerState, overflow_alert, scaler_for
 from core.train.step import Stepper, StepResult
@@ -81,6 +82,8 @@ def train(
     job.model.is_checkpointing = job.config.activation_checkpointing
     job.model.attend = attend_on(job.config.attention, job.ranks.device, job.model.dtype)
     loss_fn, why_eager = compiled_loss(job.config.compile, job.ranks.device)
+    device, is_compiled = job.ranks.device, why_eager is None
+    num_fp8_layers = use_fp8(job.config.fp8, job.model, device, is_compiled=is_compiled)
     phases = phases_on(job.ranks.device)
     stepper = Stepper(
         job.model, optimizer, job.rows, job.config, job.ranks,
@@ -88,7 +91,7 @@ def train(
         scaler=scaler_for(job.model.dtype, at.scaler),
     )  # fmt: skip
     peak = peak_flops(job.ranks.device, job.model.dtype, job.ctx.hardware)
-    yield _describe(job, peak, why_eager)
+    yield _describe(job, peak, why_eager, num_fp8_layers)
     # The first step may take half a minute: say that it is steps that are counted from here on.
     label = "building kernels" if why_eager is None else "first step"
     yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
@@ -260,7 +263,9 @@ def _measure(job: Training, at: Progressed) -> Iterator[Event]:
     )
 
 
-def _describe(job: Training, peak: float | None, why_eager: str | None) -> Note:
+def _describe(
+    job: Training, peak: float | None, why_eager: str | None, num_fp8_layers: int
+) -> Note:
     where = job.ranks.device.type
     yardstick = "this CPU's own best matmul" if where == "cpu" else "the vendor's peak"
     how = why_eager or "training is compiled; the first step builds the kernels"
@@ -270,6 +275,7 @@ def _describe(job: Training, peak: float | None, why_eager: str | None) -> Note:
             "dtype": str(job.model.dtype).removeprefix("torch."),
             "is_compiled": why_eager is None,
             "attention": job.model.attend.backend,
+            "num_fp8_layers": num_fp8_layers,
             "peak_flops": peak,
             "device": device_name(job.ranks.device),
             "threads": torch.get_num_threads(),

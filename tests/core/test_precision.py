@@ -108,23 +108,25 @@ def test_float16_with_overflows_resumes_bit_for_bit_after_a_kill(
     assert meta.num_updates == 12 - meta.scaler["num_skipped"]
 
 
-def test_float16_on_two_ranks_skips_the_steps_that_one_skips(
-    world: Path, uninterrupted: dict[int, float]
-) -> None:
-    two = run_process(world, name="two", ranks=2, **OVERFLOWING)
-    assert two == pytest.approx(uninterrupted, rel=1e-3)
+def test_float16_on_two_ranks_skips_the_steps_that_one_skips(world: Path) -> None:
+    # One row at a time: what overflows is then the same, however the rows are shared out.
+    alike = {**OVERFLOWING, "device_batch_size": 1, "save_every": 12}
+    one = run_process(world, name="one", **alike)
+    two = run_process(world, name="two", ranks=2, **alike)
+    assert two == pytest.approx(one, rel=1e-3)
     scalers = [
         checkpoint.read_meta(checkpoint.step_dir(world / name / "checkpoints" / "base", 12)).scaler
-        for name in ("whole", "two")
+        for name in ("one", "two")
     ]
-    assert scalers[0] == scalers[1]
+    assert scalers[0] == scalers[1] is not None
 
 
 def test_a_skipped_step_says_so_and_changes_neither_weights_nor_moments(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    largest = ScalerState(scale=LARGEST_SCALE)
-    monkeypatch.setattr(loop, "scaler_for", lambda dtype, state: scaler_for(dtype, largest))
+    # Far beyond what a scale ever grows to: at the start gradients are small.
+    first = ScalerState(scale=2.0**40)
+    monkeypatch.setattr(loop, "scaler_for", lambda dtype, state: scaler_for(dtype, first))
     inputs = {
         "corpus": Input(path=world / "data" / "corpus", sha256="c"),
         "tokenizer": Input(path=world / "tokenizer.json", sha256="t"),
@@ -132,7 +134,7 @@ def test_a_skipped_step_says_so_and_changes_neither_weights_nor_moments(
     config = base_config(dtype="float16", num_iterations=1, save_every=1, eval_every=1)
     events = list(base.run(config, context(tmp_path, inputs), stop=lambda: False, resume=None))
     (step,) = [event for event in events if isinstance(event, Step)]
-    assert (step.metrics["skipped"], step.metrics["loss_scale"]) == (1.0, LARGEST_SCALE / 2)
+    assert (step.metrics["skipped"], step.metrics["loss_scale"]) == (1.0, 2.0**39)
     assert "grad_norm" not in step.metrics
     path = checkpoint.step_dir(tmp_path / "checkpoints" / "base", 1)
     model = checkpoint.load_model(path, device=torch.device("cpu"), dtype=torch.float32)

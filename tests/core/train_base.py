@@ -12,10 +12,12 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
+
 from core.stages import base
 from core.stages.context import CheckpointRef, Input
 from core.train import loop
-from core.train.precision import ScalerState, scaler_for
+from core.train.precision import Scaler, ScalerState, scaler_for
 from runs.events import Step
 from tests.core.builders import base_config, context
 
@@ -26,10 +28,7 @@ def main(root: Path, options: dict[str, object]) -> None:
         "corpus": Input(path=root / "data" / "corpus", sha256="c"),
         "tokenizer": Input(path=root / "tokenizer.json", sha256="t"),
     }
-    first_scale = options.pop("first_scale", None)
-    if isinstance(first_scale, float):
-        given = ScalerState(scale=first_scale)
-        loop.scaler_for = lambda dtype, state: scaler_for(dtype, state or given)
+    start_from(options.pop("first_scale", None))
     kill_after = options.pop("kill_after", None)
     name = str(options.pop("name", "base"))
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -46,6 +45,17 @@ def main(root: Path, options: dict[str, object]) -> None:
             sys.stdout.flush()
             if event.step == kill_after:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+
+def start_from(scale: object) -> None:
+    """Let a training in float16 that is not resumed start from a loss scale."""
+    if isinstance(scale, float):
+        given = ScalerState(scale=scale)
+
+        def scaler(dtype: torch.dtype, state: ScalerState | None = None) -> Scaler | None:
+            return scaler_for(dtype, state or given)
+
+        vars(loop)["scaler_for"] = scaler
 
 
 if __name__ == "__main__":
