@@ -36,7 +36,7 @@ RNG_KEY = "rng"
 class CheckpointMeta:
     """What a checkpoint says of itself; cumulative figures are over all attempts.
 
-    device_batch_size: rows of a micro-batch where they were chosen, not set.
+    device_batch_size: rows of a micro-batch on one rank.
     scaler: the state of float16's loss scale (core.train.precision.ScalerState).
     """
 

@@ -137,7 +137,9 @@ class TokConfig(StageConfig):
 class TrainConfig(StageConfig):
     """Settings shared by the three stages that train a model."""
 
-    device_batch_size: int = setting(8, "Rows per micro-batch on one rank.")
+    device_batch_size: int | Literal["auto"] = setting(
+        8, "Rows per micro-batch on one rank; auto: as many as fit, on a CPU as many as help."
+    )
     total_batch_size: int = setting(4096, "Tokens per optimizer step over all ranks.")
     num_iterations: int | None = setting(None, "Optimizer steps; absent: from the data or ratio.")
     embedding_lr: float = setting(0.3, "Learning rate of token and value embeddings.")
@@ -189,12 +191,14 @@ class TrainConfig(StageConfig):
 
     def __post_init__(self) -> None:
         require_positive(
-            self, "device_batch_size", "total_batch_size", "eval_every", "eval_tokens",
+            self, "total_batch_size", "eval_every", "eval_tokens",
             "save_every", "keep_checkpoints", "sample_every", "muon_iterations",
         )  # fmt: skip
         for name in ("num_iterations", "momentum_warmup_steps", "eval_bytes", "grad_clip"):
             if getattr(self, name) is not None:
                 require_positive(self, name)
+        if self.device_batch_size != "auto":
+            require_positive(self, "device_batch_size")
         if self.optimizer == "classic" and self.weight_decay:
             raise UsageError(
                 "the classic optimizer has no weight decay: set weight_decay to 0, not "
@@ -204,6 +208,12 @@ class TrainConfig(StageConfig):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is a share between 0 and 1, not {value}")
+
+    @property
+    def num_device_rows(self) -> int:
+        """Rows per micro-batch, once `auto` has become a number (core.train.device_batch)."""
+        assert self.device_batch_size != "auto"
+        return self.device_batch_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -411,6 +421,12 @@ def convert(name: str, value: Any, hint: Any) -> Any:
             return None
         hint = next(kind for kind in choices if kind is not type(None))
         choices = getattr(hint, "__args__", ())
+    words = [w for choice in choices if get_origin(choice) is Literal for w in choice.__args__]
+    if words:
+        if value in words:
+            return value
+        hint = next(choice for choice in choices if get_origin(choice) is not Literal)
+        choices = ()
     if choices and all(isinstance(choice, str) for choice in choices):
         if value not in choices:
             raise UsageError(f"{name} is one of {', '.join(choices)}, not {value!r}")
@@ -418,7 +434,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     try:
         return _parse(value, hint)
     except (TypeError, ValueError):
-        kind = _KINDS.get(hint, f"a value of type {hint.__name__}")
+        kind = " or ".join([_KINDS.get(hint, f"a value of type {hint.__name__}"), *words])
         raise UsageError(f"{name} takes {kind}, not {value!r}") from None
 
 

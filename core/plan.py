@@ -19,6 +19,7 @@ from core.config import (
     build_stage_config,
     config_hash,
 )
+from core.device_rows import planned
 from core.hardware import Hardware
 from core.plan_costs import Costs, StageWork, plan_costs
 from core.plan_machine import PRESET_KEYS, Machine, machine_for, preset_notes
@@ -172,7 +173,8 @@ def resolve(
         config = configs[stage]
         # Without base in the plan the row length is the parent's, and the stage itself checks.
         if isinstance(config, TrainConfig) and "base" in chosen:
-            micro_batches(config, model.sequence_len, ranks)
+            costed = planned(config, model, machine.hardware, num_ranks=ranks)
+            micro_batches(costed, model.sequence_len, ranks)
         stages.append(
             StagePlan(
                 stage=stage,
@@ -295,7 +297,14 @@ def _plan(
 ) -> Plan:
     base, data = configs["base"], configs["data"]
     assert isinstance(base, BaseConfig) and isinstance(data, DataConfig)
-    work = [StageWork(stage=s.stage, config=s.config, steps=s.steps) for s in stages]
+    work = []
+    for s in stages:
+        config = s.config
+        if isinstance(config, TrainConfig):
+            config = planned(config, model, machine.hardware, num_ranks=s.nproc)
+        work.append(StageWork(stage=s.stage, config=config, steps=s.steps))
+    num_ranks = max((s.nproc for s in stages), default=1)
+    base = planned(base, model, machine.hardware, num_ranks=num_ranks)
     costs = plan_costs(work, base, data, model, machine.hardware)
     return Plan(
         **{spec.name: getattr(costs, spec.name) for spec in fields(costs)},

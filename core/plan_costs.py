@@ -89,8 +89,8 @@ def plan_costs(
     rate = hardware.usd_per_hour
     usd = None if rate is None else round(rate * time_s / 3600, 2)
     largest = max(
-        (s.config.device_batch_size for s in stages if isinstance(s.config, TrainConfig)),
-        default=base.device_batch_size,
+        (s.config.num_device_rows for s in stages if isinstance(s.config, TrainConfig)),
+        default=base.num_device_rows,
     )
     # Only GPUs and CPUs with native bfloat16 train in it.
     is_wide = hardware.device == "mps" or not (hardware.gpus or hardware.has_cpu_bf16)
@@ -169,7 +169,7 @@ def _sources(
         "flops": f"{flops_per_token(model):.4g} per token, closed form, over all training stages",
         "shards": _shards_source(data, tokens),
         "memory_bytes": (
-            f"upper estimate of a training step with {base.device_batch_size} rows on one rank; "
+            f"upper estimate of a training step with {base.num_device_rows} rows on one rank; "
             f"fitted to nanochat's d32, for {room}"
         ),
         "disk_bytes": disk.source(),

@@ -31,6 +31,14 @@ class Ranks:
         dist.all_reduce(total)
         return float(total)
 
+    def smallest(self, value: int) -> int:
+        """Return the smallest of the ranks' numbers."""
+        if self.world_size == 1:
+            return value
+        least = torch.tensor(value, device=self.device)
+        dist.all_reduce(least, dist.ReduceOp.MIN)
+        return int(least)
+
     def sum_in_place(self, tensor: Tensor) -> None:
         """Replace a tensor with its sum over all ranks."""
         if self.world_size > 1:

@@ -173,7 +173,7 @@ def micro_batches(config: TrainConfig, row_len: int, world_size: int) -> int:
     Raises:
         UsageError: the batch does not divide into rows of every rank.
     """
-    per_pass = config.device_batch_size * row_len * world_size
+    per_pass = config.num_device_rows * row_len * world_size
     if config.total_batch_size % per_pass:
         raise UsageError(
             f"total_batch_size {config.total_batch_size} is not a multiple of {per_pass} "

@@ -28,6 +28,7 @@ from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.compiling import compiled_loss
+from core.train.device_batch import naming_out_of_memory, settle_rows
 from core.train.fp8 import use_fp8
 from core.train.phases import Phases, phase_metrics, phases_on
 from core.train.precision import ScalerState, overflow_alert, scaler_for
@@ -76,14 +77,18 @@ def train(
     optimizer = MuonAdamW(
         job.model, job.config, job.ranks, tokens_per_step=tokens_per_step, lr_scale=job.lr_scale
     )
-    at = Progressed()
-    if resume is not None:
-        at = _restore(resume, job, optimizer)
     job.model.is_checkpointing = job.config.activation_checkpointing
     job.model.attend = attend_on(job.config.attention, job.ranks.device, job.model.dtype)
     loss_fn, why_eager = compiled_loss(job.config.compile, job.ranks.device)
     device, is_compiled = job.ranks.device, why_eager is None
     num_fp8_layers = use_fp8(job.config.fp8, job.model, device, is_compiled=is_compiled)
+    config, note = settle_rows(job.config, job.model, job.ranks, loss_fn, resume)
+    if note is not None:
+        yield note
+    job = replace(job, config=config)
+    at = Progressed()
+    if resume is not None:
+        at = _restore(resume, job, optimizer)
     phases = phases_on(job.ranks.device)
     stepper = Stepper(
         job.model, optimizer, job.rows, job.config, job.ranks,
@@ -104,7 +109,8 @@ def train(
             yield End(reason="stopped")
             return
         start = time.perf_counter()
-        result = stepper.run(at.step, at.num_rows)
+        with naming_out_of_memory(job.ctx.stage, job.config, job.model, at.step):
+            result = stepper.run(at.step, at.num_rows)
         seconds = time.perf_counter() - start
         at = _advance(at, stepper, seconds)
         yield _step_event(job, stepper, at, result, seconds, peak, phases.take())
@@ -221,6 +227,7 @@ def _save(
         tokens=at.tokens,
         train_s=at.train_s,
         flops=at.flops,
+        device_batch_size=job.config.num_device_rows,
         scaler=None if at.scaler is None else asdict(at.scaler),
     )
     try:
@@ -257,7 +264,7 @@ def _measure(job: Training, at: Progressed) -> Iterator[Event]:
             job.validation,
             num_tokens=job.config.eval_tokens,
             num_bytes=job.config.eval_bytes,
-            batch_size=job.config.device_batch_size,
+            batch_size=job.config.num_device_rows,
         ),
         val_sha256=measured_text(job.val_sha256, job.config.eval_bytes),
     )

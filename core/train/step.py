@@ -72,7 +72,7 @@ class Stepper:
     @property
     def rows_per_step(self) -> int:
         """Rows that all ranks together read in one step."""
-        return self._num_micro * self.config.device_batch_size * self.ranks.world_size
+        return self._num_micro * self.config.num_device_rows * self.ranks.world_size
 
     def rates(self, step: int) -> StepRates:
         """Return the schedules' values for the update that makes step `step` + 1."""
@@ -117,7 +117,7 @@ class Stepper:
 
     def _accumulate(self, row: int, num_targets: int) -> float:
         with self._phases("data"):
-            count, stride = self.config.device_batch_size, self.ranks.world_size
+            count, stride = self.config.num_device_rows, self.ranks.world_size
             batch = self.rows.batch(row, count, stride=stride)
             idx_BT, targets_BT = (self._to_device(array) for array in batch)
         with self._phases("forward-backward"):
