@@ -29,6 +29,7 @@ from core.scaling import checkpoint_bytes, model_config
 from core.scaling_laws import horizon_steps
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
+from core.train.garbage import collecting_rarely
 from core.train.loop import Training, train
 from runs.events import Event
 
@@ -83,4 +84,4 @@ def run(
             lr_scale=1.0,
             sample_chat=False,
         )
-        yield from train(job, stop=stop, resume=resume)
+        yield from collecting_rarely(train(job, stop=stop, resume=resume))

@@ -27,6 +27,7 @@ from core.device import pick_device, set_up_matmuls, training_dtype
 from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
+from core.train.garbage import collecting_rarely
 from core.train.loop import Training, train
 from runs.errors import UsageError
 from runs.events import Event
@@ -88,7 +89,7 @@ def train_on_conversations(
             lr_scale=config.init_lr_frac,
             sample_chat=True,
         )
-        yield from train(job, stop=stop, resume=resume)
+        yield from collecting_rarely(train(job, stop=stop, resume=resume))
 
 
 def with_text(

@@ -30,6 +30,7 @@ from core.tokenizer import Tokenizer
 from core.train.compiling import compiled_loss
 from core.train.device_batch import naming_out_of_memory, settle_rows
 from core.train.fp8 import use_fp8
+from core.train.kernels import kernels_note
 from core.train.phases import Phases, phase_metrics, phases_on
 from core.train.precision import ScalerState, overflow_alert, scaler_for
 from core.train.step import Stepper, StepResult
@@ -102,6 +103,7 @@ def train(
     yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
     if at.step:
         yield from _follow_up(job, optimizer, at, phases)
+    first_step = at.step + 1 if is_compiled else None
     while at.step < job.total_steps:
         yield from _await_rows(job, at.num_rows, stepper.rows_per_step, stop)
         if job.ranks.is_any(stop()):
@@ -115,6 +117,8 @@ def train(
         at = _advance(at, stepper, seconds)
         yield _step_event(job, stepper, at, result, seconds, peak, phases.take())
         yield from overflow_alert(at.scaler)
+        if at.step == first_step:
+            yield from kernels_note(seconds)
         yield from _follow_up(job, optimizer, at, phases)
 
 
