@@ -16,10 +16,15 @@ from typing import Protocol
 
 import numpy as np
 
-from core.data.packing import Packing, Rows, RowsOfPass, plan_rows, too_little_text
+from core.data.packing import Rows, RowsOfPass, too_little_text
 from core.data.parts import Part
+from core.data.row_plans import Packing, plan_rows
 from core.data.token_cache import TokenCache
 from core.data.tokens import DocumentRef, Ints
+
+# Rows of so many parts are counted in one go, which takes seconds: a resume far into a large text
+# must still be able to stop.
+NUM_COUNTED = 40
 
 
 class Bringing(Protocol):
@@ -121,8 +126,12 @@ class GrowingRows(Rows):
 
     def _locate(self, first: int, until: int) -> tuple[int, int] | None:
         """Return the first and the last block of some rows; None while that is not known."""
+        last = len(self._starts) + NUM_COUNTED
         while self._starts[-1] < until:
             block = len(self._starts) - 1
+            if len(self._starts) == last:
+                self._waits_for = self._shards(block)[0]
+                return None
             num_rows = self._num_rows(block)
             if num_rows is None:
                 # Read ahead in what is there, and never ask for less than what comes next.

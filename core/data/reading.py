@@ -19,8 +19,9 @@ import numpy as np
 from core.config import PackingChoice, TokenCacheChoice
 from core.data.arrivals import Errand, bringing
 from core.data.growing import GrowingRows
-from core.data.packing import PackedRows, Packing, Rows, share_dropped
+from core.data.packing import PackedRows, Rows
 from core.data.parts import Part, text_parts
+from core.data.row_plans import Packing, share_dropped
 from core.data.shards import load_manifest
 from core.data.token_cache import (
     TokenCache,

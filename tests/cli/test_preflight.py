@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.config import DataConfig
-from core.data.preflight import check_text
+from core.data.preflight import check_text, own_text_bytes
 from core.data.remote.known import REMOTE_CORPORA
 from labcli.preflight import absolute_corpus
 from runs.errors import LabError, StageFailed
@@ -80,3 +80,31 @@ def test_directories_are_made_absolute_and_names_are_left_alone(
     monkeypatch.chdir(tmp_path)
     given = ("data.corpus=./texts", "data.corpus=climbmix", "base.depth=2")
     assert absolute_corpus(given) == (f"data.corpus={tmp_path / 'texts'}", *given[1:])
+
+
+def test_full_disk_names_what_takes_it_and_what_would_help(
+    labcli: Labcli, home: LabHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    done = labcli("run", "speedrun", "--preset", "cpu", "--detach")
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert "checkpoints" in done.err and "text and tokens" in done.err
+    assert "base.keep_checkpoints=1" in done.err and "labcli runs gc" in done.err
+    with serving(Hub(REMOTE_CORPORA["climbmix"])) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        words = ("--set", "data.corpus=climbmix", "--set", "data.num_shards=4")
+        done = labcli("run", "speedrun", "--preset", "cpu", "--detach", *words)
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert "no token cache" in done.err and "data.num_shards=2" in done.err
+    assert not list(home.runs_dir.glob("*"))
+
+
+def test_text_of_ones_own_counts_with_what_its_tokens_take(tmp_path: Path) -> None:
+    own = tmp_path / "texts"
+    own.mkdir()
+    (own / "a.jsonl").write_text('{"text": "a word or two of text"}\n' * 1000)
+    num_bytes = (own / "a.jsonl").stat().st_size
+    needed = own_text_bytes(tmp_path, DataConfig(corpus=str(own)))
+    assert num_bytes < needed < 3 * num_bytes
+    assert own_text_bytes(tmp_path, DataConfig()) == 0

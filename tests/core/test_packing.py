@@ -10,14 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data.mixtures import MixedRows
-from core.data.packing import (
-    PackedRows,
-    Rows,
-    plan_epoch,
-    plan_rows,
-    share_dropped,
-    validation_batches,
-)
+from core.data.packing import PackedRows, Rows, validation_batches
+from core.data.row_plans import plan_epoch, plan_rows, share_dropped
 from core.data.tokens import TokenSplit, ragged
 from core.loss import IGNORED
 from runs.errors import UsageError

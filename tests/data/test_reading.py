@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from core.config import TokenCacheChoice
-from core.data import parts
+from core.data import growing, parts
 from core.data.growing import GrowingRows
-from core.data.packing import PackedRows, Packing, Rows
+from core.data.packing import PackedRows, Rows
 from core.data.parts import text_parts
 from core.data.prefetch import PrefetchedRows
 from core.data.reading import (
@@ -29,6 +29,7 @@ from core.data.reading import (
     prepare_validation,
     reading,
 )
+from core.data.row_plans import Packing
 from core.data.shard_writer import write_shards
 from core.data.shards import SourceCount, load_manifest
 from core.data.token_cache import TokenCache, build_tokens, open_shards
@@ -139,6 +140,19 @@ def test_run_with_a_window_goes_on_at_any_row(lab: Lab) -> None:
         lost.unlink()
     with rows_of(lab, "none", lab.context("second")) as rows:
         assert np.array_equal(read(rows, 2500, 2600), whole[2500:])
+
+
+def test_resume_far_into_the_text_can_stop_while_rows_are_counted(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rows_of(lab, "disk", lab.context()) as rows:
+        wait(rows, 2500, 2600)
+        whole = rows.batch(2500, 100)[0]
+    monkeypatch.setattr(growing, "NUM_COUNTED", 1)
+    with rows_of(lab, "disk", lab.context()) as rows:
+        assert not rows.reaches(2500, 2600) and rows.waits_for is not None
+        assert not rows.reaches(2500, 2600) and rows.reaches(2500, 2600)
+        assert np.array_equal(rows.batch(2500, 100)[0], whole)
 
 
 def test_each_part_is_packed_as_if_it_were_alone(lab: Lab) -> None:
