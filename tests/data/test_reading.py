@@ -105,7 +105,7 @@ def wait(rows: Rows, first: int, until: int) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("packing", "num_rows"), [("best-fit", 3100), ("flat", 9000)])
+@pytest.mark.parametrize(("packing", "num_rows"), [("best-fit", 3100), ("flat", 11_000)])
 def test_rows_are_the_same_bytes_with_a_cache_and_with_a_window(
     lab: Lab, packing: Packing, num_rows: int
 ) -> None:
