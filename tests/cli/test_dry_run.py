@@ -15,7 +15,7 @@ PRESETS = tuple(load_recipe("speedrun")["presets"])
 # What a plan says in numbers, beside the price of an hour, which is part of what `usd` names.
 FIGURES = {
     "num_params", "tokens", "steps", "flops", "shards", "memory_bytes", "disk_bytes", "time_s",
-    "usd",
+    "usd", "token_cache",
 }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_every_figure_names_its_source(labcli: Labcli, preset: str) -> None:
         "flops": "per token, closed form",
         "shards": "num_shards" if plan["shards"] else "corpus embedded",
         "memory_bytes": f"{base['device_batch_size']} rows on one rank",
-        "disk_bytes": "checkpoints that are kept",
+        "disk_bytes": " checkpoints ",
         "usd": "no price" if plan["usd"] is None else f"${plan['usd_per_hour']:.2f} an hour",
     }
     assert [key for key, words in named.items() if words not in sources[key]] == []
