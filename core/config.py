@@ -151,7 +151,9 @@ class TrainConfig(StageConfig):
     warmdown_ratio: float = setting(0.65, "Share of the steps in which the rate falls.")
     final_lr_frac: float = setting(0.05, "Rate at the last step, as a share of the peak.")
     momentum_warmup_steps: int | None = setting(
-        None, "Steps in which Muon's momentum rises; absent: 400, or a quarter of a shorter run."
+        None,
+        "Steps in which Muon's momentum rises; absent: 400, or a quarter of a shorter run; "
+        "300 in the classic optimizer.",
     )
     optimizer: Optimizer = setting(
         "current",

@@ -43,9 +43,9 @@ def muon_momentum(
     return MOMENTUM_PEAK
 
 
-def classic_momentum(step: int) -> float:
-    """Return the momentum of the classic Muon at a step: it rises, and stays."""
-    done = min(1.0, step / CLASSIC_MOMENTUM_WARMUP_STEPS)
+def classic_momentum(step: int, *, warmup_steps: int | None = None) -> float:
+    """Return the momentum of the classic Muon at a step: it rises, in 300 steps, and stays."""
+    done = min(1.0, step / (warmup_steps or CLASSIC_MOMENTUM_WARMUP_STEPS))
     return MOMENTUM_START + (CLASSIC_MOMENTUM_PEAK - MOMENTUM_START) * done
 
 

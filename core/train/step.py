@@ -149,7 +149,7 @@ def scheduled_rates(config: TrainConfig, step: int, total_steps: int) -> StepRat
 
 def _momentum(config: TrainConfig, step: int, total_steps: int) -> float:
     if config.optimizer == "classic":
-        return schedule.classic_momentum(step)
+        return schedule.classic_momentum(step, warmup_steps=config.momentum_warmup_steps)
     return schedule.muon_momentum(
         step,
         total_steps,
