@@ -123,7 +123,7 @@ class ReferenceTrainee:
         """Make one step and return its loss in nats per counted target."""
         config, device = self._subject.config, self._subject.device
         with self.phases("data"):
-            batch = self._rows.batch(config.device_batch_size)
+            batch = self._rows.batch(config.num_device_rows)
             idx_BT, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
         with self.phases("forward-backward"):
             loss = self._loss(self.model, *self.model.embed(idx_BT), targets_BT)
