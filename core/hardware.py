@@ -74,6 +74,13 @@ class Hardware:
         return "mps" if self.gpus[0].name.startswith("Apple") else "cuda"
 
     @property
+    def fp8_flops(self) -> float | None:
+        """The peak of all GPUs in 8-bit floats, or None where one of them has none."""
+        cards = [self.table.find(gpu.name) for gpu in self.gpus]
+        known = [card.fp8_flops for card in cards if card and card.fp8_flops is not None]
+        return sum(known) if known and len(known) == len(cards) else None
+
+    @property
     def usd_per_hour(self) -> float | None:
         """The usual rent of this machine, or None for one that has no known price."""
         cards = [self.table.find(gpu.name) for gpu in self.gpus]

@@ -24,6 +24,7 @@ class Card:
     """One kind of accelerator; per second, dense bfloat16. None where nothing is known."""
 
     bf16_flops: float
+    fp8_flops: float | None = None
     bandwidth: float | None = None
     memory_gib: float | None = None
     usd_per_hour: float | None = None

@@ -142,7 +142,8 @@ def _fits(layer: nn.Linear) -> bool:
 
 
 def _why_not(device: torch.device, dtype: torch.dtype | None) -> str | None:
-    if device.type != "cuda":
+    # AMD's cards have other 8-bit types.
+    if device.type != "cuda" or torch.version.hip is not None:
         return f"8-bit floats need a GPU from Hopper on, not {device.type}"
     if torch.cuda.get_device_capability(device) < HOPPER:
         return f"8-bit floats need a GPU from Hopper on, not {torch.cuda.get_device_name(device)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -201,6 +202,29 @@ def test_a_preset_is_planned_for_the_gpus_that_are_here() -> None:
     by_hand = plan("8xh100", hardware=with_gpus("NVIDIA H200", 1, 140), nproc=1)
     assert (by_hand.is_here, by_hand.machine) == (True, "1 x NVIDIA H200")
     assert by_hand.time_s == pytest.approx(8 * made.time_s, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "peak"), [("8xh100", "15.8"), ("8xh200", "15.8"), ("8xa100", None)]
+)
+def test_pods_that_have_fp8_use_it_and_say_so(preset: str, peak: str | None) -> None:
+    made = plan(preset)
+    assert base_of(made).fp8 == ("off" if peak is None else "auto")
+    told = [note for note in made.notes if note.startswith("fp8:")]
+    assert [f"{peak} PFLOP/s" in note for note in told] == ([] if peak is None else [True])
+
+
+def test_fp8_on_a_machine_without_it_is_refused() -> None:
+    with pytest.raises(UsageError, match="fp8 = on is not possible on A100: 8-bit floats need"):
+        plan("8xa100", "speedrun", "base.fp8=on")
+    assert plan("8xa100", "speedrun", "base.fp8=auto").notes == plan("8xa100").notes
+
+
+def test_rows_that_are_left_open_are_planned_by_the_estimate() -> None:
+    made = plan("8xh100", "speedrun", "base.device_batch_size=auto")
+    assert base_of(made).device_batch_size == "auto"
+    assert made.memory_bytes <= 0.9 * made.hardware.gpus[0].memory_bytes
+    assert re.search(r"with (8|16|32) rows on one rank", made.sources["memory_bytes"])
 
 
 def test_an_apple_gpu_runs_one_rank() -> None:
