@@ -28,8 +28,6 @@ from runs.errors import Corrupt, StageFailed
 from runs.events import Progress
 
 POLL_S = 0.25
-# Of the layout that held a whole split in one file; nothing reads it.
-_OLD_FILES = ("*.offsets.npy", "train.tokens", "val.tokens", "train.json", "val.json")
 
 
 class EncodingStoppedError(Exception):
@@ -202,7 +200,6 @@ def build_tokens(
         missing = _missing(cache, names)
         if not missing:
             return
-        _clear_old_layout(cache)
         num_docs = {s.name: s.num_docs for s in load_manifest(cache.corpus_dir).shards}
         building = _Building(cache, missing, is_kept=is_kept)
         total = sum(num_docs.get(name, 0) for name in names)
@@ -269,12 +266,6 @@ def usable_cores() -> int:
 
 def _missing(cache: TokenCache, names: Sequence[str]) -> list[str]:
     return [name for name in names if cache.find(name) is None]
-
-
-def _clear_old_layout(cache: TokenCache) -> None:
-    for pattern in _OLD_FILES:
-        for path in cache.directory.glob(pattern):
-            path.unlink(missing_ok=True)
 
 
 def _mapped(path: Path, id_dtype: npt.DTypeLike) -> TokenArray:

@@ -31,8 +31,8 @@ QUIET_S = 3600.0
 # Compiled kernels that nothing was added to for so long; building them again takes a minute.
 KERNELS_QUIET_S = 7 * 86400.0
 _TOKENS = "tokens-"
-# Tokens of shards that arrived later had a directory of their own; nothing reads it any more.
-_OLD_TOKENS = "later-"
+# Caches were made of a file for each split, and of a directory for later shards: nothing reads them.
+_OLD_TOKENS = ("later-*", "tokens-*/train.*", "tokens-*/val.*")
 # Tokens that a run had at hand; see core.data.reading.
 _WINDOW = "window"
 _DOWNLOADS = "downloads"
@@ -100,15 +100,17 @@ def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
 
 def _token_caches(home: LabHome, runs: list[KnownRun], needs: Needs) -> Iterator[Item]:
     caches = sorted(home.data_dir.glob(f"*/{_TOKENS}*"))
-    caches += sorted(home.data_dir.glob(f"*/{_OLD_TOKENS}*"))
-    if not caches:
+    old = [path for pattern in _OLD_TOKENS for path in sorted(home.data_dir.glob(f"*/{pattern}"))]
+    if not caches and not old:
         return
     used = {sha256[:16] for sha256 in _tokenizers(home, runs, needs)}
-    for path in caches:
-        is_used = path.name.removeprefix(_TOKENS) in used
+    unused = [path for path in caches if path.name.removeprefix(_TOKENS) not in used]
+    unused += [path for path in old if path.parent not in unused]
+    for path in unused:
         is_quiet = time.time() - _newest_s(path) > QUIET_S
-        if not is_used and is_quiet and not _is_locked(path.parent / ".tokens.lock"):
-            yield _item("token cache", path, f"{path.parent.name}/{path.name}")
+        corpus_dir = home.data_dir / path.relative_to(home.data_dir).parts[0]
+        if is_quiet and not _is_locked(corpus_dir / ".tokens.lock"):
+            yield _item("token cache", path, str(path.relative_to(home.data_dir)))
 
 
 def _downloads(home: LabHome) -> Iterator[Item]:

@@ -124,14 +124,6 @@ def test_lengths_that_were_cut_off_are_made_again(cache: TokenCache) -> None:
     assert len(built(cache).lengths) == 9000
 
 
-def test_files_of_the_layout_before_this_one_go(cache: TokenCache) -> None:
-    cache.directory.mkdir()
-    for name in ("train.tokens", "train.offsets.npy", "train.json"):
-        (cache.directory / name).write_bytes(b"old")
-    built(cache)
-    assert not list(cache.directory.glob("train.*"))
-
-
 def test_wide_ids_take_four_bytes(corpus: Path) -> None:
     words = [b"w%05d" % number for number in range(66_000)]
     tokens = [bytes([value]) for value in range(256)]

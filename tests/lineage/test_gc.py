@@ -129,12 +129,16 @@ def test_token_directories_that_nothing_reads_go(home: LabHome) -> None:
     for name in (f"later-{used[:16]}", f"tokens-{used[:16]}.partial", f"tokens-{used[:16]}"):
         (corpus / name).mkdir()
         (corpus / name / "shard_00001.parquet.tokens").write_bytes(b"ids")
+    for name in ("train.tokens", "val.offsets.npy"):
+        (corpus / f"tokens-{used[:16]}" / name).write_bytes(b"ids")
     cut_off = corpus / f"tokens-{used[:16]}" / ".shard_00002.parquet.tokens.partial"
     cut_off.write_bytes(b"id")
     age(corpus, by_s=DAY_S)
     assert going(home, KeepRules()) == [
         f"corpus/later-{used[:16]}",
         f"corpus/tokens-{used[:16]}.partial",
+        f"corpus/tokens-{used[:16]}/train.tokens",
+        f"corpus/tokens-{used[:16]}/val.offsets.npy",
         f"data/corpus/tokens-{used[:16]}/{cut_off.name}",
     ]
     remove(home, KeepRules())
