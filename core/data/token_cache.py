@@ -233,7 +233,9 @@ class _Building:
                 for future in futures:
                     future.cancel()
         for future in futures:
-            if not future.cancelled() and (error := future.exception()) is not None:
+            error = None if future.cancelled() else future.exception()
+            # One that failed has stopped the others.
+            if error is not None and not isinstance(error, EncodingStoppedError):
                 raise error
 
     def _follow(self, futures: Sequence[Future[None]]) -> Iterator[int]:

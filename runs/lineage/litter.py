@@ -31,7 +31,7 @@ QUIET_S = 3600.0
 # Compiled kernels that nothing was added to for so long; building them again takes a minute.
 KERNELS_QUIET_S = 7 * 86400.0
 _TOKENS = "tokens-"
-# Caches were made of a file for each split, and of a directory for later shards: nothing reads them.
+# Caches had a file for each split and a directory for later shards: nothing reads those any more.
 _OLD_TOKENS = ("later-*", "tokens-*/train.*", "tokens-*/val.*")
 # Tokens that a run had at hand; see core.data.reading.
 _WINDOW = "window"
