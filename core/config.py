@@ -234,6 +234,9 @@ class BaseConfig(TrainConfig):
         "best-fit: rows begin with a document; flat: no token is dropped; auto: best-fit, unless "
         "that would read a small text again.",
     )
+    pair_start_steps: int = setting(
+        0, "Steps that fit embedding and head to the text's token pairs before training."
+    )
     target_param_data_ratio: float | None = setting(
         None, "Training tokens per scaling parameter, when num_iterations is absent."
     )
@@ -244,6 +247,8 @@ class BaseConfig(TrainConfig):
     def __post_init__(self) -> None:
         super(BaseConfig, self).__post_init__()
         require_positive(self, "depth", "aspect_ratio", "head_dim", "kv_ratio", "sequence_len")
+        if self.pair_start_steps < 0:
+            raise UsageError(f"pair_start_steps must be 0 or more, not {self.pair_start_steps}")
         horizons = ("num_iterations", "target_param_data_ratio", "target_flops")
         given = [name for name in horizons if getattr(self, name) is not None]
         if len(given) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from core.data.reading import (
     text_packing,
 )
 from core.data.shards import load_manifest
-from core.data.token_cache import open_validation
+from core.data.token_cache import open_shards, open_validation
 from core.device import pick_device, set_up_matmuls, training_dtype
 from core.model import GPT
 from core.plan_disk import NUM_EXTRA_CHECKPOINTS
@@ -31,6 +32,8 @@ from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.garbage import collecting_rarely
 from core.train.loop import Training, train
+from core.train.pair_start import start_from_pairs
+from runs.errors import UsageError
 from runs.events import Event
 
 
@@ -51,6 +54,11 @@ def run(
     yield from prepare_validation(cache)
     reserved = (config.keep_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
     text = find_text(ctx, cache, config.token_cache, reserved_bytes=reserved)
+    if config.pair_start_steps and not text.is_whole:
+        raise UsageError(
+            "pair_start_steps counts all pairs before the first step, and this text comes in "
+            f"{len(text.parts)} parts while training goes on; set base.pair_start_steps=0"
+        )
     yield from prepare_text(text, ctx)
     torch.manual_seed(config.seed)
     dtype = training_dtype(config.dtype, device)
@@ -84,4 +92,9 @@ def run(
             lr_scale=1.0,
             sample_chat=False,
         )
+        if resume is None and config.pair_start_steps:
+            started = time.perf_counter()
+            split = open_shards(cache, text.parts[0])
+            yield from start_from_pairs(model, split, ranks, num_steps=config.pair_start_steps)
+            job = replace(job, head_start_s=time.perf_counter() - started)
         yield from collecting_rarely(train(job, stop=stop, resume=resume))

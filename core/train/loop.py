@@ -43,7 +43,10 @@ AWAIT_POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Everything one training stage works on; `prompts` are sampled along the way."""
+    """Everything one training stage works on.
+
+    head_start_s: what was spent on the weights before the first step; it counts as training.
+    """
 
     ctx: StageContext
     config: TrainConfig
@@ -56,6 +59,7 @@ class Training:
     total_steps: int
     lr_scale: float
     sample_chat: bool
+    head_start_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ def train(
     if note is not None:
         yield note
     job = replace(job, config=config)
-    at = Progressed()
+    at = Progressed(train_s=job.head_start_s)
     if resume is not None:
         at = _restore(resume, job, optimizer)
     phases = phases_on(job.ranks.device)

@@ -60,7 +60,7 @@ _CONFIG: Mapping[str, _Prior] = {
     **dict.fromkeys(
         (
             "matrix_lr", "embedding_lr", "unembedding_lr", "scalar_lr", "init_lr_frac",
-            "weight_decay", "muon_iterations",
+            "weight_decay", "muon_iterations", "momentum_warmup_steps", "pair_start_steps",
         ),
         _RATE,
     ),

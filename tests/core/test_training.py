@@ -18,7 +18,7 @@ from core.config import ChatTrainConfig
 from core.stages import base, mid, sft
 from core.stages.context import CheckpointRef, Input
 from runs.errors import Corrupt, NotFound, StageFailed, UsageError
-from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Sample, Step
+from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Sample, Step
 from tests.core.builders import base_config, context, make_world
 
 
@@ -67,6 +67,26 @@ def inputs(world: Path) -> dict[str, Input]:
 @pytest.fixture(scope="module")
 def uninterrupted(world: Path) -> dict[int, float]:
     return run_process(world, name="whole")
+
+
+def test_a_start_from_pairs_makes_the_first_steps_better_and_is_told(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    def events(name: str, **overrides: Any) -> list[Event]:
+        config = base_config(num_iterations=2, **overrides)
+        ctx = context(tmp_path / name, inputs, stage="base")
+        return list(base.run(config, ctx, stop=lambda: False, resume=None))
+
+    plain, started = events("plain"), events("started", pair_start_steps=20)
+
+    assert losses(started)[0] < losses(plain)[0] - 1
+    fitting = [event for event in started if isinstance(event, Progress) and "pairs" in event.label]
+    assert fitting[-1].done == fitting[-1].total == 20
+
+
+def test_a_start_from_pairs_takes_no_negative_steps() -> None:
+    with pytest.raises(UsageError, match="pair_start_steps"):
+        base_config(pair_start_steps=-1)
 
 
 @pytest.mark.parametrize(
