@@ -51,7 +51,7 @@ class PairCounts:
 
 def count_pairs(split: TokenSplit, vocab_size: int) -> PairCounts:
     """Return the counts of pairs inside documents, in at most the first 2^23 tokens."""
-    ids = split.tokens[:MAX_TOKENS].astype(np.int64)
+    ids = np.concatenate(split.arrays)[:MAX_TOKENS].astype(np.int64)
     is_inside = np.ones(max(len(ids) - 1, 0), dtype=bool)
     ends = split.offsets[1:] - 1
     is_inside[ends[ends < len(is_inside)]] = False
@@ -83,7 +83,8 @@ def start_from_pairs(
         with torch.no_grad():
             for weight in weights:
                 weight.zero_()
-    ranks.sum_in_place([weight.detach() for weight in weights])
+    for weight in weights:
+        ranks.sum_in_place(weight.detach())
 
 
 def _fit(model: GPT, pairs: PairCounts, num_steps: int) -> Iterator[Progress]:
