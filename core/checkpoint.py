@@ -52,6 +52,7 @@ class CheckpointMeta:
     val_bpb: float | None = None
     device_batch_size: int | None = None
     scaler: Mapping[str, Any] | None = None
+    loss_ema: float | None = None
 
     @property
     def num_updates(self) -> int:
@@ -105,18 +106,25 @@ def save(
 
 
 def _saved(path: Path) -> Saved:
-    size = sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
     sha256 = hashlib.sha256((path / COMMITTED).read_bytes()).hexdigest()
-    return Saved(path=path, num_bytes=size, sha256=sha256)
+    return Saved(path=path, num_bytes=_size(path), sha256=sha256)
 
 
-def prune(checkpoints_dir: Path, keep: int) -> None:
-    """Remove all but the newest `keep` committed checkpoints of a stage."""
-    committed = sorted(path.parent for path in checkpoints_dir.glob(f"step_*/{COMMITTED}"))
-    for path in committed[:-keep]:
-        # Uncommitted first: a removal that is cut off leaves no half checkpoint behind.
-        (path / COMMITTED).unlink()
-        shutil.rmtree(path, ignore_errors=True)
+def _size(path: Path) -> int:
+    return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+
+
+def committed_steps(checkpoints_dir: Path) -> dict[int, int]:
+    """Return the steps of the complete checkpoints of a stage, and the bytes that each takes."""
+    paths = [path.parent for path in checkpoints_dir.glob(f"step_*/{COMMITTED}")]
+    return {int(path.name.removeprefix("step_")): _size(path) for path in sorted(paths)}
+
+
+def remove(checkpoints_dir: Path, step: int) -> None:
+    """Remove a checkpoint; one whose removal is cut off is none."""
+    path = step_dir(checkpoints_dir, step)
+    (path / COMMITTED).unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def read_meta(path: Path) -> CheckpointMeta:

@@ -179,24 +179,41 @@ class TrainConfig(StageConfig):
         "Matrix products of the layers in 8-bit floats, which GPUs have from Hopper on; auto: "
         "there, when training is compiled. Faster from about d20 on, slower at d12.",
     )
-    eval_every: int = setting(100, "Steps between measurements of validation bits per byte.")
+    eval_every: int | None = setting(
+        100, "Steps between measurements of validation bits per byte; none: the last step alone."
+    )
     eval_tokens: int = setting(65_536, "Validation tokens read by one measurement.")
     eval_bytes: int | None = setting(
         None, "Validation text in whole documents, in place of eval_tokens: for any vocabulary."
     )
-    save_every: int = setting(100, "Steps between checkpoints; the last step is always saved.")
+    save_every: int | None = setting(
+        100, "Steps between checkpoints; none: the last step alone, which is always saved."
+    )
     keep_checkpoints: int = setting(2, "Newest checkpoints kept per stage.")
-    sample_every: int = setting(200, "Steps between samples of the fixed prompts.")
+    keep_best: bool = setting(True, "Keep the checkpoint with the fewest bits per byte, too.")
+    checkpoint_budget_gb: float | None = setting(
+        None, "Disk that a stage's checkpoints may take, the newest in any case; absent: no limit."
+    )
+    sample_every: int | None = setting(
+        200, "Steps between samples of the fixed prompts; none: the last step alone."
+    )
     token_cache: TokenCacheChoice = setting(
         "auto", "Keep tokens on disk, or none but those at hand; auto: where they fit."
     )
 
+    @property
+    def num_kept_checkpoints(self) -> int:
+        """Checkpoints of the stage that lie on the disk at most, but for one being written."""
+        return 1 if self.save_every is None else self.keep_checkpoints + self.keep_best
+
     def __post_init__(self) -> None:
         require_positive(
-            self, "total_batch_size", "eval_every", "eval_tokens",
-            "save_every", "keep_checkpoints", "sample_every", "muon_iterations",
+            self, "total_batch_size", "eval_tokens", "keep_checkpoints", "muon_iterations",
         )  # fmt: skip
-        for name in ("num_iterations", "momentum_warmup_steps", "eval_bytes", "grad_clip"):
+        for name in (
+            "num_iterations", "momentum_warmup_steps", "eval_bytes", "eval_every", "save_every",
+            "sample_every", "checkpoint_budget_gb", "grad_clip",
+        ):  # fmt: skip
             if getattr(self, name) is not None:
                 require_positive(self, name)
         if self.device_batch_size != "auto":

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from core.device import exact_dtype
 from core.model import GPT
+from core.ranks import Ranks
 
 IGNORED = -1
 # Logits of one chunk. On a CPU small enough to stay in a cache, and large enough that adding up
@@ -138,12 +139,17 @@ def chunked_token_losses(
 
 @torch.no_grad()
 def bits_per_byte(
-    model: GPT, batches: Iterable[tuple[Tensor, Tensor]], token_bytes_V: Tensor
+    model: GPT,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    token_bytes_V: Tensor,
+    *,
+    ranks: Ranks | None = None,
 ) -> float:
     """Return summed nats over ln 2 times the bytes of the counted targets.
 
     token_bytes_V holds the raw byte length of each token, 0 for special tokens, which count
     neither as nats nor as bytes. Nats are added in float64. No bytes at all gives infinity.
+    Given `ranks`, each brings batches of its own, and all get the figure of all batches.
     """
     nats, num_bytes = 0.0, 0
     for idx_BT, targets_BT in batches:
@@ -158,6 +164,8 @@ def bits_per_byte(
         is_counted_N = (targets_BT.flatten() >= 0) & (bytes_N > 0)
         nats += float(losses_N[is_counted_N].sum(dtype=exact_dtype(losses_N.device)))
         num_bytes += int(bytes_N[is_counted_N].sum())
+    if ranks is not None:
+        nats, num_bytes = ranks.sum_number(nats), int(ranks.sum_number(num_bytes))
     return nats / (math.log(2) * num_bytes) if num_bytes else math.inf
 
 

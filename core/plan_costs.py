@@ -136,8 +136,7 @@ def _stage_tokens(work: StageWork, data: DataConfig) -> int:
 
 
 def _other_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware) -> float:
-    """Return the seconds that are not training; validation is the first rank's alone."""
-    one_rank = hardware.flops_per_s / max(1, len(hardware.gpus))
+    """Return the seconds that are not training."""
     seconds = 0.0
     for work in stages:
         config = work.config
@@ -147,8 +146,8 @@ def _other_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware
             once = config.eval_tokens
             if config.eval_bytes is not None:
                 once = int(config.eval_bytes / CHARS_PER_TOKEN)
-            measured = once * -(-work.steps // config.eval_every)
-            seconds += measured * flops_per_token(model) / 3 / one_rank
+            measured = once * -(-work.steps // (config.eval_every or work.steps))
+            seconds += measured * flops_per_token(model) / 3 / hardware.flops_per_s
     return seconds
 
 

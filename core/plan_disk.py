@@ -82,7 +82,7 @@ def plan_disk(
 
     "auto" keeps tokens where all of it fits into what is free, and where that is not known.
     """
-    kept = [config.keep_checkpoints for config in trained]
+    kept = [config.num_kept_checkpoints for config in trained]
     num_checkpoints = sum(kept) + NUM_EXTRA_CHECKPOINTS if kept else 0
     checkpoints = num_checkpoints * checkpoint_bytes(model)
     downloads = cached = window = 0

@@ -91,7 +91,7 @@ class OurTrainee:
     def step(self) -> float:
         """Make one step and return its loss in nats per counted target."""
         first_row = self._num_steps * self._stepper.rows_per_step
-        loss = self._stepper.run(self._num_steps, first_row).loss
+        loss = self._stepper.launch(self._num_steps, first_row, Flags()).read().loss
         self._num_steps += 1
         return loss
 

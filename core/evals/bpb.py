@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from core.data.tokens import Ints, TokenSplit
 from core.data.windows import count_documents, window_batches
 from core.loss import bits_per_byte
 from core.model import GPT
+from core.ranks import Ranks
 from core.tokenizer import Tokenizer
 
 
@@ -26,11 +28,13 @@ def validation_bpb(
     batch_size: int,
     num_bytes: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    ranks: Ranks | None = None,
 ) -> float:
     """Return bits per byte over always the same text; of what came before `stop`, if it comes.
 
     The text is `num_tokens` tokens in packed rows or, given `num_bytes`, the first whole documents
-    of so many bytes, which do not depend on the tokenizer.
+    of so many bytes, which do not depend on the tokenizer. Given `ranks`, all of them have to
+    call this: batch i is computed by rank i mod W, and every rank gets the same figure.
     """
     device = model.wte.weight.device
     row_len, pad = model.config.sequence_len, tokenizer.bos
@@ -50,12 +54,14 @@ def validation_bpb(
         )
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for ids, targets in rows():
+        rank, world_size = (0, 1) if ranks is None else (ranks.rank, ranks.world_size)
+        for ids, targets in islice(rows(), rank, None, world_size):
             if stop():
                 return
             yield torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device)
 
-    return bits_per_byte(model, batches(), torch.from_numpy(token_bytes_V).to(device))
+    bytes_V = torch.from_numpy(token_bytes_V).to(device)
+    return bits_per_byte(model, batches(), bytes_V, ranks=ranks)
 
 
 def measured_text(val_sha256: str, num_bytes: int | None) -> str:

@@ -12,13 +12,17 @@ from core.model import GPT
 from core.tokenizer import Tokenizer
 from runs.events import Sample
 
-CONTINUATION_TOKENS = 32
+CONTINUATION_TOKENS = 16
 ANSWER_TOKENS = 64
+# What a base model comes to know, in about this order: facts, words, days, taste, sums.
 CONTINUATIONS = (
-    "Return the number of",
-    "This module provides a",
     "The capital of France is",
-    "If the file does not exist,",
+    "The chemical symbol for gold is",
+    "If today is Friday, then tomorrow is",
+    "The opposite of hot is",
+    "The planets of the solar system are",
+    "My favourite colour is",
+    "If 5 * x + 3 = 13, then x is",
 )
 QUESTIONS = (
     "What is 27 * 14?",

@@ -75,6 +75,19 @@ class MuonAdamW:
         return self._norm
 
     @torch.no_grad()
+    def drop_gradients(self, is_bad: Tensor) -> None:
+        """Make the reduced gradients 0 where a 0-d flag on their own device says so.
+
+        For a device that runs ahead of the host: the update that follows is one of the momentum
+        alone, and the weights stay finite.
+        """
+        assert self._norm is not None, "reduce comes before"
+        self._norm = self._norm.masked_fill(is_bad, 0.0)
+        for shard in self._shards():
+            for grad in shard.own_grads:
+                grad.masked_fill_(is_bad, 0.0)
+
+    @torch.no_grad()
     def step(self, rates: StepRates) -> None:
         """Apply one update from the gradients that `reduce` has summed."""
         assert self._norm is not None, "reduce comes before step"

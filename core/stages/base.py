@@ -31,7 +31,8 @@ from core.scaling_laws import horizon_steps
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.garbage import collecting_rarely
-from core.train.loop import Training, train
+from core.train.job import Training
+from core.train.loop import train
 from core.train.pair_start import start_from_pairs
 from runs.errors import UsageError
 from runs.events import Event
@@ -52,7 +53,7 @@ def run(
     total_steps = horizon_steps(config, shape)
     cache = find_cache(ctx, tokenizer)
     yield from prepare_validation(cache)
-    reserved = (config.keep_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
+    reserved = (config.num_kept_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
     text = find_text(ctx, cache, config.token_cache, reserved_bytes=reserved)
     if config.pair_start_steps and not text.is_whole:
         raise UsageError(

@@ -28,7 +28,8 @@ from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.garbage import collecting_rarely
-from core.train.loop import Training, train
+from core.train.job import Training
+from core.train.loop import train
 from runs.errors import UsageError
 from runs.events import Event
 

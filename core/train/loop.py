@@ -1,92 +1,69 @@
 """The loop that base, mid and sft share: steps, checkpoints, then measurements and samples.
 
 A checkpoint comes before the evaluation of the same step, so that a crash in an evaluation
-cannot lose what was trained.
+cannot lose what was trained. On a GPU a step's numbers are read when the next one was launched;
+whatever needs the model of a certain step first reads all that is still on its way.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from core import checkpoint
 from core.attention.attend import attend_on
-from core.checkpoint import CheckpointMeta
-from core.config import TrainConfig, config_hash
-from core.data.packing import Rows
-from core.data.tokens import TokenSplit
+from core.config import config_hash
 from core.device import device_name, peak_flops
 from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
-from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
-from core.ranks import Ranks
+from core.peak_memory import process_peak_bytes
 from core.scaling import flops_per_token
-from core.stages.context import CheckpointRef, StageContext
-from core.tokenizer import Tokenizer
+from core.stages.artifacts import write_artifact
+from core.stages.context import CheckpointRef
 from core.train.compiling import compiled_loss
+from core.train.culprits import batch_report, breaking_rows, named_documents
 from core.train.device_batch import naming_out_of_memory, settle_rows
 from core.train.fp8 import use_fp8
+from core.train.job import Progressed, Training, progressed
 from core.train.kernels import kernels_note
+from core.train.pace import Pace
 from core.train.phases import Phases, phase_metrics, phases_on
-from core.train.precision import ScalerState, overflow_alert, scaler_for
-from core.train.step import Stepper, StepResult
+from core.train.precision import overflow_alert, scaler_for
+from core.train.saving import Saver
+from core.train.spikes import Spike, SpikeWatch
+from core.train.step import Flags, Launched, Stepper, StepResult
 from runs.errors import StageFailed
-from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Step
+from runs.events import Alert, Artifact, End, Eval, Event, Note, Progress, Step
 
 # How often training looks for a shard that it waits for.
 AWAIT_POLL_S = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """Everything one training stage works on.
-
-    head_start_s: what was spent on the weights before the first step; it counts as training.
-    """
-
-    ctx: StageContext
-    config: TrainConfig
-    ranks: Ranks
-    model: GPT
-    tokenizer: Tokenizer
-    rows: Rows
-    validation: TokenSplit
-    val_sha256: str
-    total_steps: int
-    lr_scale: float
-    sample_chat: bool
-    head_start_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progressed:
-    """How far a stage has come, over all attempts."""
-
-    step: int = 0
-    num_rows: int = 0
-    tokens: int = 0
-    train_s: float = 0.0
-    flops: float = 0.0
-    scaler: ScalerState | None = None
+# So many steps before a step its rows are looked for: what all ranks found comes in time with the
+# numbers of a step, also where those are read a step later.
+STEPS_AHEAD = 2
 
 
 def train(
     job: Training, *, stop: Callable[[], bool], resume: CheckpointRef | None
 ) -> Iterator[Event]:
     """Train to the last step, or to the step at which some rank is told to stop."""
-    tokens_per_step = job.config.total_batch_size
     optimizer = MuonAdamW(
-        job.model, job.config, job.ranks, tokens_per_step=tokens_per_step, lr_scale=job.lr_scale
+        job.model,
+        job.config,
+        job.ranks,
+        tokens_per_step=job.config.total_batch_size,
+        lr_scale=job.lr_scale,
     )
+    device = job.ranks.device
     job.model.is_checkpointing = job.config.activation_checkpointing
-    job.model.attend = attend_on(job.config.attention, job.ranks.device, job.model.dtype)
-    loss_fn, why_eager = compiled_loss(job.config.compile, job.ranks.device)
-    device, is_compiled = job.ranks.device, why_eager is None
-    num_fp8_layers = use_fp8(job.config.fp8, job.model, device, is_compiled=is_compiled)
+    job.model.attend = attend_on(job.config.attention, device, job.model.dtype)
+    loss_fn, why_eager = compiled_loss(job.config.compile, device)
+    num_fp8_layers = use_fp8(job.config.fp8, job.model, device, is_compiled=why_eager is None)
     config, note = settle_rows(job.config, job.model, job.ranks, loss_fn, resume)
     if note is not None:
         yield note
@@ -94,66 +71,264 @@ def train(
     at = Progressed(train_s=job.head_start_s)
     if resume is not None:
         at = _restore(resume, job, optimizer)
-    phases = phases_on(job.ranks.device)
+    phases = phases_on(device)
     stepper = Stepper(
         job.model, optimizer, job.rows, job.config, job.ranks,
         loss_fn=loss_fn, total_steps=job.total_steps, phases=phases,
-        scaler=scaler_for(job.model.dtype, at.scaler),
+        scaler=scaler_for(job.model.dtype, at.scaler), runs_ahead=runs_ahead(device),
     )  # fmt: skip
-    peak = peak_flops(job.ranks.device, job.model.dtype, job.ctx.hardware)
+    peak = peak_flops(device, job.model.dtype, job.ctx.hardware)
     yield _describe(job, peak, why_eager, num_fp8_layers)
     # The first step may take half a minute: say that it is steps that are counted from here on.
     label = "building kernels" if why_eager is None else "first step"
     yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
-    if at.step:
-        yield from _follow_up(job, optimizer, at, phases)
-    first_step = at.step + 1 if is_compiled else None
-    while at.step < job.total_steps:
-        yield from _await_rows(job, at.num_rows, stepper.rows_per_step, stop)
-        if job.ranks.is_any(stop()):
-            yield from _save(job, optimizer, at)
-            yield End(reason="stopped")
+    loop = _Loop(job, stepper, phases, Saver(job, optimizer), at, peak)
+    yield from loop.run(stop, is_compiled=why_eager is None)
+
+
+def runs_ahead(device: torch.device) -> bool:
+    """Return whether a device is asked for the next step before the last one's numbers."""
+    return device.type == "cuda"
+
+
+class _Loop:
+    """The steps of one attempt; `at` is the last one whose numbers were read."""
+
+    def __init__(
+        self,
+        job: Training,
+        stepper: Stepper,
+        phases: Phases,
+        saver: Saver,
+        at: Progressed,
+        peak: float | None,
+    ) -> None:
+        self._job = job
+        self._stepper = stepper
+        self._phases = phases
+        self._saver = saver
+        self._peak = peak
+        self._at = at
+        self._launched: deque[Launched] = deque()
+        self._was_told_to_stop = False
+        self._last_read_s = 0.0
+        # All ranks have the rows of the steps before this one.
+        self._steps_here = 0
+        self._started_s = at.train_s
+        self._pace = Pace()
+        warmup = math.ceil(job.config.warmup_ratio * job.total_steps)
+        self._spikes = SpikeWatch(num_warmup_steps=warmup)
+
+    def run(self, stop: Callable[[], bool], *, is_compiled: bool) -> Iterator[Event]:
+        """Train to the end, or until the ranks agree to stop."""
+        first = self._at.step
+        if first:
+            yield from self._follow_up(first)
+        for step in range(first, self._job.total_steps):
+            yield from self._await_rows(step, stop)
+            if self._is_stopping(stop):
+                yield from self._read()
+                yield from self._saver.save(self._at)
+                yield End(reason="stopped")
+                return
+            self._launch(step, stop)
+            yield from self._read(but=1 if self._stepper.runs_ahead else 0)
+            if step == first and is_compiled:
+                yield from self._read()
+                yield from kernels_note(self._at.train_s - self._started_s)
+            yield from self._follow_up(step + 1)
+
+    def _follow_up(self, step: int) -> Iterator[Event]:
+        """Save, then measure and sample, what is due after a step.
+
+        Made again after a resume: the attempt before may have ended between the checkpoint and
+        these.
+        """
+        config = self._job.config
+        is_last = step == self._job.total_steps
+        if is_last or _is_due(step, config.save_every):
+            yield from self._read()
+            with self._phases("save"):
+                yield from self._saver.save(self._at, is_last=is_last)
+        if is_last or _is_due(step, config.eval_every):
+            yield from self._read()
+            with self._phases("eval"):
+                yield from self._measure()
+        if is_last or _is_due(step, config.sample_every):
+            yield from self._read()
+            yield from self._sample()
+
+    def _is_stopping(self, stop: Callable[[], bool]) -> bool:
+        """Return whether to stop, the same on all ranks: then it comes with a step's numbers."""
+        return self._was_told_to_stop or (self._job.ranks.world_size == 1 and stop())
+
+    def _await_rows(self, step: int, stop: Callable[[], bool]) -> Iterator[Event]:
+        """Wait, on all ranks alike, until the rows of a step have arrived.
+
+        Mostly the ranks said so with the numbers of a step before.
+        """
+        rows, ranks = self._job.rows, self._job.ranks
+        if not rows.is_growing or step < self._steps_here:
             return
-        start = time.perf_counter()
-        with naming_out_of_memory(job.ctx.stage, job.config, job.model, at.step):
-            result = stepper.run(at.step, at.num_rows)
-        seconds = time.perf_counter() - start
-        at = _advance(at, stepper, seconds)
-        yield _step_event(job, stepper, at, result, seconds, peak, phases.take())
-        yield from overflow_alert(at.scaler)
-        if at.step == first_step:
-            yield from kernels_note(seconds)
-        yield from _follow_up(job, optimizer, at, phases)
+        first, until = self._at.num_rows, self._first_row(step + 1)
+        while ranks.is_any(not rows.reaches(first, until)):
+            if ranks.is_any(stop()):
+                self._was_told_to_stop = True
+                return
+            label = f"waiting for {rows.waits_for or 'other ranks'} to arrive"
+            yield Progress(done=0, total=1, unit="shards", label=label)
+            time.sleep(AWAIT_POLL_S)
+
+    def _launch(self, step: int, stop: Callable[[], bool]) -> None:
+        job, rows = self._job, self._job.rows
+        ahead = min(step + 1 + STEPS_AHEAD, job.total_steps)
+        # From the first row that was not read of: its documents may have to be told.
+        is_here = not rows.is_growing or rows.reaches(self._at.num_rows, self._first_row(ahead))
+        own = Flags(is_stopping=stop(), is_waiting=not is_here)
+        with naming_out_of_memory(job.ctx.stage, job.config, job.model, step):
+            self._launched.append(self._stepper.launch(step, self._first_row(step), own))
+
+    def _first_row(self, step: int) -> int:
+        """Return the first row of step `step` + 1, counted from the last one that was read."""
+        return self._at.num_rows + (step - self._at.step) * self._stepper.rows_per_step
+
+    def _read(self, *, but: int = 0) -> Iterator[Event]:
+        """Tell the steps that were launched, but for the newest few."""
+        while len(self._launched) > but:
+            launched = self._launched.popleft()
+            result = launched.read()
+            now = time.perf_counter()
+            # A step launched ahead takes the device from when the one before it was done.
+            seconds = now - max(launched.begun_s, self._last_read_s)
+            self._last_read_s = now
+            if not result.is_finite:
+                yield from self._fail(launched, result)
+            self._was_told_to_stop |= result.agreed.is_stopping
+            if not result.agreed.is_waiting:
+                self._steps_here = launched.step + STEPS_AHEAD
+            self._pace.add(seconds)
+            self._at = self._at.after(
+                self._job,
+                num_rows=self._stepper.rows_per_step,
+                loss=result.loss,
+                seconds=seconds,
+                scaler=self._stepper.scaler_state,
+            )
+            yield self._step_event(result, seconds)
+            yield from overflow_alert(self._at.scaler)
+            spike = self._spikes.look(launched.step, result.loss)
+            if spike is not None and self._job.ranks.rank == 0:
+                yield from self._tell_spike(spike, launched, result)
+
+    def _step_event(self, result: StepResult, seconds: float) -> Step:
+        job, at = self._job, self._at
+        tokens = job.config.total_batch_size
+        assert at.loss_ema is not None
+        metrics = {
+            "loss": result.loss,
+            "loss_ema": round(at.loss_ema, 6),
+            "tokens": at.tokens,
+            "train_s": round(at.train_s, 4),
+            "flops": at.flops,
+            "tok_per_sec": round(tokens / seconds, 1),
+            "lrm": round(self._stepper.rates(at.step - 1).lr_multiplier, 6),
+            "grad_norm": result.grad_norm,
+            "epoch": job.rows.epoch_of(at.num_rows - 1),
+            "peak_memory_bytes": _peak_memory_bytes(job.ranks.device),
+            **phase_metrics(self._phases.take()),
+        }
+        if at.scaler is not None:
+            metrics |= {"loss_scale": at.scaler.scale, "skipped": float(result.is_skipped)}
+        if result.is_skipped:
+            del metrics["grad_norm"]
+        if self._peak is not None:
+            achieved = tokens * flops_per_token(job.model.config) / seconds
+            metrics["mfu"] = round(achieved / (self._peak * job.ranks.world_size), 4)
+        if (eta_s := self._pace.eta_s(job.total_steps - at.step)) is not None:
+            metrics["eta_s"] = round(eta_s, 1)
+        return Step(step=at.step, total_steps=job.total_steps, metrics=metrics)
+
+    def _tell_spike(self, spike: Spike, launched: Launched, result: StepResult) -> Iterator[Event]:
+        artifact = self._write_batch(
+            launched, reason="loss-spike", loss=spike.loss, grad_norm=result.grad_norm,
+            level=spike.level, deviation=spike.deviation, losses_before=spike.before,
+        )  # fmt: skip
+        yield artifact
+        yield Alert(
+            code="loss-spike",
+            severity="warning",
+            message=f"the loss of step {spike.step} is {spike.loss:.4g}, recent ones are about "
+            f"{spike.level:.4g}; the documents of its batch are in {artifact.path}",
+        )
+
+    def _fail(self, launched: Launched, result: StepResult) -> Iterator[Event]:
+        """Tell which documents break the numbers, and end the stage."""
+        job, num = self._job, self._stepper.rows_per_step
+        culprits = breaking_rows(
+            job.model, job.rows, first_row=launched.first_row, num_rows=num, ranks=job.ranks
+        )
+        where = ""
+        if job.ranks.rank == 0:
+            artifact = self._write_batch(
+                launched, reason="not-finite", loss=str(result.loss),
+                grad_norm=str(result.grad_norm), breaking_rows=culprits,
+            )  # fmt: skip
+            yield artifact
+            where = f" (see {artifact.path})"
+        numbers = f"loss {result.loss} and gradient norm {result.grad_norm}"
+        if 0 < len(culprits) < num:
+            cause = f"{len(culprits)} of {num} rows break it: {named_documents(job.rows, culprits)}"
+            advice = "take them out of the data or lower the learning rates"
+        else:
+            cause = f"{'every row breaks' if culprits else 'no row alone breaks'} it, so it is "
+            cause += "not one document"
+            advice = "lower the learning rates"
+        raise StageFailed(
+            f"{numbers} at step {launched.step}; {cause}{where}; {advice} and resume from the "
+            "last checkpoint"
+        )
+
+    def _write_batch(self, launched: Launched, **facts: object) -> Artifact:
+        """Write what a step was made of beside the other artifacts of the stage."""
+        report = batch_report(
+            self._job.rows, first_row=launched.first_row, num_rows=self._stepper.rows_per_step,
+            step=launched.step, **facts,
+        )  # fmt: skip
+        name = f"batch-{launched.step}"
+        return write_artifact(self._job.ctx, f"{name}.json", report, name=name)
+
+    def _measure(self) -> Iterator[Event]:
+        job = self._job
+        val_bpb = validation_bpb(
+            job.model,
+            job.tokenizer,
+            job.validation,
+            num_tokens=job.config.eval_tokens,
+            num_bytes=job.config.eval_bytes,
+            batch_size=job.config.num_device_rows,
+            ranks=job.ranks,
+        )
+        self._saver.measured(self._at.step, val_bpb)
+        if job.ranks.rank == 0:
+            text = measured_text(job.val_sha256, job.config.eval_bytes)
+            yield Eval(step=self._at.step, val_bpb=val_bpb, val_sha256=text)
+
+    def _sample(self) -> Iterator[Event]:
+        job = self._job
+        if job.ranks.rank == 0:
+            yield from sample_events(
+                job.model, job.tokenizer, step=self._at.step, is_chat=job.sample_chat
+            )
 
 
-def _follow_up(
-    job: Training, optimizer: MuonAdamW, at: Progressed, phases: Phases
-) -> Iterator[Event]:
-    """Save, then measure and sample, what is due after a step.
-
-    Made again after a resume: the attempt before may have ended between the checkpoint and these.
-    """
-    is_last = at.step == job.total_steps
-    if is_last or at.step % job.config.save_every == 0:
-        with phases("save"):
-            yield from _save(job, optimizer, at, is_last=is_last)
-    if is_last or at.step % job.config.eval_every == 0:
-        with phases("eval"):
-            yield from _measure(job, at)
-    if job.ranks.rank == 0 and (is_last or at.step % job.config.sample_every == 0):
-        yield from sample_events(job.model, job.tokenizer, step=at.step, is_chat=job.sample_chat)
+def _is_due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
 
 
-def _await_rows(job: Training, first: int, count: int, stop: Callable[[], bool]) -> Iterator[Event]:
-    """Wait, on all ranks alike, until `count` rows from `first` on have arrived."""
-    if not job.rows.is_growing:
-        return
-    while job.ranks.is_any(not job.rows.reaches(first, first + count)) and not job.ranks.is_any(
-        stop()
-    ):
-        label = f"waiting for {job.rows.waits_for or 'other ranks'} to arrive"
-        yield Progress(done=0, total=1, unit="shards", label=label)
-        time.sleep(AWAIT_POLL_S)
+def _peak_memory_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return process_peak_bytes()
 
 
 def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Progressed:
@@ -161,121 +336,7 @@ def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Prog
     if meta.config_hash != config_hash(job.config):
         raise StageFailed(f"checkpoint {resume.path} was made with other settings; start a new run")
     checkpoint.load_optimizer(resume.path, optimizer)
-    return Progressed(
-        step=meta.step,
-        num_rows=meta.num_rows,
-        tokens=meta.tokens,
-        train_s=meta.train_s,
-        flops=meta.flops,
-        scaler=None if meta.scaler is None else ScalerState(**meta.scaler),
-    )
-
-
-def _advance(at: Progressed, stepper: Stepper, seconds: float) -> Progressed:
-    tokens = stepper.config.total_batch_size
-    return replace(
-        at,
-        step=at.step + 1,
-        num_rows=at.num_rows + stepper.rows_per_step,
-        tokens=at.tokens + tokens,
-        train_s=at.train_s + seconds,
-        flops=at.flops + tokens * flops_per_token(stepper.model.config),
-        scaler=stepper.scaler_state,
-    )
-
-
-def _step_event(
-    job: Training,
-    stepper: Stepper,
-    at: Progressed,
-    result: StepResult,
-    seconds: float,
-    peak: float | None,
-    phase_s: dict[str, float],
-) -> Step:
-    tokens = job.config.total_batch_size
-    metrics = {
-        "loss": result.loss,
-        "tokens": at.tokens,
-        "train_s": round(at.train_s, 4),
-        "flops": at.flops,
-        "tok_per_sec": round(tokens / seconds, 1),
-        "lrm": round(stepper.rates(at.step - 1).lr_multiplier, 6),
-        "grad_norm": result.grad_norm,
-        "epoch": job.rows.epoch_of(at.num_rows - 1),
-        **phase_metrics(phase_s),
-    }
-    if at.scaler is not None:
-        metrics |= {"loss_scale": at.scaler.scale, "skipped": float(result.is_skipped)}
-    if result.is_skipped:
-        del metrics["grad_norm"]
-    if peak is not None:
-        achieved = tokens * flops_per_token(job.model.config) / seconds
-        metrics["mfu"] = round(achieved / (peak * job.ranks.world_size), 4)
-    return Step(step=at.step, total_steps=job.total_steps, metrics=metrics)
-
-
-def _save(
-    job: Training, optimizer: MuonAdamW, at: Progressed, *, is_last: bool = False
-) -> Iterator[Event]:
-    """Commit a checkpoint on rank 0. A full disk loses a checkpoint, never the training."""
-    if at.step == 0:
-        return
-    # Every rank has a part of the moments to give.
-    moments = optimizer.gathered_state()
-    if moments is None:
-        return
-    meta = CheckpointMeta(
-        stage=job.ctx.stage,
-        step=at.step,
-        model_config=job.model.config,
-        tokenizer_sha256=job.tokenizer.hash,
-        config_hash=config_hash(job.config),
-        num_rows=at.num_rows,
-        tokens=at.tokens,
-        train_s=at.train_s,
-        flops=at.flops,
-        device_batch_size=job.config.num_device_rows,
-        scaler=None if at.scaler is None else asdict(at.scaler),
-    )
-    try:
-        saved = checkpoint.save(job.ctx.checkpoints_dir, job.model, moments, meta)
-    except OSError as error:
-        if is_last:
-            raise StageFailed(
-                f"the final checkpoint of {job.ctx.stage} could not be written ({error}); free "
-                "some disk space, then: labcli runs resume"
-            ) from error
-        yield Alert(
-            code="checkpoint-failed",
-            severity="error",
-            message=f"no checkpoint at step {at.step}: {error}; training goes on",
-        )
-        return
-    checkpoint.prune(job.ctx.checkpoints_dir, job.config.keep_checkpoints)
-    yield Checkpoint(
-        step=at.step,
-        path=job.ctx.relative(saved.path),
-        bytes=saved.num_bytes,
-        sha256=saved.sha256,
-    )
-
-
-def _measure(job: Training, at: Progressed) -> Iterator[Event]:
-    if job.ranks.rank != 0:
-        return
-    yield Eval(
-        step=at.step,
-        val_bpb=validation_bpb(
-            job.model,
-            job.tokenizer,
-            job.validation,
-            num_tokens=job.config.eval_tokens,
-            num_bytes=job.config.eval_bytes,
-            batch_size=job.config.num_device_rows,
-        ),
-        val_sha256=measured_text(job.val_sha256, job.config.eval_bytes),
-    )
+    return progressed(meta)
 
 
 def _describe(

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from core.peak_memory import process_peak_bytes
 from core.vocab.byte_merges import digest
 from labcli.bench import merges
 from labcli.bench.encoding import ENCODERS, Batch, EncodeTool
 from labcli.bench.job import Job, Measurement, Pass, to_answer
-from labcli.bench.meter import Meter, peak_memory_bytes
+from labcli.bench.meter import Meter
 from labcli.bench.text import arrow_batches
 from labcli.bench.training import TRAINERS
 from labcli.output import emit_json_line
@@ -31,7 +32,7 @@ def train(job: Job) -> list[Measurement]:
     meter = Meter()
     with meter:
         tool.train()
-    peak = peak_memory_bytes()
+    peak = process_peak_bytes()
     found = tool.merges()
     if found is not None:
         merges.save(Path(job.merges_file), found)
@@ -77,7 +78,7 @@ def _encode_once(job: Job, tool: EncodeTool, passed: Pass) -> Measurement:
     return Measurement(
         wall_s=meter.wall_s,
         cpu_s=meter.cpu_s,
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=process_peak_bytes(),
         sha256=digest.hexdigest() if num_results else None,
         passed=passed,
     )

@@ -70,7 +70,12 @@ _CONFIG: Mapping[str, _Prior] = {
     "seed": _SEED,
     **dict.fromkeys(("dtype", "compile", "device_batch_size"), _NUMBERS),
     **dict.fromkeys(("eval_every", "eval_tokens", "eval_bytes"), _MEASURING),
-    **dict.fromkeys(("save_every", "keep_checkpoints", "sample_every"), _NOTHING),
+    **dict.fromkeys(
+        (
+            "save_every", "keep_checkpoints", "keep_best", "checkpoint_budget_gb", "sample_every",
+        ),
+        _NOTHING,
+    ),
 }  # fmt: skip
 _DATA: Mapping[str, _Prior] = {
     "validation text": _Prior(weight=1.0, about="what is measured: bits per byte do not compare"),

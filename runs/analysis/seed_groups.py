@@ -10,7 +10,9 @@ from runs.metrics.run_curve import run_curve
 from runs.views.card import RunCard
 
 # These change what is kept or printed, never what is learned.
-WITHOUT_EFFECT = frozenset({"save_every", "keep_checkpoints", "sample_every"})
+WITHOUT_EFFECT = frozenset(
+    {"save_every", "keep_checkpoints", "keep_best", "checkpoint_budget_gb", "sample_every"}
+)
 _INPUTS = ("corpus", "tokenizer", "conversations")
 
 

@@ -1,7 +1,8 @@
 """Runs the base stage as a process of its own: `python -m tests.core.train_base ROOT OVERRIDES`.
 
 Prints one JSON line per step, and kills itself after step `kill_after` when that is given.
-With `first_scale` a training in float16 starts from that loss scale.
+With `first_scale` a training in float16 starts from that loss scale. Every rank leaves
+told.R.jsonl: its process id, then the steps, measurements and end that it told.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import torch
@@ -18,7 +20,7 @@ from core.stages import base
 from core.stages.context import CheckpointRef, Input
 from core.train import loop
 from core.train.precision import Scaler, ScalerState, scaler_for
-from runs.events import Step
+from runs.events import End, Eval, Event, Step
 from tests.core.builders import base_config, context
 
 
@@ -38,13 +40,31 @@ def main(root: Path, options: dict[str, object]) -> None:
     if committed:
         path = committed[-1].parent
         resume = CheckpointRef(path=path, step=int(path.name.removeprefix("step_")))
-    for event in base.run(base_config(**options), ctx, stop=lambda: False, resume=resume):
-        if isinstance(event, Step) and rank == 0:
-            line = json.dumps({"step": event.step, "loss": event.metrics["loss"]})
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-            if event.step == kill_after:
-                os.kill(os.getpid(), signal.SIGKILL)
+    is_stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: is_stopping.set())
+    (root / name).mkdir(exist_ok=True)
+    with open(root / name / f"told.{rank}.jsonl", "w", buffering=1) as told:
+        told.write(json.dumps({"pid": os.getpid()}) + "\n")
+        config = base_config(**options)
+        for event in base.run(config, ctx, stop=is_stopping.is_set, resume=resume):
+            if line := _line(event):
+                told.write(line + "\n")
+            if isinstance(event, Step) and rank == 0:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+                if event.step == kill_after:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _line(event: Event) -> str:
+    match event:
+        case Step():
+            return json.dumps({"step": event.step, "loss": event.metrics["loss"]})
+        case Eval():
+            return json.dumps({"step": event.step, "val_bpb": event.val_bpb})
+        case End():
+            return json.dumps({"end": event.reason})
+    return ""
 
 
 def start_from(scale: object) -> None:

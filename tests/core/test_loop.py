@@ -1,0 +1,264 @@
+"""What happens around a step: what is kept, what is told, and what a crash cannot take."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import namedtuple
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core import checkpoint
+from core.data.packing import PackedRows
+from core.data.reading import find_cache, find_text
+from core.data.token_cache import open_shards
+from core.data.tokens import TokenSplit
+from core.evals.samples import CONTINUATION_TOKENS, CONTINUATIONS
+from core.model import GPT
+from core.stages import base
+from core.stages.context import CheckpointRef, Input, StageContext
+from core.tokenizer import Tokenizer
+from core.train import loop
+from core.train.saving import EXTRA_BYTES, MEASURED_FILE
+from core.train.spikes import SpikeWatch
+from runs.errors import StageFailed
+from runs.events import Alert, Artifact, Checkpoint, Eval, Event, Sample, Step
+from tests.core.builders import base_config, context, make_world
+
+Disk = namedtuple("Disk", "total used free")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Input]:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def train(ctx: StageContext, *, resume: CheckpointRef | None = None, **fields: Any) -> list[Event]:
+    config = base_config(**fields)
+    return list(base.run(config, ctx, stop=lambda: False, resume=resume))
+
+
+def of(events: list[Event], kind: type[Event]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def kept_steps(ctx: StageContext) -> list[int]:
+    return list(checkpoint.committed_steps(ctx.checkpoints_dir))
+
+
+def test_a_crash_in_an_evaluation_loses_no_step(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*args: object, **kwargs: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "validation_bpb", crash)
+    ctx = context(tmp_path, inputs)
+    events = base.run(base_config(eval_every=4), ctx, stop=lambda: False, resume=None)
+    told: list[Event] = []
+    with pytest.raises(MemoryError):
+        told.extend(events)
+    assert [event.step for event in of(told, Step)] == [1, 2, 3, 4]
+    assert kept_steps(ctx) == [4]
+    monkeypatch.undo()
+    ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 4), step=4)
+    rest = train(ctx, resume=ref, eval_every=4)
+    assert [event.step for event in of(rest, Eval)] == [4, 8, 12]
+
+
+def test_numbers_that_are_read_a_step_later_are_the_same_and_nothing_is_lost(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = train(context(tmp_path / "now", inputs), num_iterations=9)
+    monkeypatch.setattr(loop, "runs_ahead", lambda device: True)
+    late = train(context(tmp_path / "later", inputs), num_iterations=9)
+    assert [type(event) for event in late] == [type(event) for event in known]
+    for one, other in zip(of(known, Step), of(late, Step), strict=True):
+        assert (one.step, one.metrics["loss"], one.metrics["grad_norm"]) == (
+            other.step, other.metrics["loss"], other.metrics["grad_norm"],
+        )  # fmt: skip
+    assert [event.val_bpb for event in of(known, Eval)] == [e.val_bpb for e in of(late, Eval)]
+
+
+def test_a_stop_is_obeyed_also_when_numbers_are_read_a_step_later(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "runs_ahead", lambda device: True)
+    ctx = context(tmp_path, inputs)
+    told: list[Event] = []
+    for event in base.run(base_config(), ctx, stop=lambda: len(of(told, Step)) >= 5, resume=None):
+        told.append(event)
+    steps = [event.step for event in of(told, Step)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert of(told, Checkpoint)[-1].step == steps[-1] <= 7
+
+
+def test_steps_tell_the_smoothed_loss_the_memory_and_the_time_left(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    events = train(context(tmp_path, inputs), num_iterations=14)
+    metrics = [event.metrics for event in of(events, Step)]
+    assert ["eta_s" in told for told in metrics] == [False] * 10 + [True] * 4
+    assert metrics[-1]["eta_s"] == 0.0
+    assert metrics[0]["loss_ema"] == pytest.approx(metrics[0]["loss"], abs=1e-6)
+    assert metrics[-1]["loss"] < metrics[-1]["loss_ema"] < metrics[0]["loss"]
+    sizes = [told["peak_memory_bytes"] for told in metrics]
+    assert sizes == sorted(sizes)
+    assert sizes[0] > 50e6
+
+
+def test_a_resume_goes_on_with_the_smoothed_loss(tmp_path: Path, inputs: dict[str, Input]) -> None:
+    ctx = context(tmp_path, inputs)
+    whole = of(train(ctx), Step)
+    ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 8), step=8)
+    rest = of(train(ctx, resume=ref), Step)
+    assert [event.metrics["loss_ema"] for event in rest] == [
+        event.metrics["loss_ema"] for event in whole[8:]
+    ]
+
+
+def test_none_leaves_everything_to_the_last_step(tmp_path: Path, inputs: dict[str, Input]) -> None:
+    ctx = context(tmp_path, inputs)
+    events = train(ctx, num_iterations=5, save_every="none", eval_every=None, sample_every="none")
+    around = [event for event in events if isinstance(event, Checkpoint | Eval | Sample)]
+    assert {event.step for event in around} == {5}
+    samples = of(events, Sample)
+    assert [event.prompt for event in samples] == list(CONTINUATIONS)
+    assert len(samples) == 7
+    assert {event.settings["max_new_tokens"] for event in samples} == {CONTINUATION_TOKENS} == {16}
+
+
+def test_the_best_checkpoint_outlives_the_newest_ones(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([2.5, 2.0, 2.2, 2.3, 2.1, 2.4])
+    monkeypatch.setattr(loop, "validation_bpb", lambda *args, **kwargs: next(measured))
+    ctx = context(tmp_path, inputs)
+    train(ctx, num_iterations=12, save_every=2, eval_every=2, keep_checkpoints=2)
+    assert kept_steps(ctx) == [4, 10, 12]
+    body = json.loads((ctx.checkpoints_dir / MEASURED_FILE).read_text())
+    assert body["val_bpb"]["4"] == 2.0
+
+
+def test_a_budget_leaves_the_best_and_the_newest(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([2.0, 2.5, 2.2, 2.3])
+    monkeypatch.setattr(loop, "validation_bpb", lambda *args, **kwargs: next(measured))
+    sized = context(tmp_path / "sized", inputs)
+    train(sized, num_iterations=1, save_every=1, eval_every=None)
+    size = checkpoint.committed_steps(sized.checkpoints_dir)[1]
+    ctx = context(tmp_path / "budget", inputs)
+    measured = iter([2.0, 2.5, 2.2, 2.3])
+    train(
+        ctx, num_iterations=8, save_every=2, eval_every=2, keep_checkpoints=4,
+        checkpoint_budget_gb=2.5 * size / 1e9,
+    )  # fmt: skip
+    assert kept_steps(ctx) == [2, 8]
+
+
+def test_a_nearly_full_disk_gives_up_an_old_checkpoint_or_the_new_one_and_says_so(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = context(tmp_path, inputs)
+
+    def usage(path: Path) -> Disk:
+        sizes = checkpoint.committed_steps(path)
+        # Step 8 finds no room at all, step 10 half of it, step 12 all that it wants.
+        free = {0: 0, 1: EXTRA_BYTES + sizes[6] // 2} if 6 in sizes else {}
+        return Disk(0, 0, free.get(next(asked) - 3, 10**9))
+
+    asked = count()
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    events = train(ctx, save_every=2, eval_every=None, keep_checkpoints=3)
+    told = [(alert.code, alert.message) for alert in of(events, Alert)]
+    assert [code for code, _ in told] == ["checkpoint-failed", "checkpoint-removed"]
+    assert "no checkpoint at step 8" in told[0][1]
+    assert "the checkpoints of steps 2 made room" in told[1][1]
+    assert kept_steps(ctx)[-1] == 12
+
+
+def test_the_documents_that_break_the_numbers_are_named(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = context(tmp_path, inputs)
+    train(ctx, num_iterations=12)
+    split, token = rare_token(inputs, ctx)
+    whole = checkpoint.load_model
+
+    def poisoned(*args: Any, **kwargs: Any) -> GPT:
+        model = whole(*args, **kwargs)
+        with torch.no_grad():
+            model.wte.weight[token] = torch.nan
+        return model
+
+    monkeypatch.setattr(checkpoint, "load_model", poisoned)
+    ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 8), step=8)
+    told: list[Event] = []
+    with pytest.raises(StageFailed) as failed:
+        told.extend(base.run(base_config(), ctx, stop=lambda: False, resume=ref))
+    artifact = of(told, Artifact)[0]
+    report = json.loads((tmp_path / artifact.path).read_text())
+    rows = {row["row"]: row["documents"] for row in report["rows"]}
+    broken = {
+        row
+        for row, documents in rows.items()
+        if any(token in tokens_of(split, one) for one in documents)
+    }
+    assert 0 < len(broken) < len(rows) == 4
+    assert set(report["breaking_rows"]) == broken
+    message = str(failed.value)
+    first = rows[min(broken)][0]
+    assert f"document {first['document']} of {first['shard']}" in message
+    assert artifact.path in message
+    assert f"at step {report['step']};" in message
+
+
+def tokens_of(split: TokenSplit, ref: dict[str, Any]) -> list[int]:
+    # The training text of this world is one shard.
+    return list(split.document(ref["document"], ref["length"], ref["start"])[0])
+
+
+def rare_token(inputs: dict[str, Input], ctx: StageContext) -> tuple[TokenSplit, int]:
+    """Return the training text, and a token that only some rows of a step hold after step 8."""
+    tokenizer = Tokenizer.from_file(inputs["tokenizer"].path)
+    cache = find_cache(ctx, tokenizer)
+    text = find_text(ctx, cache, "all")
+    split = open_shards(cache, text.parts[0])
+    rows = PackedRows(split, row_len=32, pad=tokenizer.bos, seed=42, crop=True)
+    seen = [set(rows.row(row)[0].tolist()) for row in range(32, 48)]
+    for token in set.union(*seen):
+        holds = [token in row for row in seen]
+        first = holds.index(True) // 4 * 4
+        if 0 < sum(holds[first : first + 4]) < 4:
+            return split, int(token)
+    raise AssertionError("every token of this text is in every row")
+
+
+def test_a_loss_spike_names_the_file_that_holds_the_documents_of_its_batch(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wary(SpikeWatch):
+        """Takes the fall of a young model for its level, and step 100 for its end."""
+
+        def look(self, step: int, loss: float) -> Any:
+            return super().look(step + 200, loss * (3 if step == 80 else 1))
+
+    monkeypatch.setattr(loop, "SpikeWatch", Wary)
+    events = train(
+        context(tmp_path, inputs), num_iterations=82, save_every=None, eval_every=None,
+        sample_every=None,
+    )  # fmt: skip
+    alerts = of(events, Alert)
+    assert [alert.code for alert in alerts] == ["loss-spike"]
+    artifact = of(events, Artifact)[0]
+    assert artifact.path in alerts[0].message
+    report = json.loads((tmp_path / artifact.path).read_text())
+    assert report["step"] == 80
+    assert [row["row"] for row in report["rows"]] == [316, 317, 318, 319]
+    assert all(one["shard"] for row in report["rows"] for one in row["documents"])
+    assert len(report["losses_before"]) == 64
