@@ -30,7 +30,7 @@ from core.scaling import model_config
 from core.train.allocator import keep_freed_memory
 from core.train.compiling import compiled_loss
 from core.train.phases import Phases, phases_on
-from core.train.step import Stepper, scheduled_rates
+from core.train.step import Flags, Stepper, scheduled_rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -227,7 +227,7 @@ def rare_token(inputs: dict[str, Input], ctx: StageContext) -> tuple[TokenSplit,
     """Return the training text, and a token that only some rows of a step hold after step 8."""
     tokenizer = Tokenizer.from_file(inputs["tokenizer"].path)
     cache = find_cache(ctx, tokenizer)
-    text = find_text(ctx, cache, "all")
+    text = find_text(ctx, cache, "disk")
     split = open_shards(cache, text.parts[0])
     rows = PackedRows(split, row_len=32, pad=tokenizer.bos, seed=42, crop=True)
     seen = [set(rows.row(row)[0].tolist()) for row in range(32, 48)]
