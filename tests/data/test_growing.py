@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,15 @@ from core.tokenizer import Tokenizer
 from runs.errors import StageFailed
 from runs.events import End, Event, Progress, Step
 from tests.core.builders import base_config, context
+from tests.core.test_training import run_process
 from tests.data.builders import drain, never
 from tests.data.hub_server import QUICK, Hub, serving, shard_bytes
 
 CLIMBMIX = REMOTE_CORPORA["climbmix"]
 WANTED = Wanted(corpus=CLIMBMIX, num_train=3, num_ahead=1)
+SETTINGS: dict[str, int] = {
+    "num_iterations": 3, "sample_every": 99, "save_every": 99, "eval_every": 99, "eval_tokens": 64,
+}  # fmt: skip
 LATER = ["shard_00001.parquet", "shard_00002.parquet"]
 
 
@@ -93,9 +98,7 @@ def train(world: World) -> Iterator[Event]:
         "tokenizer": Input(path=world.tokenizer_path, sha256="t"),
     }
     root = world.data_dir.parent
-    config = base_config(
-        num_iterations=3, sample_every=99, save_every=99, eval_every=99, eval_tokens=64
-    )
+    config = base_config(**SETTINGS)
     return base.run(config, context(root, inputs), stop=never, resume=None)
 
 
@@ -167,3 +170,16 @@ def test_process_that_was_killed_is_told(world: World) -> None:
             arrivals.check()
     finally:
         arrivals.close()
+
+
+def test_two_ranks_without_a_token_cache_train_like_one_with_it(world: World) -> None:
+    root = world.data_dir.parent
+    one = {event.step: event.metrics["loss"] for event in train(world) if isinstance(event, Step)}
+    shutil.rmtree(world.cache.directory)
+    (world.data_dir / "corpus").symlink_to(world.corpus.path)
+    (root / "two").mkdir()
+    (root / "two" / "data").symlink_to(world.data_dir)
+    two = run_process(root, name="two", ranks=2, token_cache="none", **SETTINGS)
+    assert list(two) == [1, 2, 3]
+    assert two == pytest.approx(one, rel=1e-5)
+    assert not list(world.cache.directory.glob("shard_0000*.tokens"))
