@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import torch
 
 from core import checkpoint
-from core.config import BaseConfig
+from core.config import BaseConfig, ModelConfig
 from core.data.prefetch import PrefetchedRows
 from core.data.reading import (
     RowShape,
+    Text,
     find_cache,
     find_text,
     prepare_text,
@@ -21,7 +22,7 @@ from core.data.reading import (
     text_packing,
 )
 from core.data.shards import load_manifest
-from core.data.token_cache import open_shards, open_validation
+from core.data.token_cache import TokenCache, open_shards, open_validation
 from core.device import pick_device, set_up_matmuls, training_dtype
 from core.model import GPT
 from core.plan_disk import NUM_EXTRA_CHECKPOINTS
@@ -52,31 +53,13 @@ def run(
     shape = model_config(config, tokenizer.vocab_size)
     total_steps = horizon_steps(config, shape)
     cache = find_cache(ctx, tokenizer)
-    yield from prepare_validation(cache)
-    reserved = (config.num_kept_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
-    text = find_text(ctx, cache, config.token_cache, reserved_bytes=reserved)
-    if config.pair_start_steps and not text.is_whole:
-        raise UsageError(
-            "pair_start_steps counts all pairs before the first step, and this text comes in "
-            f"{len(text.parts)} parts while training goes on; set base.pair_start_steps=0"
-        )
-    yield from prepare_text(text, ctx)
-    torch.manual_seed(config.seed)
-    dtype = training_dtype(config.dtype, device)
-    if resume is None:
-        model = GPT(shape, dtype=dtype)
-        # Drawn on the CPU, so that every device starts from the same weights.
-        model.init_weights(torch.Generator().manual_seed(config.seed))
-        model.to(device)
-    else:
-        model = checkpoint.load_model(resume.path, device=device, dtype=dtype)
-    rows_of = RowShape(row_len=config.sequence_len, seed=config.seed)
+    text = yield from _prepared_text(config, ctx, cache, shape)
+    model = _model(config, shape, device, resume)
+    plain = RowShape(row_len=config.sequence_len, seed=config.seed)
     num_rows = total_steps * config.total_batch_size // config.sequence_len
-    rows_of = replace(
-        rows_of, packing=text_packing(text, config.packing, rows_of, num_rows=num_rows)
-    )
+    packing = text_packing(text, config.packing, plain, num_rows=num_rows)
     with (
-        reading(text, ctx, rows_of) as plain_rows,
+        reading(text, ctx, replace(plain, packing=packing)) as plain_rows,
         PrefetchedRows(plain_rows) as rows,
         join(ctx.rank, ctx.world_size, device) as ranks,
     ):
@@ -99,3 +82,33 @@ def run(
             yield from start_from_pairs(model, split, ranks, num_steps=config.pair_start_steps)
             job = replace(job, head_start_s=time.perf_counter() - started)
         yield from collecting_rarely(train(job, stop=stop, resume=resume))
+
+
+def _prepared_text(
+    config: BaseConfig, ctx: StageContext, cache: TokenCache, shape: ModelConfig
+) -> Generator[Event, None, Text]:
+    """Return the text to train on, with what must be there before the first step."""
+    yield from prepare_validation(cache)
+    reserved = (config.num_kept_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
+    text = find_text(ctx, cache, config.token_cache, reserved_bytes=reserved)
+    if config.pair_start_steps and not text.is_whole:
+        raise UsageError(
+            "pair_start_steps counts all pairs before the first step, and this text comes in "
+            f"{len(text.parts)} parts while training goes on; set base.pair_start_steps=0"
+        )
+    yield from prepare_text(text, ctx)
+    return text
+
+
+def _model(
+    config: BaseConfig, shape: ModelConfig, device: torch.device, resume: CheckpointRef | None
+) -> GPT:
+    torch.manual_seed(config.seed)
+    dtype = training_dtype(config.dtype, device)
+    if resume is not None:
+        return checkpoint.load_model(resume.path, device=device, dtype=dtype)
+    model = GPT(shape, dtype=dtype)
+    # Drawn on the CPU, so that every device starts from the same weights.
+    model.init_weights(torch.Generator().manual_seed(config.seed))
+    model.to(device)
+    return model
