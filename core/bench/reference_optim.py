@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from core.config import TrainConfig
 from core.model import GPT
 from core.optim.groups import StepRates, adam_groups, matrix_groups
-from core.optim.muon import SECOND_MOMENT_DECAY
 from core.optim.polar_express import POLAR_EXPRESS
+from core.optim.variance import SECOND_MOMENT_DECAY
 
 
 def adamw_kernel(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, settings: Tensor) -> None:

@@ -1,12 +1,12 @@
 """Muon for the matrices of one shape, on those that this rank owns.
 
-Sources: Muon (kellerjordan.github.io/posts/muon), NorMuon (arXiv 2510.05491), cautious weight
-decay (arXiv 2510.12402). Shapes: K matrices stacked, M rows, N columns.
+Sources: Muon (kellerjordan.github.io/posts/muon), cautious weight decay (arXiv 2510.12402).
+Shapes: K matrices stacked, M rows, N columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from core.config import Optimizer
 from core.optim.groups import MatrixGroup, StepRates
 from core.optim.newton_schulz import newton_schulz
-from core.optim.polar_express import orthogonalize
+from core.optim.polar_express import polar_express
 from core.optim.sharding import Shard, stack_shard
+from core.optim.variance import moment_shape, scale_of_update
 from core.ranks import Ranks
 
-SECOND_MOMENT_DECAY = 0.9
+# What a CPU works on at once, so that it stays in its cache from one operation to the next.
+CACHED_ELEMENTS = 2**18
 
 
 class Muon:
@@ -43,43 +45,41 @@ class Muon:
         self._names = group.names[self.shard.own]
         M, N = members[0].shape
         self._momentum_KMN = members[0].new_zeros((len(self._names), M, N), requires_grad=False)
-        lines = (M, 1) if M >= N else (1, N)
-        self._second_moment = members[0].new_zeros((len(self._names), *lines), requires_grad=False)
+        moments = (len(self._names), *moment_shape(M, N))
+        self._second_moment = members[0].new_zeros(moments, requires_grad=False)
+        is_cpu = members[0].device.type == "cpu"
+        self._at_once = max(1, CACHED_ELEMENTS // (M * N)) if is_cpu else len(members)
 
     def step(self, rates: StepRates) -> None:
         """Apply one update."""
         params, grads = self.shard.own_params, self.shard.own_grads
         assert len(grads) == len(self._names), "every matrix takes part in every loss"
-        if not params:
-            return
-        u_KMN = self._direction(torch.stack(grads), rates.momentum).to(self._dtype)
+        for start in range(0, len(params), self._at_once):
+            part = slice(start, start + self._at_once)
+            self._update(params[part], grads[part], part, rates)
+
+    def _update(
+        self, params: Sequence[Tensor], grads: Sequence[Tensor], part: slice, rates: StepRates
+    ) -> None:
+        lr = self._group.lr * rates.lr_multiplier
+        momentum_KMN = self._momentum_KMN[part]
+        u_KMN = torch.stack(list(grads))
+        momentum_KMN.lerp_(u_KMN, 1 - rates.momentum)
+        # Nesterov's look ahead.
+        u_KMN.lerp_(momentum_KMN, rates.momentum)
         if self._variant == "classic":
-            x_KMN = newton_schulz(u_KMN, self._num_iterations).float()
-        else:
-            x_KMN = orthogonalize(u_KMN, self._num_iterations).float()
-            x_KMN = x_KMN * self._variance_scale(x_KMN)
-        for parameter, x_MN in zip(params, x_KMN, strict=True):
+            x_KMN = newton_schulz(u_KMN, self._num_iterations, self._dtype).float()
+            for parameter, x_MN in zip(params, x_KMN, strict=True):
+                parameter.sub_(x_MN, alpha=lr)
+            return
+        x_KMN = polar_express(u_KMN, self._num_iterations, self._dtype).float()
+        scale = scale_of_update(x_KMN, self._second_moment[part])
+        for parameter, x_MN, row in zip(params, x_KMN, scale, strict=True):
             if rates.weight_decay:
-                is_agreed = x_MN * parameter >= 0
-                x_MN = x_MN + rates.weight_decay * parameter * is_agreed
-            parameter.sub_(x_MN, alpha=self._group.lr * rates.lr_multiplier)
-
-    def _direction(self, grads_KMN: Tensor, momentum: float) -> Tensor:
-        """Return Nesterov's look ahead, after the running mean has taken the gradients in."""
-        self._momentum_KMN.lerp_(grads_KMN, 1 - momentum)
-        return grads_KMN.lerp_(self._momentum_KMN, momentum)
-
-    def _variance_scale(self, x_KMN: Tensor) -> Tensor:
-        """Return NorMuon's factor per row (or column), which keeps each matrix's norm."""
-        M, N = x_KMN.shape[-2:]
-        axis = -1 if M >= N else -2
-        length = x_KMN.size(axis)
-        fresh = x_KMN.square().mean(dim=axis, keepdim=True)
-        self._second_moment.lerp_(fresh, 1 - SECOND_MOMENT_DECAY)
-        inverse = self._second_moment.clamp_min(1e-10).rsqrt()
-        before = (fresh.sum(dim=(-2, -1), keepdim=True) * length).sqrt()
-        after = (fresh * inverse.square()).sum(dim=(-2, -1), keepdim=True) * length
-        return inverse * (before / after.sqrt().clamp_min(1e-10))
+                # The scale is positive: it changes no sign.
+                is_agreed = torch.mul(x_MN, parameter).ge_(0)
+                parameter.addcmul_(parameter, is_agreed, value=-lr * rates.weight_decay)
+            parameter.addcmul_(x_MN, row, value=-lr)
 
     def gathered(self) -> Iterator[tuple[str, Tensor]]:
         """Yield on rank 0 the whole moments by "parameter/moment"; every rank must go through."""

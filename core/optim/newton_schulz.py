@@ -6,6 +6,7 @@ not for a limit: singular values end between about 0.7 and 1.2, and stay there.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from core.optim.polar_express import odd_polynomials
@@ -13,7 +14,7 @@ from core.optim.polar_express import odd_polynomials
 NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),)
 
 
-def newton_schulz(u_KMN: Tensor, num_iterations: int) -> Tensor:
+def newton_schulz(u_KMN: Tensor, num_iterations: int, dtype: torch.dtype) -> Tensor:
     """Return matrices of the same singular vectors, with singular values near 1."""
-    x = u_KMN / (u_KMN.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    return odd_polynomials(x, NEWTON_SCHULZ * num_iterations)
+    norm_K11 = torch.linalg.vector_norm(u_KMN, dim=(-2, -1), keepdim=True)
+    return odd_polynomials((u_KMN / (norm_K11 + 1e-7)).to(dtype), NEWTON_SCHULZ * num_iterations)
