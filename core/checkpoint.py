@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.config import ModelConfig
-from core.files import sync_path
+from core.files import replace_file, sync_path
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from runs.errors import Corrupt, NotFound
@@ -83,10 +83,10 @@ def save(
     moments: what MuonAdamW.gathered_state returned. A committed checkpoint is never written over:
     other runs may be built on it. One of this step stays as it is, and is returned.
     """
+    _clear_left_overs(checkpoints_dir)
     path = step_dir(checkpoints_dir, meta.step)
     if (path / COMMITTED).is_file():
         return _saved(path)
-    shutil.rmtree(path, ignore_errors=True)
     try:
         (path / OPTIMIZER_FILE).parent.mkdir(parents=True)
         _save_tensors(path / MODEL_FILE, dict(model.state_dict()))
@@ -96,13 +96,23 @@ def save(
         for name in hashes:
             sync_path(path / name)
         listing = json.dumps(hashes, indent=1).encode()
-        (path / COMMITTED).write_bytes(listing)
-        for name in (COMMITTED, "optimizer", "."):
-            sync_path(path / name)
+        sync_path(path / "optimizer")
+        # Whole or not at all: an empty file would count as a commitment, and load as nothing.
+        replace_file(path / COMMITTED, listing)
     except OSError:
         shutil.rmtree(path, ignore_errors=True)
         raise
     return _saved(path)
+
+
+def _clear_left_overs(checkpoints_dir: Path) -> None:
+    """Remove what a kill has left of checkpoints that were being written or removed.
+
+    One worker at a time writes here, so that what is not committed is nobody's any more.
+    """
+    for path in checkpoints_dir.glob("step_*"):
+        if not (path / COMMITTED).is_file():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _saved(path: Path) -> Saved:

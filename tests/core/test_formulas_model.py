@@ -6,7 +6,8 @@ depth -> width and heads ............ here, test_scaling (odd depths, other aspe
 head width of every depth ........... here
 vocabulary padded to 64 ............. here, test_scaling
 windows, L and S, their pattern ..... here, test_scaling (2048 -> 512, 512 -> 128, 256 -> 128)
-forward pass, initialisation ........ test_model
+forward pass ........................ test_model (beside naive_gpt, in NumPy)
+initialisation ...................... test_initialisation
 parameters, closed forms ............ here; every depth: test_scaling
 scaling parameters .................. test_scaling
 training FLOPs, current ............. here; every depth: test_scaling
@@ -15,7 +16,7 @@ FLOPs of a prompt, of one token ..... here, test_scaling (one is the sum of the 
 KV bytes, stored and read ........... here, test_scaling (short windows)
 classic horizons and their FLOPs .... here
 current batch, horizon, rate, decay . test_scaling_laws
-what sets classic and current apart . here; initialisation: test_model; optimizer: test_optim
+what sets classic and current apart . here; test_initialisation, test_formulas_optimizer
 memory of a training step ........... test_scaling
 """
 

@@ -10,9 +10,13 @@ decay law, and the limit on it ...... here (law at every depth), test_scaling_la
 D is the run's real horizon ......... test_scaling_laws
 micro-batches of a step ............. here
 defaults of the recipe .............. here
-order of save and measurement ....... test_training
+order of save and measurement ....... test_training, test_loop
 MFU, tokens a second ................ here
-bits per byte ....................... here (split batches, tokens of other lengths), test_model
+smoothed loss, time left ............ test_pace
+the collector of garbage ............ test_garbage
+scales of fp8 ....................... test_fp8
+bits per byte ....................... here (split batches, tokens of other lengths), test_model,
+                                      test_two_ranks (sums over ranks)
 validation tokens ................... here, test_packing
 peaks and bandwidths of cards ....... here (the rest of the table), test_hardware
 resume, to the bit .................. tests/journeys

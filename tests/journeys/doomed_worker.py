@@ -5,7 +5,9 @@ supervisor and every other process of the run first. Its point is one of
 
 said:KIND:N        right after the event of that kind at step N was written
 unsaid:KIND:N      when that event was made, and before it is written
-file:SUFFIX:N      at the N-th touch of a path of the run or the corpus that ends so
+file:NAME:N        at the N-th touch of a path that holds this name
+cut:NAME:N         at the first byte that is written to a file after that touch
+removing:NAME:N    when the N-th directory whose path holds this name begins to be removed
 torn:N             in the middle of writing the first large file after step N
 measuring:N        in the validation that follows step N
 
@@ -68,10 +70,8 @@ class Doomed:
         resume: CheckpointRef | None,
     ) -> Iterator[Event]:
         """Do the work of the stage as far as the doom."""
-        if self._how == "file":
+        if self._how in ("file", "cut", "removing"):
             sys.addaudithook(self._touch)
-        if self._how == "torn" and self._number == 0:
-            tear()
         for event in self._stage(config, ctx, stop=stop, resume=resume):
             if self._how == "unsaid" and self._is_meant(event):
                 self._die()
@@ -99,10 +99,13 @@ class Doomed:
             torch.nn.modules.module.register_module_forward_pre_hook(call)
 
     def _touch(self, name: str, args: tuple[Any, ...]) -> None:
-        if name in _TOUCHES and str(args[0]).endswith(self._what):
-            self._touches += 1
-            if self._touches == self._number:
-                self._die()
+        if name not in _TOUCHES or self._what not in str(args[0]):
+            return
+        self._touches += self._how != "removing" or name == "shutil.rmtree"
+        if self._touches == self._number:
+            # Before anything else: what comes now is more touches.
+            self._number = 0
+            tear(0) if self._how == "cut" else self._die()
 
     def _die(self) -> None:
         if self._takes_all:
@@ -113,11 +116,11 @@ class Doomed:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def tear() -> None:
-    """Let the kernel kill this process as soon as a file of its grows beyond TORN_BYTES."""
+def tear(num_bytes: int = TORN_BYTES) -> None:
+    """Let the kernel kill this process as soon as a file of its grows beyond some bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (TORN_BYTES, TORN_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 
 def find_doom(run_dir: Path, stage: str, attempt: int, rank: worker.Rank) -> Doom | None:

@@ -50,7 +50,10 @@ def test_run_killed_in_every_stage_is_seen_and_resumes_bit_for_bit(
     home: LabHome, world: Path, whole: RunPaths
 ) -> None:
     dooms = [
-        Doom(stage="base", point="torn:8"),
+        # While the file that commits step 4 is written. What is left of it is removed first, and
+        # step 4 once more when step 12 was saved.
+        Doom(stage="base", point="cut:COMMITTED:1"),
+        Doom(stage="base", attempt=2, point="removing:step_000004:2"),
         Doom(stage="mid", point="measuring:4", takes_all=True),
         Doom(stage="sft", point="unsaid:checkpoint:4"),
     ]
@@ -65,8 +68,8 @@ def test_run_killed_in_every_stage_is_seen_and_resumes_bit_for_bit(
         reached.append(checkpoint and checkpoint.step)
         state = resume(home, paths)
     assert state == "finished"
-    # The eighth step was torn; the checkpoint that nobody heard of is one.
-    assert reached == [4, 4, 4]
+    # What was not committed whole is no checkpoint; one that nobody heard of is.
+    assert reached == [None, 12, 4, 4]
     assert curves(paths) == curves(whole)
     assert {(stage, step) for stage, kind, step in curves(whole) if kind == "step"} == {
         (stage, step) for stage, steps in STEPS.items() for step in range(1, steps + 1)

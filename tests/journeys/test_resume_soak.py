@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3000)]
 STEPS = {"base": 12, "mid": 8, "sft": 8}
 SAVED = (4, 8)
 KILLS_PER_STAGE = 3
-CHECKPOINT_FILES = ("COMMITTED", "meta.json", "optimizer", "step_000004", "step_000008")
+CHECKPOINT_FILES = ("COMMITTED", "meta.json", "optimizer", "measured.json", "step_000008")
 Point = Callable[[random.Random, int], str]
 # Only the first rank writes checkpoints, measures and tells of it.
 FIRST_RANK: tuple[Point, ...] = (
@@ -34,7 +34,9 @@ FIRST_RANK: tuple[Point, ...] = (
     lambda rng, steps: f"said:eval:{rng.choice((*SAVED, steps))}",
     lambda rng, steps: f"unsaid:sample:{steps}",
     lambda rng, steps: f"torn:{rng.choice((*SAVED, steps)) - 1}",
-    lambda rng, steps: f"file:{rng.choice(CHECKPOINT_FILES)}:{rng.randint(1, 4)}",
+    lambda rng, steps: f"file:{rng.choice(CHECKPOINT_FILES)}:{rng.randint(1, 12)}",
+    lambda rng, steps: f"cut:{rng.choice(CHECKPOINT_FILES)}:{rng.randint(1, 4)}",
+    lambda rng, steps: f"removing:step_00000{rng.choice(SAVED)}:1",
 )
 ANY_RANK: tuple[Point, ...] = (
     lambda rng, steps: f"said:step:{rng.randint(1, steps)}",
