@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.attention.cpu import attend_causal, suits
+
 # Smaller blocks leave the CPU's bfloat16 kernel too little to do at a time: at T = 512 with a
 # window of 128, blocks of 128 took 1.3 times as long as blocks of 256.
 MIN_BLOCK = 256
@@ -91,10 +93,13 @@ def _attend(
         # it would fall back to writing out all scores.
         k_BMKD = k_BMKD.repeat_interleave(groups, dim=2)
         v_BMKD = v_BMKD.repeat_interleave(groups, dim=2)
+    q_BHND, k_BKMD, v_BKMD = (x.transpose(1, 2) for x in (q_BNHD, k_BMKD, v_BMKD))
+    if is_causal and suits(q_BHND, k_BKMD):
+        return attend_causal(q_BHND, k_BKMD, v_BKMD, scale).transpose(1, 2)
     out_BHND = F.scaled_dot_product_attention(
-        q_BNHD.transpose(1, 2),
-        k_BMKD.transpose(1, 2),
-        v_BMKD.transpose(1, 2),
+        q_BHND,
+        k_BKMD,
+        v_BKMD,
         attn_mask=mask_NM,
         is_causal=is_causal,
         scale=scale,

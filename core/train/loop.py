@@ -26,6 +26,7 @@ from core.peak_memory import process_peak_bytes
 from core.scaling import flops_per_token
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef
+from core.train.allocator import keep_freed_memory
 from core.train.compiling import compiled_loss
 from core.train.culprits import batch_report, breaking_rows, named_documents
 from core.train.device_batch import naming_out_of_memory, settle_rows
@@ -52,6 +53,8 @@ def train(
     job: Training, *, stop: Callable[[], bool], resume: CheckpointRef | None
 ) -> Iterator[Event]:
     """Train to the last step, or to the step at which some rank is told to stop."""
+    if job.ranks.device.type == "cpu":
+        keep_freed_memory()
     optimizer = MuonAdamW(
         job.model,
         job.config,
