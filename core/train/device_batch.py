@@ -50,7 +50,7 @@ def settle_rows(
         rows = ranks.smallest(rows)
     passes = config.total_batch_size // (rows * model.config.sequence_len * ranks.world_size)
     note = Note(
-        message=f"device_batch_size {rows}, {how}; {passes} passes make a step",
+        message=f"device_batch_size {rows}, {how}; a step accumulates {passes}",
         data={"device_batch_size": rows, "passes_per_step": passes},
     )
     return replace(config, device_batch_size=rows), note

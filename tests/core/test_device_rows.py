@@ -20,14 +20,17 @@ from core.device_rows import (
 )
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
+from core.model import GPT
+from core.ranks import alone
 from core.scaling import training_memory_bytes
 from core.stages import base
 from core.stages.context import CheckpointRef, Input
 from core.train import device_batch, loop
-from core.train.device_batch import naming_out_of_memory
+from core.train.device_batch import naming_out_of_memory, settle_rows
 from runs.errors import StageFailed, UsageError
 from runs.events import Event, Note, Step
-from tests.core.builders import base_config, context, make_world
+from tests.core.builders import base_config, context, make_world, tiny_config
+from tests.core.test_training import run_process
 
 D12 = ModelConfig(
     vocab_size=32_768, sequence_len=2048, num_layers=12, num_heads=6, num_kv_heads=6, n_embd=768
@@ -172,10 +175,66 @@ def test_a_resumed_run_takes_the_rows_of_its_checkpoint(
     rest = trained(world, tmp_path, resume=2, device_batch_size="auto")
     note = next(event for event in rest if isinstance(event, Note))
     assert note.message == (
-        "device_batch_size 2, as the checkpoint was trained; 2 passes make a step"
+        "device_batch_size 2, as the checkpoint was trained; a step accumulates 2"
     )
     steps = [event.metrics["loss"] for event in rest if isinstance(event, Step)]
     assert steps == [event.metrics["loss"] for event in whole if isinstance(event, Step)][2:]
+
+
+def test_ranks_that_estimate_differently_take_the_least(
+    world: dict[str, Input], tmp_path: Path
+) -> None:
+    root = world["corpus"].path.parent.parent
+    least = {"device_batch_size": 2, "num_iterations": 2}
+    auto = {**least, "device_batch_size": "auto", "estimates": [4, 2]}
+    named = run_process(root, name="named", ranks=2, **least)
+    assert run_process(root, name="agreed", ranks=2, **auto) == named
+
+
+class Card:
+    """A GPU of so many bytes as torch.cuda tells of it, whose steps take so many per row."""
+
+    def __init__(self, total: int, *, free: int, in_use: int, per_row: int) -> None:
+        self.total, self.free, self.in_use, self.per_row = total, free, in_use, per_row
+        self.peak = 0
+        self.tried: list[int] = []
+
+    def loss(self, model: GPT, x_BTC: torch.Tensor, *rest: object) -> torch.Tensor:
+        self.tried.append(x_BTC.size(0))
+        self.peak = self.in_use + self.per_row * x_BTC.size(0)
+        if self.peak > self.in_use + self.free:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return x_BTC.sum()
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = {
+            "mem_get_info": lambda device: (self.free, self.total),
+            "memory_allocated": lambda device: self.in_use,
+            "max_memory_allocated": lambda device: self.peak,
+            "reset_peak_memory_stats": lambda device: None,
+            "empty_cache": lambda: None,
+        }
+        for name, answer in told.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+
+
+@pytest.mark.parametrize(
+    ("per_row", "rows"), [(1 << 20, 16), (5 << 20, 16), (6 << 20, 8), (11 << 20, 8), (80 << 20, 1)]
+)
+def test_a_gpu_is_tried_with_real_steps_until_no_more_rows_fit(
+    monkeypatch: pytest.MonkeyPatch, per_row: int, rows: int
+) -> None:
+    # Of 120 MiB others hold 10 and the model 10; a tenth is kept back of what is left to it.
+    card = Card(120 << 20, free=100 << 20, in_use=10 << 20, per_row=per_row)
+    card.install(monkeypatch)
+    model = GPT(tiny_config())
+    model.init_weights(torch.Generator().manual_seed(1))
+    config = base_config(device_batch_size="auto", total_batch_size=16 * 32)
+    settled, note = settle_rows(config, model, alone(torch.device("cuda")), card.loss, None)
+    assert settled.device_batch_size == rows
+    assert note is not None and "the most that a real step fits into 0.1 GiB" in note.message
+    assert len(card.tried) == len(set(card.tried))
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import torch
 
 from core.stages import base
 from core.stages.context import CheckpointRef, Input
-from core.train import loop
+from core.train import device_batch, loop
 from core.train.precision import Scaler, ScalerState, scaler_for
 from runs.events import End, Eval, Event, Step
 from tests.core.builders import base_config, context
@@ -33,7 +33,10 @@ def main(root: Path, options: dict[str, object]) -> None:
     start_from(options.pop("first_scale", None))
     kill_after = options.pop("kill_after", None)
     name = str(options.pop("name", "base"))
+    estimates = options.pop("estimates", None)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if isinstance(estimates, list):
+        vars(device_batch)["estimated_rows"] = lambda *counts, **told: estimates[rank]
     ctx = context(root / name, inputs, rank=rank, world_size=world)
     committed = sorted(ctx.checkpoints_dir.glob("step_*/COMMITTED"))
     resume = None
