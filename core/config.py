@@ -249,7 +249,7 @@ class BaseConfig(TrainConfig):
     packing: PackingChoice = setting(
         "auto",
         "best-fit: rows begin with a document; flat: no token is dropped; auto: best-fit, unless "
-        "that would read a small text again.",
+        "that would read a small text more than four times.",
     )
     pair_start_steps: int = setting(
         0, "Steps that fit embedding and head to the text's token pairs before training."
