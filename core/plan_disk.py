@@ -30,6 +30,8 @@ class Disk:
 
     downloads: shards, one of them for validation. tokens: those of all shards if they are kept
     (`is_cached`), else of the few that are at hand. other: text that is there anyway.
+    is_text_known: whether that is all of the text: a person's own is only looked at when a run
+        is launched.
     free: what this machine's lab home has, where that is known.
     """
 
@@ -39,6 +41,7 @@ class Disk:
     checkpoints: int
     num_checkpoints: int
     is_cached: bool
+    is_text_known: bool
     free: int | None
 
     @property
@@ -60,7 +63,10 @@ class Disk:
         """Return what the total is made of, in words."""
         parts = [f"{self.num_checkpoints} checkpoints {size_text(self.checkpoints)}"]
         if not self.downloads:
-            return ", ".join([*parts, f"text and tokens {size_text(self.text)}"])
+            parts.append(f"text and tokens {size_text(self.text)}")
+            if not self.is_text_known:
+                parts.append("and what your own text takes, which is looked at before a run")
+            return ", ".join(parts)
         parts.append(f"shards {size_text(self.downloads)}")
         if self.is_cached:
             parts.append(f"token cache {size_text(self.tokens)}")
@@ -104,6 +110,7 @@ def plan_disk(
         checkpoints=checkpoints,
         num_checkpoints=num_checkpoints,
         is_cached=is_cached,
+        is_text_known=num_shards is not None or data.corpus == EMBEDDED,
         free=free_bytes,
     )
 

@@ -35,12 +35,12 @@ def test_disk_is_downloads_tokens_and_every_checkpoint_that_is_kept() -> None:
     made = plan(*REMOTE, "base.keep_checkpoints=3")
     assert made.disk.downloads == 101 * 100_000_000
     assert made.disk.tokens == int(2 * 101 * 250e6 / 4.8)
-    # Three of base, two of mid, two of sft, and one that is written before another goes.
-    assert made.disk.checkpoints == 8 * checkpoint_bytes(made.model)
+    # Three of base, two of mid and of sft, the best of each, and one more before another goes.
+    assert made.disk.checkpoints == 11 * checkpoint_bytes(made.model)
     assert made.disk_bytes == made.disk.downloads + made.disk.tokens + made.disk.checkpoints
     assert made.text_bytes == made.disk.downloads + made.disk.tokens
     assert sum(made.to_json()["disk"].values()) == made.disk_bytes
-    for word in ("8 checkpoints", "shards", "token cache"):
+    for word in ("11 checkpoints", "shards", "token cache"):
         assert word in made.sources["disk_bytes"]
 
 
@@ -69,6 +69,8 @@ def test_disk_of_another_machine_is_not_guessed_from_this_one() -> None:
 
 def test_embedded_text_is_the_same_size_with_any_disk() -> None:
     assert plan(free_bytes=1).disk_bytes == plan().disk_bytes
+    assert "your own text" not in plan().sources["disk_bytes"]
+    assert "your own text" in plan("data.corpus=mine").sources["disk_bytes"]
 
 
 @pytest.mark.parametrize(
