@@ -24,11 +24,9 @@ from core.evals.samples import sample_events
 from core.optim.muon_adamw import MuonAdamW
 from core.peak_memory import process_peak_bytes
 from core.scaling import flops_per_token
-from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef
 from core.train.allocator import keep_freed_memory
 from core.train.compiling import compiled_loss
-from core.train.culprits import batch_report, breaking_rows, named_documents
 from core.train.device_batch import naming_out_of_memory, settle_rows
 from core.train.fp8 import use_fp8
 from core.train.job import Progressed, Training, progressed
@@ -37,10 +35,11 @@ from core.train.pace import Pace
 from core.train.phases import Phases, phase_metrics, phases_on
 from core.train.precision import overflow_alert, scaler_for
 from core.train.saving import Saver
-from core.train.spikes import Spike, SpikeWatch
+from core.train.spikes import SpikeWatch
 from core.train.step import Flags, Launched, Stepper, StepResult
+from core.train.trouble import failure_events, spike_events
 from runs.errors import StageFailed
-from runs.events import Alert, Artifact, End, Eval, Event, Note, Progress, Step
+from runs.events import End, Eval, Event, Note, Progress, Step
 
 # How often training looks for a shard that it waits for.
 AWAIT_POLL_S = 0.5
@@ -204,15 +203,16 @@ class _Loop:
             # A step launched ahead takes the device from when the one before it was done.
             seconds = now - max(launched.begun_s, self._last_read_s)
             self._last_read_s = now
+            num_rows = self._stepper.rows_per_step
             if not result.is_finite:
-                yield from self._fail(launched, result)
+                yield from failure_events(self._job, launched, result, num_rows=num_rows)
             self._was_told_to_stop |= result.agreed.is_stopping
             if not result.agreed.is_waiting:
                 self._steps_here = launched.step + STEPS_AHEAD
             self._pace.add(seconds)
             self._at = self._at.after(
                 self._job,
-                num_rows=self._stepper.rows_per_step,
+                num_rows=num_rows,
                 loss=result.loss,
                 seconds=seconds,
                 scaler=self._stepper.scaler_state,
@@ -220,8 +220,8 @@ class _Loop:
             yield self._step_event(result, seconds)
             yield from overflow_alert(self._at.scaler)
             spike = self._spikes.look(launched.step, result.loss)
-            if spike is not None and self._job.ranks.rank == 0:
-                yield from self._tell_spike(spike, launched, result)
+            if spike is not None:
+                yield from spike_events(self._job, spike, launched, result, num_rows=num_rows)
 
     def _step_event(self, result: StepResult, seconds: float) -> Step:
         job, at = self._job, self._at
@@ -250,55 +250,6 @@ class _Loop:
         if (eta_s := self._pace.eta_s(job.total_steps - at.step)) is not None:
             metrics["eta_s"] = round(eta_s, 1)
         return Step(step=at.step, total_steps=job.total_steps, metrics=metrics)
-
-    def _tell_spike(self, spike: Spike, launched: Launched, result: StepResult) -> Iterator[Event]:
-        artifact = self._write_batch(
-            launched, reason="loss-spike", loss=spike.loss, grad_norm=result.grad_norm,
-            level=spike.level, deviation=spike.deviation, losses_before=spike.before,
-        )  # fmt: skip
-        yield artifact
-        yield Alert(
-            code="loss-spike",
-            severity="warning",
-            message=f"the loss of step {spike.step} is {spike.loss:.4g}, recent ones are about "
-            f"{spike.level:.4g}; the documents of its batch are in {artifact.path}",
-        )
-
-    def _fail(self, launched: Launched, result: StepResult) -> Iterator[Event]:
-        """Tell which documents break the numbers, and end the stage."""
-        job, num = self._job, self._stepper.rows_per_step
-        culprits = breaking_rows(
-            job.model, job.rows, first_row=launched.first_row, num_rows=num, ranks=job.ranks
-        )
-        where = ""
-        if job.ranks.rank == 0:
-            artifact = self._write_batch(
-                launched, reason="not-finite", loss=str(result.loss),
-                grad_norm=str(result.grad_norm), breaking_rows=culprits,
-            )  # fmt: skip
-            yield artifact
-            where = f" (see {artifact.path})"
-        numbers = f"loss {result.loss} and gradient norm {result.grad_norm}"
-        if 0 < len(culprits) < num:
-            cause = f"{len(culprits)} of {num} rows break it: {named_documents(job.rows, culprits)}"
-            advice = "take them out of the data or lower the learning rates"
-        else:
-            cause = f"{'every row breaks' if culprits else 'no row alone breaks'} it, so it is "
-            cause += "not one document"
-            advice = "lower the learning rates"
-        raise StageFailed(
-            f"{numbers} at step {launched.step}; {cause}{where}; {advice} and resume from the "
-            "last checkpoint"
-        )
-
-    def _write_batch(self, launched: Launched, **facts: object) -> Artifact:
-        """Write what a step was made of beside the other artifacts of the stage."""
-        report = batch_report(
-            self._job.rows, first_row=launched.first_row, num_rows=self._stepper.rows_per_step,
-            step=launched.step, **facts,
-        )  # fmt: skip
-        name = f"batch-{launched.step}"
-        return write_artifact(self._job.ctx, f"{name}.json", report, name=name)
 
     def _measure(self) -> Iterator[Event]:
         job = self._job
