@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,13 +173,18 @@ def _pick(
         measured = [
             (entry["val_bpb"], entry["step"])
             for entry in evals
-            if entry["val_bpb"] is not None and entry["step"] in by_step
+            if _is_number(entry["val_bpb"]) and entry["step"] in by_step
         ]
         return by_step[min(measured)[1]] if measured else found[-1]
     if step not in by_step:
         steps = ", ".join(str(checkpoint.step) for checkpoint in found)
         raise NotFound(f"{record.slug}:{stage} has no checkpoint at step {step}; it has {steps}")
     return by_step[step]
+
+
+def _is_number(val_bpb: float | None) -> bool:
+    # NaN is neither above nor below another number.
+    return val_bpb is not None and math.isfinite(val_bpb)
 
 
 def _resolved(record: RunRecord, stage: str, checkpoint: CommittedCheckpoint) -> ResolvedCheckpoint:

@@ -19,7 +19,8 @@ AXES: tuple[AxisName, ...] = get_args(AxisName)
 _COUNTED: dict[AxisName, str] = {
     "tokens": "tokens", "time": "train_s", "flops": "flops", "usd": "train_s",
 }  # fmt: skip
-COUNTERS = frozenset({*_COUNTED.values(), "epoch", CLOCK})
+# What counts up, or down to the end, says nothing as a curve.
+COUNTERS = frozenset({*_COUNTED.values(), "epoch", "eta_s", CLOCK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

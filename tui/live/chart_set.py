@@ -43,6 +43,8 @@ KNOWN = (
     *MAIN,
     ChartSpec(key="grad_norm", title="gradient norm"),
     ChartSpec(key="lrm", title="learning rate x", is_noisy=False),
+    ChartSpec(key="loss_ema", title="smoothed loss", is_noisy=False),
+    ChartSpec(key="peak_memory_bytes", title="peak memory", unit="bytes", is_noisy=False),
 )
 HOST = (
     ChartSpec(key=host.GPU_UTIL, title="GPU", unit="percent", is_noisy=False, is_host=True),
