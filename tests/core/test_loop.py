@@ -186,9 +186,11 @@ def test_a_nearly_full_disk_gives_up_an_old_checkpoint_or_the_new_one_and_says_s
     assert kept_steps(ctx)[-1] == 12
 
 
+@pytest.mark.parametrize("is_ahead", [False, True])
 def test_the_documents_that_break_the_numbers_are_named(
-    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch, is_ahead: bool
 ) -> None:
+    monkeypatch.setattr(loop, "runs_ahead", lambda device: is_ahead)
     ctx = context(tmp_path, inputs)
     train(ctx, num_iterations=12)
     split, token = rare_token(inputs, ctx)
