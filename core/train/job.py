@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from core.checkpoint import CheckpointMeta
-from core.config import TrainConfig, config_hash
+from core.config import TrainConfig
 from core.data.packing import Rows
 from core.data.tokens import TokenSplit
 from core.model import GPT
@@ -23,6 +23,8 @@ class Training:
 
     sample_chat: whether its samples are of a chat.
     head_start_s: what was spent on the weights before the first step; it counts as training.
+    settings_hash: of the settings as they were asked for, before "auto" became a number of rows,
+        which is another one on another number of ranks.
     """
 
     ctx: StageContext
@@ -37,6 +39,7 @@ class Training:
     lr_scale: float
     sample_chat: bool
     head_start_s: float = 0.0
+    settings_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Progressed:
             step=self.step,
             model_config=job.model.config,
             tokenizer_sha256=job.tokenizer.hash,
-            config_hash=config_hash(job.config),
+            config_hash=job.settings_hash,
             num_rows=self.num_rows,
             tokens=self.tokens,
             train_s=self.train_s,

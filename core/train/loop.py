@@ -69,7 +69,7 @@ def train(
     config, note = settle_rows(job.config, job.model, job.ranks, loss_fn, resume)
     if note is not None:
         yield note
-    job = replace(job, config=config)
+    job = replace(job, config=config, settings_hash=config_hash(job.config))
     at = Progressed(train_s=job.head_start_s)
     if resume is not None:
         at = _restore(resume, job, optimizer)
@@ -287,7 +287,7 @@ def _peak_memory_bytes(device: torch.device) -> int:
 
 def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Progressed:
     meta = checkpoint.read_meta(resume.path)
-    if meta.config_hash != config_hash(job.config):
+    if meta.config_hash != job.settings_hash:
         raise StageFailed(f"checkpoint {resume.path} was made with other settings; start a new run")
     checkpoint.load_optimizer(resume.path, optimizer)
     return progressed(meta)

@@ -237,6 +237,16 @@ def test_a_gpu_is_tried_with_real_steps_until_no_more_rows_fit(
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_a_run_goes_on_where_the_rows_of_its_checkpoint_do_not_divide_the_batch(
+    world: dict[str, Input], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(world, tmp_path, device_batch_size="auto")
+    # As on two ranks, of which each has half of the four rows.
+    monkeypatch.setattr(device_batch, "row_counts", lambda *batch: (1, 2))
+    rest = trained(world, tmp_path, resume=2, device_batch_size="auto")
+    assert [event.step for event in rest if isinstance(event, Step)] == [3, 4]
+
+
 @pytest.mark.parametrize(
     "error",
     [
