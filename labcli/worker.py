@@ -167,6 +167,7 @@ class Worker:
             rank=self._rank.rank,
             world_size=self._rank.world_size,
             device=device,
+            config_hash=record.stage(self._stage).config_hash,
             hardware=hardware,
         )
 

@@ -31,7 +31,11 @@ class CheckpointRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """The world of one stage on one rank; `hardware` holds the cards that its user added."""
+    """The world of one stage on one rank; `hardware` holds the cards that its user added.
+
+    config_hash: of the settings as the run was planned with them, where it was: a setting that
+        came into being since then is none of them.
+    """
 
     stage: str
     run_dir: Path
@@ -42,6 +46,7 @@ class StageContext:
     rank: int = 0
     world_size: int = 1
     device: str = "cpu"
+    config_hash: str = ""
     hardware: HardwareTable = field(default_factory=shipped_table, repr=False)
 
     def input(self, name: str) -> Input:

@@ -69,7 +69,8 @@ def train(
     config, note = settle_rows(job.config, job.model, job.ranks, loss_fn, resume)
     if note is not None:
         yield note
-    job = replace(job, config=config, settings_hash=config_hash(job.config))
+    asked = job.ctx.config_hash or config_hash(job.config)
+    job = replace(job, config=config, settings_hash=asked)
     at = Progressed(train_s=job.head_start_s)
     if resume is not None:
         at = _restore(resume, job, optimizer)

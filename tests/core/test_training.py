@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,20 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path, inputs: dict[st
     ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 8), step=8)
     with pytest.raises(StageFailed, match="other settings"):
         list(base.run(base_config(matrix_lr=0.5), ctx, stop=lambda: False, resume=ref))
+
+
+def test_a_run_that_was_planned_before_a_setting_existed_resumes(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    planned = replace(context(tmp_path, inputs), config_hash="as planned")
+    list(base.run(base_config(), planned, stop=lambda: False, resume=None))
+    ref = CheckpointRef(path=checkpoint.step_dir(planned.checkpoints_dir, 8), step=8)
+    # The same plan; but settings that it did not name have come into being, with a default.
+    rest = list(base.run(base_config(keep_best=False), planned, stop=lambda: False, resume=ref))
+    assert len(losses(rest)) == 4
+    other = replace(planned, config_hash="another plan")
+    with pytest.raises(StageFailed, match="other settings"):
+        list(base.run(base_config(), other, stop=lambda: False, resume=ref))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(
