@@ -21,7 +21,7 @@ from core.data.token_cache import TokenCache, build_tokens
 from core.stages import base
 from core.stages.context import Input
 from core.tokenizer import Tokenizer
-from runs.errors import StageFailed
+from runs.errors import StageFailed, UsageError
 from runs.events import End, Event, Progress, Step
 from tests.core.builders import base_config, context
 from tests.core.test_training import run_process
@@ -92,14 +92,19 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield World(hub, data_dir, corpus, path)
 
 
-def train(world: World) -> Iterator[Event]:
+def train(world: World, **overrides: int) -> Iterator[Event]:
     inputs = {
         "corpus": Input(path=world.corpus.path, sha256="c"),
         "tokenizer": Input(path=world.tokenizer_path, sha256="t"),
     }
     root = world.data_dir.parent
-    config = base_config(**SETTINGS)
+    config = base_config(**{**SETTINGS, **overrides})
     return base.run(config, context(root, inputs), stop=never, resume=None)
+
+
+def test_a_start_from_pairs_is_refused_where_the_text_is_not_whole(world: World) -> None:
+    with pytest.raises(UsageError, match=r"base\.pair_start_steps=0"):
+        list(train(world, pair_start_steps=3))
 
 
 def test_corpus_appears_when_its_first_shards_are_here(world: World) -> None:
