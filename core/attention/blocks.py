@@ -10,8 +10,7 @@ heads, K kv heads, D head width, N queries of one block, M keys that it meets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,19 +31,16 @@ def attend_in_blocks(
     sees_all = window >= num_keys - 1
     if sees_all and num == num_keys:
         return _attend(q_BTHD, k_BSKD, v_BSKD, None, is_causal=True, scale=scale)
-    # Keys that not even the first query sees are of no use to any.
-    first = max(0, num_keys - num - window)
-    k_BSKD, v_BSKD = k_BSKD[:, first:], v_BSKD[:, first:]
     if num == 1:
-        return _attend(q_BTHD, k_BSKD, v_BSKD, None, is_causal=False, scale=scale)
+        seen = slice(max(0, num_keys - 1 - window), num_keys)
+        return _attend(q_BTHD, k_BSKD[:, seen], v_BSKD[:, seen], None, is_causal=False, scale=scale)
     block = MIN_BLOCK if sees_all else max(window, MIN_BLOCK)
-    sizes = [min(block, num - start) for start in range(0, num, block)]
-    context = k_BSKD.size(1) - num
-    keys = _in_sight(k_BSKD, context, sizes, window)
-    values = _in_sight(v_BSKD, context, sizes, window)
+    starts = range(num_keys - num, num_keys, block)
+    spans = [(max(0, start - window), min(start + block, num_keys)) for start in starts]
+    keys, values = (_Spans.apply(x_BSKD, spans) for x_BSKD in (k_BSKD, v_BSKD))
     masks: dict[tuple[int, int], Tensor] = {}
     outputs = []
-    for q_BNHD, k_BMKD, v_BMKD in zip(q_BTHD.split(sizes, dim=1), keys, values, strict=True):
+    for q_BNHD, k_BMKD, v_BMKD in zip(q_BTHD.split(block, dim=1), keys, values, strict=True):
         shape = q_BNHD.size(1), k_BMKD.size(1)
         is_causal = shape[0] == shape[1] and shape[0] <= window + 1
         if not is_causal and shape not in masks:
@@ -61,21 +57,23 @@ def window_mask(num: int, num_keys: int, window: int, device: torch.device) -> T
     return (distance_NM >= 0) & (distance_NM <= window)
 
 
-def _in_sight(x_BSKD: Tensor, context: int, sizes: Sequence[int], window: int) -> list[Tensor]:
-    """Return what each block of queries sees of the keys or values: its own and those before.
+class _Spans(torch.autograd.Function):
+    """Overlapping stretches of positions, as views.
 
-    context: positions before the first query.
+    Plain slices would each have a gradient as long as the whole, nearly all of it zeros.
     """
-    if window >= x_BSKD.size(1) - 1:
-        ends = [context + sum(sizes[: index + 1]) for index in range(len(sizes))]
-        return [x_BSKD[:, :end] for end in ends]
-    # Cut once and joined, not sliced with an overlap: each slice's gradient would be as long as
-    # the whole. A block is at least as long as the window, so that one neighbour is enough.
-    parts = x_BSKD.split([context, *sizes], dim=1)
-    return [
-        torch.cat((before[:, max(0, before.size(1) - window) :], own), dim=1)
-        for before, own in pairwise(parts)
-    ]
+
+    @staticmethod
+    def forward(ctx: Any, x_BSKD: Tensor, spans: list[tuple[int, int]]) -> tuple[Tensor, ...]:
+        ctx.spans, ctx.shape = spans, x_BSKD.shape
+        return tuple(x_BSKD[:, first:end] for first, end in spans)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total_BSKD = gradients[0].new_zeros(ctx.shape)
+        for (first, end), gradient in zip(ctx.spans, gradients, strict=True):
+            total_BSKD[:, first:end] += gradient
+        return total_BSKD, None
 
 
 def _attend(

@@ -219,7 +219,7 @@ def hopper(**changes: object) -> Abilities:
 
 
 def test_windowed_training_compiles_without_a_graph_break() -> None:
-    model = GPT(tiny_config(sequence_len=512, num_layers=3, window_pattern="SL"))
+    model = GPT(tiny_config(sequence_len=512, num_layers=2, window_pattern="SL"))
     model.init_weights(torch.Generator().manual_seed(0))
     idx = torch.randint(0, 300, (1, 512), generator=torch.Generator().manual_seed(1))
     compiled = torch.compile(summed_loss, dynamic=False, fullgraph=True, backend="aot_eager")
@@ -231,11 +231,11 @@ def test_windowed_training_compiles_without_a_graph_break() -> None:
 
 
 def test_flex_masks_are_found_inside_compiled_code() -> None:
-    model = GPT(tiny_config(sequence_len=512, num_layers=3, window_pattern="SL"))
+    model = GPT(tiny_config(sequence_len=512, num_layers=2, window_pattern="SL"))
     model.init_weights(torch.Generator().manual_seed(0))
     idx = torch.randint(0, 300, (1, 512), generator=torch.Generator().manual_seed(1))
     expected = float(summed_loss(model, *model.embed(idx), idx).detach())
     model.attend = Attend("flex")
-    compiled = torch.compile(summed_loss, dynamic=False, fullgraph=True)
+    compiled = torch.compile(summed_loss, dynamic=False, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
         assert float(compiled(model, *model.embed(idx), idx)) == pytest.approx(expected, rel=1e-5)
