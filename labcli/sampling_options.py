@@ -22,7 +22,7 @@ MAX_SEED = 2**62
 
 DeviceOption = Annotated[
     str | None,
-    optional("--device", "NAME", "Run on cpu, cuda or cuda:N; default: a GPU if there is one."),
+    optional("--device", "NAME", "Run on cpu, cuda, cuda:N or mps; default: a CUDA GPU or cpu."),
 ]
 MinPOption = Annotated[
     float | None,

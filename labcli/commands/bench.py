@@ -113,7 +113,7 @@ StreamsOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None,
-    optional("--device", "NAME", "Run on cpu, cuda or cuda:N."),
+    optional("--device", "NAME", "Run on cpu, cuda, cuda:N or mps."),
 ]
 
 

@@ -68,7 +68,7 @@ DeviceOption = Annotated[
     typer.Option(
         "--device",
         metavar="NAME",
-        help="Run on cpu, cuda or cuda:N; default: a GPU if there is one.",
+        help="Run on cpu, cuda, cuda:N or mps; default: a CUDA GPU or cpu.",
         show_default=False,
     ),
 ]
