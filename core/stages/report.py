@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from core.config import STAGE_CONFIGS, ReportConfig
-from core.hardware_table import GIB, shipped_table
+from core.hardware_table import GIB, HardwareTable, shipped_table
 from core.markdown import ABSENT, count, duration, fence, figure, percent, table
 from core.run_summary import RunSummary, StageSummary, read_summary
 from core.stages.artifacts import write_artifact
@@ -30,11 +30,14 @@ def run(
     """Write report.md from the summary of the run."""
     if ctx.rank == 0:
         summary = read_summary(ctx.input("summary").path)
-        yield write_artifact(ctx, "report.md", render_report(summary, config), name="report")
+        text = render_report(summary, config, ctx.hardware)
+        yield write_artifact(ctx, "report.md", text, name="report")
 
 
-def render_report(summary: RunSummary, config: ReportConfig) -> str:
-    """Return the whole report as Markdown."""
+def render_report(
+    summary: RunSummary, config: ReportConfig, hardware: HardwareTable | None = None
+) -> str:
+    """Return the whole report as Markdown; prices are those of `hardware`, or as shipped."""
     sections = [
         f"# {summary.name}\n\n{_opening(summary)}",
         "## Results\n\n" + _results(summary),
@@ -43,7 +46,7 @@ def render_report(summary: RunSummary, config: ReportConfig) -> str:
         "## Samples\n\n" + _samples(summary),
         "## Configuration\n\n" + _configuration(summary),
         "## Machine\n\n" + _machine(summary),
-        "## Cost\n\n" + _cost(summary, config),
+        "## Cost\n\n" + _cost(summary, config, hardware or shipped_table()),
         "## Talk to it\n\n" + _talk(summary),
     ]
     return "\n\n".join(sections) + "\n"
@@ -211,11 +214,11 @@ def _machine(summary: RunSummary) -> str:
     return table(["Part", "What"], rows)
 
 
-def _cost(summary: RunSummary, config: ReportConfig) -> str:
+def _cost(summary: RunSummary, config: ReportConfig, hardware: HardwareTable) -> str:
     seconds = sum(stage.seconds or 0.0 for stage in summary.stages)
     rate = config.usd_per_hour
     if rate is None:
-        rate = _known_rate(summary.host)
+        rate = _known_rate(summary.host, hardware)
     took = f"The stages took {duration(seconds)}"
     if rate is None:
         return (
@@ -225,8 +228,8 @@ def _cost(summary: RunSummary, config: ReportConfig) -> str:
     return f"{took}; at ${rate:.2f} an hour that is ${rate * seconds / 3600:.2f}."
 
 
-def _known_rate(host: Mapping[str, Any]) -> float | None:
-    cards = [shipped_table().find(str(gpu["name"])) for gpu in host.get("gpus", ())]
+def _known_rate(host: Mapping[str, Any], hardware: HardwareTable) -> float | None:
+    cards = [hardware.find(str(gpu["name"])) for gpu in host.get("gpus", ())]
     known = [card.usd_per_hour for card in cards if card and card.usd_per_hour is not None]
     return sum(known) if known and len(known) == len(cards) else None
 

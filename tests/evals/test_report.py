@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.config import ReportConfig
+from core.hardware_table import shipped_table
 from core.markdown import fence
 from core.run_summary import RunSummary, parse_summary
 from core.stages.context import Input, StageContext
@@ -84,6 +85,8 @@ def test_cost_is_rate_times_hours_or_said_to_be_unknown(body: dict[str, Any]) ->
     assert "at $1.50 an hour that is $3.00" in text(two_hours, ReportConfig(usd_per_hour=1.5))
     rented = replace(two_hours, host={"gpus": [{"name": "NVIDIA H100 80GB HBM3"}] * 2})
     assert "at $6.00 an hour that is $12.00" in text(rented, ReportConfig())
+    cheaper = shipped_table().with_cards({"H100": {"usd_per_hour": 2.0}}, where="settings.toml")
+    assert "at $4.00 an hour" in render_report(rented, ReportConfig(), cheaper)
 
 
 def test_only_settings_that_differ_from_their_defaults_are_listed() -> None:
