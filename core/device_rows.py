@@ -18,7 +18,8 @@ from runs.errors import UsageError
 # What of a device's memory is counted on; the rest is for fragments and the libraries.
 GPU_SHARE = 0.9
 HOST_SHARE = 0.5
-# Of a CPU: rows of so many tokens together. Measured on two cores with AMX, d4, 512 tokens.
+# Of a CPU: rows of so many tokens together. Four times as many went forward and back 2 % faster and
+# took 2.4 times the memory (d4, 8,192 entries, compiled, one thread of an EPYC).
 CPU_TOKENS = 4096
 
 SomeConfig = TypeVar("SomeConfig", bound=TrainConfig)
