@@ -246,8 +246,9 @@ class BaseConfig(TrainConfig):
     kv_ratio: int = setting(1, "Query heads that share one head of keys and values.")
     sequence_len: int = setting(512, "Tokens in a training row.")
     window_pattern: str = setting("L", "Attention windows by layer: S short, L long.")
+    # Not "auto": runs that were planned before there was a choice go on as they began.
     packing: PackingChoice = setting(
-        "auto",
+        "best-fit",
         "best-fit: rows begin with a document; flat: no token is dropped; auto: best-fit, unless "
         "that would read a small text more than four times.",
     )

@@ -132,3 +132,11 @@ def test_a_config_survives_json() -> None:
     for stage in plan().to_json()["stages"]:
         plain = json.loads(json.dumps(stage["config"]))
         assert config_hash(build_stage_config(stage["stage"], plain)) == stage["config_hash"]
+
+
+def test_rows_are_packed_as_planned_and_by_best_fit_in_plans_before_there_was_a_choice() -> None:
+    base = next(stage for stage in plan().to_json()["stages"] if stage["stage"] == "base")
+    assert base["config"]["packing"] == "auto"
+    del base["config"]["packing"]
+    older = build_stage_config("base", base["config"])
+    assert isinstance(older, BaseConfig) and older.packing == "best-fit"
