@@ -1,9 +1,9 @@
 """The text that a training stage reads: its tokens made or brought, and its rows.
 
 Whether tokens are kept on disk is decided here, when a stage starts, and changes no row: only how
-much is at hand. Encoding is far faster than training: one core makes 15 million tokens a second of
-a vocabulary of 4,096, and training on eight H100s reads one to two million, so that a window of
-shards that is encoded ahead never holds training up.
+much is at hand. Encoding is far faster than training: one core made 6 million tokens a second of a
+vocabulary of 32,768 in text that it had not seen, and training a d24 on eight H100s reads one to
+two million, with what packing drops. A window that is encoded ahead holds no training up.
 """
 
 from __future__ import annotations
