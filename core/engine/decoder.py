@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.attention.blocks import attend_in_blocks
 from core.engine.cache import KVCache
 from core.engine.native import native_step
 from core.engine.sights import Sight, Sights
@@ -284,24 +285,14 @@ class CachedDecoder:
     def _attend_chunk(self, index: int, row: int, end: int, qkv_TN: Tensor) -> Tensor:
         """Return heads' outputs, (T, C), for the last T of a row's `end` positions."""
         config, num = self._config, qkv_TN.size(0)
-        k_KSD, v_KSD = (side[row, :, :end] for side in self._cache.layer(index))
-        q_THD = qkv_TN[:, : config.num_heads * config.head_dim].view(num, config.num_heads, -1)
-        window = config.window(index)
-        sees_all = window >= end - 1
-        mask_TS = None
-        if not sees_all or 1 < num < end:
-            positions_T = torch.arange(end - num, end, device=self._device)
-            mask_TS = self._sights.mask(window, positions_T, end)
-        y_HTD = F.scaled_dot_product_attention(
-            q_THD.transpose(0, 1)[None],
-            k_KSD[None],
-            v_KSD[None],
-            attn_mask=mask_TS,
-            is_causal=mask_TS is None and num > 1,
-            scale=self._scale,
-            enable_gqa=config.num_heads != config.num_kv_heads,
-        )[0]
-        return y_HTD.transpose(0, 1).reshape(num, -1)
+        k_1SKD, v_1SKD = (
+            side[row : row + 1, :, :end].transpose(1, 2) for side in self._cache.layer(index)
+        )
+        q_1THD = qkv_TN[None, :, : config.n_embd].view(1, num, config.num_heads, -1)
+        y_1THD = attend_in_blocks(
+            q_1THD, k_1SKD, v_1SKD, window=config.window(index), scale=self._scale
+        )
+        return y_1THD.reshape(num, -1)
 
     def _attend(
         self,
