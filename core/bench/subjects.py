@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from core.attention.attend import attend_on
 from core.bench.documents import Documents, make_documents
 from core.bench.reference_model import reference_loss
 from core.bench.reference_optim import ReferenceOptimizer
@@ -68,6 +69,8 @@ class OurTrainee:
         config, device = subject.config, subject.device
         documents = make_documents(subject.vocab_size)
         self.model = _model(subject, training_dtype(config.dtype, device))
+        self.model.is_checkpointing = config.activation_checkpointing
+        self.model.attend = attend_on(config.attention, device, self.model.dtype)
         self.phases = phases_on(device)
         loss_fn, why_eager = compiled_loss(config.compile, device)
         self.is_compiled = why_eager is None
