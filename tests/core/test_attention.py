@@ -137,6 +137,25 @@ def test_every_backend_computes_plain_attention(
         assert float(error) <= TOLERANCE[dtype] * max(1, float(right.detach().abs().max()))
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("num", [1, 30, LENGTH])
+def test_flash_is_asked_for_our_windows_in_its_own_terms(window: int, num: int) -> None:
+    def documented(
+        q: Tensor, k: Tensor, v: Tensor, *, causal: bool, window_size: tuple[int, int],
+        deterministic: bool,
+    ) -> tuple[Tensor, None]:  # fmt: skip
+        """Return what its documentation promises; -1 is no limit, the last query sees all keys."""
+        left, right = window_size
+        assert causal
+        assert right == 0
+        assert not deterministic
+        return plain(q, k, v, k.size(1) if left < 0 else left), None
+
+    q, k, v = draw(2, torch.float32)
+    out = flash.attend_flash(documented, q[:, -num:], k, v, window=window)
+    assert torch.equal(out, plain(q[:, -num:], k, v, window))
+
+
 def test_block_masks_are_those_that_torch_makes_from_all_positions() -> None:
     from torch.nn.attention.flex_attention import create_block_mask
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.config import BaseConfig, ModelConfig
 from core.loss import IGNORED, bits_per_byte, summed_loss
 from core.model import GPT
-from core.scaling import count_params, model_config
+from core.scaling import checkpoint_bytes, count_params, model_config, training_memory_bytes
 from runs.errors import UsageError
 from tests.core.builders import tiny_config
 from tests.core.naive_gpt import naive_logits
@@ -174,6 +174,16 @@ def test_checkpointing_gives_the_same_loss_and_gradients_to_the_bit_from_less_me
     for one, other in zip(plain, again, strict=True):
         assert torch.equal(one, other)
     assert again_bytes < plain_bytes / 2
+
+
+def test_checkpointing_is_planned_with_less_memory() -> None:
+    config = full_size("current", 24, 32_768)
+    plain = training_memory_bytes(config, 16)
+    again = training_memory_bytes(config, 16, is_checkpointing=True)
+    # Weights, gradients, moments and logits stay; of 24 layers' activations little more than one's.
+    fixed = 4 * count_params(config).total + checkpoint_bytes(config)
+    fixed += 12 * 16 * 2048 * config.padded_vocab_size
+    assert fixed < again < fixed + (plain - fixed) / 10
 
 
 def test_checkpointing_compiles_without_a_graph_break() -> None:
