@@ -22,7 +22,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-TIMEOUT_S = 200
+TIMEOUT_S = 280
 TOLERANCE = 1e-5
 CLIPPED = {"config": {"optimizer": "classic", "grad_clip": 0.01}, "weight_decay": 0.0}
 # In the order in which they are done: name, ranks, what is not the same as in the others.
