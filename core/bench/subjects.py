@@ -28,7 +28,7 @@ from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import model_config
-from core.train.allocator import keep_freed_memory
+from core.train.allocator import keep_freed_memory, release_garbage
 from core.train.compiling import compiled_loss
 from core.train.phases import Phases, phases_on
 from core.train.step import Flags, Stepper, scheduled_rates
@@ -96,6 +96,9 @@ class OurTrainee:
         first_row = self._num_steps * self._stepper.rows_per_step
         loss = self._stepper.launch(self._num_steps, first_row, Flags()).read().loss
         self._num_steps += 1
+        if self._num_steps == 1:
+            # As the loop does once kernels are built.
+            release_garbage()
         return loss
 
 

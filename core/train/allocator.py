@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 
 # From glibc's malloc.h.
@@ -29,3 +30,13 @@ def keep_freed_memory() -> bool:
         (_M_TOP_PAD, _GROWTH_BYTES),
     )
     return all(bool(mallopt(setting, value)) for setting, value in settings)
+
+
+def release_garbage() -> None:
+    """Collect garbage and give freed memory back to the system, once; it can be taken again.
+
+    For the moment when kernels have been built, which needs far more memory than the steps do.
+    """
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

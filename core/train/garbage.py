@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 
+from core.train.allocator import release_garbage
 from runs.events import Eval, Event, Step
 
 STEPS_BETWEEN = 5000
@@ -29,7 +30,7 @@ def collecting_rarely(events: Iterator[Event]) -> Iterator[Event]:
             if isinstance(event, Step):
                 num_steps += 1
                 if num_steps == 1:
-                    gc.collect()
+                    release_garbage()
                     gc.freeze()
                     gc.disable()
             is_due = isinstance(event, Step) and num_steps % STEPS_BETWEEN == 0
