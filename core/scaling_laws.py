@@ -27,8 +27,8 @@ REFERENCE_WEIGHT_DECAY = 0.28
 # 1.9, by which one step shrinks the output matrices of the MLP by 5 percent. A run of that length,
 # 138 M tokens, was not made. In 60 steps of 4,096 tokens with the same product of rate, decay and
 # steps, a d4 ends at 1.992 bits per byte with what the law asks, at 1.991 with the cap and at 1.993
-# without decay (core/train/LAB.md): no harm, and too little to tell them apart. What the law asks of
-# a d8 stays the most that is used, as a precaution.
+# without decay (core/train/LAB.md): no harm, too little to tell them apart. What the law asks of a
+# d8 stays the most that is used, as a precaution.
 MAX_WEIGHT_DECAY = 0.52
 WARMUP_STEPS = 40
 MAX_WARMUP_SHARE = 0.05
