@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,33 @@ def test_run_killed_at_random_points_ends_as_if_nobody_had(
     assert curves(paths) == curves(whole), dooms
     assert weights(paths) == weights(whole), dooms
     assert files(paths) == files(whole), dooms
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"compile": "on", "dtype": "bfloat16"},
+        {"token_cache": "none", "packing": "flat"},
+        {"optimizer": "classic", "grad_clip": 0.5},
+        {"activation_checkpointing": True, "kv_ratio": 2},
+        {"pair_start_steps": 20},
+    ],
+    ids=lambda settings: "+".join(settings),
+)
+def test_run_with_other_settings_resumes_bit_for_bit(
+    home: LabHome, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    make_world(tmp_path)
+    steps = {"base": STEPS["base"]}
+    dooms = [
+        Doom(stage="base", point="said:step:3"),
+        Doom(stage="base", attempt=2, point="measuring:8"),
+    ]
+    left_alone = make_staged_run(home, tmp_path, num_steps=steps, **settings)
+    assert start(left_alone) == "finished"
+    killed = make_staged_run(home, tmp_path, num_steps=steps, dooms=dooms, **settings)
+    assert start(killed) == "killed"
+    assert resume(home, killed) == "killed"
+    assert resume(home, killed) == "finished"
+    assert curves(killed) == curves(left_alone)
+    assert weights(killed) == weights(left_alone)

@@ -36,16 +36,18 @@ def make_staged_run(
     num_steps: Mapping[str, int],
     dooms: Sequence[Doom] = (),
     nproc: int = 1,
+    **base: Any,
 ) -> RunPaths:
     """Create a run of `base`, `mid` and `sft`, or of the first of them, each with its steps.
 
-    Every fourth step is saved and measured. `dooms` is what ends its workers.
+    Every fourth step is saved and measured. `dooms` is what ends its workers; `base` holds more
+    settings of the first stage.
     """
     configs: dict[str, StageConfig] = {}
     for stage, steps in num_steps.items():
         shared = {"num_iterations": steps, "save_every": 4, "eval_every": 4, "sample_every": steps}
         if stage == "base":
-            configs[stage] = base_config(**shared)
+            configs[stage] = base_config(**shared, **base)
         else:
             configs[stage] = build_stage_config(stage, {**CHAT_SETTINGS, **shared})
     told = json.dumps([asdict(doom) for doom in dooms]).encode()
