@@ -9,24 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_type_hints
 
+from core.convert import convert
+from core.experiment_config import CompareConfig, EvalConfig, ReportConfig, SelfchatConfig
+from core.setting import Dtype, StageConfig, require_positive, setting
 from runs.errors import UsageError, nearest
 
 Arch = Literal["current", "classic"]
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
 Optimizer = Literal["current", "classic"]
 TokenCacheChoice = Literal["auto", "disk", "none"]
 PackingChoice = Literal["auto", "best-fit", "flat"]
 AttentionChoice = Literal["auto", "flash", "flex", "sdpa"]
 Fp8 = Literal["auto", "on", "off"]
-
-
-def setting(default: Any, help_text: str) -> Any:
-    """Return a dataclass field with a default and the sentence that explains it."""
-    return field(default=default, metadata={"help": help_text})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +81,6 @@ class ModelConfig:
         if kind == "L" or layer == self.num_layers - 1:
             return self.sequence_len
         return min(self.sequence_len, -(-self.sequence_len // 4 // 128) * 128)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageConfig:
-    """What every stage has: a seed, so that a run can be repeated."""
-
-    seed: int = setting(42, "Seed of everything random in the stage.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,102 +284,6 @@ class ChatTrainConfig(TrainConfig):
             raise UsageError(f"text_every must be 2 or more, not {self.text_every}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvalConfig(StageConfig):
-    """Settings of the `eval-*` stages."""
-
-    num_items: int = setting(200, "Held-out items asked per skill.")
-    max_new_tokens: int = setting(96, "Tokens the model may write per item.")
-    batch_size: int = setting(64, "Items answered at once.")
-    eval_tokens: int = setting(65_536, "Validation tokens for bits per byte.")
-    eval_bytes: int | None = setting(
-        None, "Validation text in whole documents, in place of eval_tokens: for any vocabulary."
-    )
-    dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
-
-    def __post_init__(self) -> None:
-        require_positive(self, "num_items", "max_new_tokens", "batch_size", "eval_tokens")
-        if self.eval_bytes is not None:
-            require_positive(self, "eval_bytes")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportConfig(StageConfig):
-    """Settings of `report`."""
-
-    usd_per_hour: float | None = setting(None, "Price of the machine; absent: from the hardware.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelfchatConfig(StageConfig):
-    """Settings of `selfchat`: one cell per combination of the grids."""
-
-    turns: int = setting(6, "Turns of a conversation after its topic.")
-    num_seeds: int = setting(4, "Conversations per topic and cell of the grid.")
-    temperatures: tuple[float, ...] = setting((0.6, 1.0), "Temperatures of the grid.")
-    top_ks: tuple[int | None, ...] = setting((50,), "Values of top_k in the grid; none: all.")
-    top_ps: tuple[float | None, ...] = setting((None,), "Values of top_p in the grid; none: all.")
-    min_p: float | None = setting(None, "Tokens below this share of the likeliest are dropped.")
-    repetition_penalty: float = setting(1.0, "Divides the logits of what was said; 1: nothing.")
-    system_a: str | None = setting(None, "System text of side a.")
-    system_b: str | None = setting(None, "System text of side b.")
-    max_new_tokens: int = setting(64, "Tokens of one turn at most.")
-    max_context: int | None = setting(
-        None, "Positions that a conversation may fill; absent: the model's training length."
-    )
-    keep_looping: bool = setting(False, "Go on when the speakers repeat themselves.")
-    max_minutes: float | None = setting(None, "Minutes of talking, all attempts together.")
-    max_tokens: int | None = setting(
-        None, "Tokens of all conversations together; each may use an equal share."
-    )
-    num_alternatives: int = setting(5, "Alternatives kept of every token.")
-    batch_size: int = setting(16, "Conversations that one model speaks in at a time.")
-    dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
-
-    def __post_init__(self) -> None:
-        require_positive(self, "turns", "num_seeds", "max_new_tokens", "batch_size")
-        for name in ("max_context", "max_minutes", "max_tokens"):
-            if getattr(self, name) is not None:
-                require_positive(self, name)
-        if self.num_alternatives < 0:
-            raise UsageError(f"num_alternatives must be 0 or more, not {self.num_alternatives}")
-        for name in ("temperatures", "top_ks", "top_ps"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                raise UsageError(f"{name} needs at least one value, and none twice: {values}")
-        if not all(0 <= value < float("inf") for value in self.temperatures):
-            raise UsageError(f"every temperature is 0 or more, not {self.temperatures}")
-        if any(value is not None and value < 1 for value in self.top_ks):
-            raise UsageError(f"every top_k is 1 or more, or none, not {self.top_ks}")
-        for share in (*self.top_ps, self.min_p):
-            if share is not None and not 0 < share <= 1:
-                raise UsageError(f"top_p and min_p are above 0 and at most 1, not {share}")
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise UsageError(f"repetition_penalty is above 0, not {self.repetition_penalty}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareConfig(StageConfig):
-    """Settings of `compare`: every model answers every prompt at every temperature."""
-
-    temperatures: tuple[float, ...] = setting((0.0,), "Temperatures to answer at.")
-    num_answers: int = setting(1, "Answers per model, prompt and temperature, seeds going up.")
-    top_k: int | None = setting(50, "Tokens are drawn from so many of the likeliest; none: all.")
-    top_p: float | None = setting(None, "Tokens are drawn from those that hold this share.")
-    min_p: float | None = setting(None, "Tokens below this share of the likeliest are dropped.")
-    repetition_penalty: float = setting(1.0, "Divides the logits of what was said; 1: nothing.")
-    max_new_tokens: int = setting(256, "Tokens of one answer at most.")
-    batch_size: int = setting(8, "Prompts that one model answers at a time.")
-    dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
-
-    def __post_init__(self) -> None:
-        require_positive(self, "num_answers", "max_new_tokens", "batch_size")
-        if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
-            raise UsageError(
-                f"temperatures needs at least one value, and none twice: {self.temperatures}"
-            )
-
-
 STAGE_CONFIGS: Mapping[str, type[StageConfig]] = {
     "data": DataConfig,
     "tok": TokConfig,
@@ -406,15 +300,6 @@ EXPERIMENT_CONFIGS: Mapping[str, type[StageConfig]] = {
     "selfchat": SelfchatConfig,
     "compare": CompareConfig,
 }
-# How a message calls the type of a setting.
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-
-
-def require_positive(config: object, *names: str) -> None:
-    """Raise UsageError unless every named field is above zero."""
-    for name in names:
-        if getattr(config, name) <= 0:
-            raise UsageError(f"{name} must be above 0, not {getattr(config, name)}")
 
 
 def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
@@ -434,63 +319,6 @@ def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
             raise UsageError(f"{stage} has no setting {key!r}{nearest(key, known)}")
         checked[key] = convert(f"{stage}.{key}", value, hints[key])
     return kind(**checked)
-
-
-def convert(name: str, value: Any, hint: Any) -> Any:
-    """Return `value` as the type of a field; text is parsed, as it comes from `--set`."""
-    if get_origin(hint) is tuple:
-        return _convert_each(name, value, hint.__args__[0])
-    choices = getattr(hint, "__args__", ())
-    if type(None) in choices:
-        if value is None or value in ("none", "null"):
-            return None
-        hint = next(kind for kind in choices if kind is not type(None))
-        choices = getattr(hint, "__args__", ())
-    words = [w for choice in choices if get_origin(choice) is Literal for w in choice.__args__]
-    if words:
-        if value in words:
-            return value
-        hint = next(choice for choice in choices if get_origin(choice) is not Literal)
-        choices = ()
-    if choices and all(isinstance(choice, str) for choice in choices):
-        if value not in choices:
-            raise UsageError(f"{name} is one of {', '.join(choices)}, not {value!r}")
-        return value
-    try:
-        return _parse(value, hint)
-    except (TypeError, ValueError):
-        kind = " or ".join([_KINDS.get(hint, f"a value of type {hint.__name__}"), *words])
-        raise UsageError(f"{name} takes {kind}, not {value!r}") from None
-
-
-def _convert_each(name: str, value: Any, hint: Any) -> tuple[Any, ...]:
-    """Return a field that holds several values; text separates them by commas."""
-    if isinstance(value, str):
-        value = [word.strip() for word in value.split(",")]
-    if not isinstance(value, list | tuple):
-        value = [value]
-    return tuple(convert(name, item, hint) for item in value)
-
-
-def _parse(value: Any, hint: Any) -> Any:
-    if hint is bool:
-        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-        if isinstance(value, bool):
-            return value
-        return words[str(value).lower()] if str(value).lower() in words else _fail()
-    if isinstance(value, bool):
-        return _fail()
-    if hint is int:
-        if isinstance(value, str):
-            return int(value.replace("_", ""))
-        return int(value) if value == int(value) else _fail()
-    if hint is float:
-        return float(value)
-    return value if isinstance(value, hint) else _fail()
-
-
-def _fail() -> Any:
-    raise ValueError
 
 
 def config_hash(config: StageConfig | ModelConfig) -> str:

@@ -13,7 +13,6 @@ from core.config import (
     BaseConfig,
     DataConfig,
     ModelConfig,
-    StageConfig,
     TokConfig,
     TrainConfig,
     build_stage_config,
@@ -25,6 +24,7 @@ from core.plan_costs import Costs, StageWork, plan_costs
 from core.plan_machine import PRESET_KEYS, Machine, fp8_notes, machine_for, preset_notes
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
+from core.setting import StageConfig
 from runs.errors import UsageError, nearest
 
 MODEL_STAGES = ("base", "mid", "sft")

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.config import StageConfig, config_hash
+from core.config import config_hash
 from core.hardware import detect
+from core.setting import StageConfig
 from labcli import diagnostics
 from labcli.attached import detached_hints, watch_to_end
 from labcli.speaker import find_tokenizer_file

@@ -15,9 +15,9 @@ from typing import Any
 
 from core import checkpoint
 from core.chat_format import prompt_ids
-from core.config import CompareConfig
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
+from core.experiment_config import CompareConfig
 from core.experiments.compare.answering import answer_batch, request_for
 from core.experiments.compare.answers import (
     ANSWERS_FILE,

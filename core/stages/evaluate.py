@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoint
-from core.config import EvalConfig
 from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, build_validation, open_validation
 from core.device import inference_dtype, pick_device
@@ -21,6 +20,7 @@ from core.engine.engine import Engine
 from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
 from core.evals.skills import Marked, ask, load_items, score
+from core.experiment_config import EvalConfig
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer

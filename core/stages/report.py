@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from core.config import STAGE_CONFIGS, ReportConfig
+from core.config import STAGE_CONFIGS
+from core.experiment_config import ReportConfig
 from core.hardware_table import GIB, HardwareTable, shipped_table
 from core.markdown import ABSENT, count, duration, fence, figure, percent, table
 from core.run_summary import RunSummary, StageSummary, read_summary

@@ -14,9 +14,9 @@ from statistics import fmean
 import torch
 
 from core import checkpoint
-from core.config import SelfchatConfig
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
+from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import TURNS_FILE
 from core.experiments.selfchat.cost import check_context
 from core.experiments.selfchat.grid import make_conversations, make_settings, token_share

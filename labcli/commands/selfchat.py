@@ -24,7 +24,7 @@ from runs.views.query import load_run
 from tui.analysis.words import short_count
 
 if TYPE_CHECKING:
-    from core.config import SelfchatConfig
+    from core.experiment_config import SelfchatConfig
     from core.experiments.selfchat.script import Script
     from labcli.selfchat.casting import Casting
 
@@ -216,7 +216,8 @@ def _prepare(
     is_timeline: bool,
 ) -> NewExperiment:
     """Return the experiment that was asked for, and say what was not spelt out."""
-    from core.config import SelfchatConfig, build_stage_config
+    from core.config import build_stage_config
+    from core.experiment_config import SelfchatConfig
     from core.experiments.selfchat.script import Script
     from labcli.selfchat.casting import cast_models, cast_timeline
 

@@ -68,7 +68,7 @@ def run_experiment(
     Raises:
         UsageError: a prompt does not fit a model.
     """
-    from core.config import CompareConfig
+    from core.experiment_config import CompareConfig
     from core.experiments.compare.answers import ASKED_FILE, Asked
     from labcli.experiments import (
         GivenFile,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from core.config import CompareConfig
+from core.experiment_config import CompareConfig
 from core.experiments.compare.answers import (
     ANSWERS_FILE,
     PAIRS_FILE,

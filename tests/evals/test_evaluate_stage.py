@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from core.config import EvalConfig
 from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, build_validation, open_validation
 from core.evals.bpb import validation_bpb
 from core.evals.samples import CONTINUATIONS, QUESTIONS, sample_events
+from core.experiment_config import EvalConfig
 from core.model import GPT
 from core.stages.context import Input, StageContext
 from core.stages.evaluate import run

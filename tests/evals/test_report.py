@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.config import ReportConfig
+from core.experiment_config import ReportConfig
 from core.hardware_table import shipped_table
 from core.markdown import fence
 from core.run_summary import RunSummary, parse_summary

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.config import StageConfig, build_stage_config, config_hash
+from core.config import build_stage_config, config_hash
 from core.plan import stage_inputs
+from core.setting import StageConfig
 from runs.create import create_run
 from runs.paths import LabHome, RunPaths
 from tests.core.builders import base_config

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.config import StageConfig
+from core.setting import StageConfig
 from core.stages.context import CheckpointRef, Stage, StageContext
 from labcli.journal import current_phase
 from labcli.stage_inputs import resolve_inputs

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.config import SelfchatConfig
 from core.engine.decoder import Place
 from core.engine.engine import Engine
+from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.grid import make_conversations, make_settings
 from core.experiments.selfchat.script import Cast
 from core.experiments.selfchat.talk import SelfChat, Speaker

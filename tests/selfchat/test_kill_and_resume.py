@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config import SelfchatConfig
+from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import load_experiment
 from core.experiments.selfchat.script import Script, dump_script
 from labcli.experiments import GivenFile, NewExperiment, start_experiment

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from core.config import SelfchatConfig
+from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import load_experiment
 from core.experiments.selfchat.journal import TurnJournal
 from core.experiments.selfchat.script import Cast, Script, dump_script

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from core.config import SelfchatConfig
+from core.experiment_config import SelfchatConfig
 from core.experiments.measures.summary import summarise
 from core.experiments.selfchat.archive import (
     EXPERIMENT_FILE,

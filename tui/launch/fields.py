@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from core.config import STAGE_CONFIGS, StageConfig
+from core.config import STAGE_CONFIGS
 from core.plan import StagePlan
 from core.plan_request import STAGES_RECIPE
+from core.setting import StageConfig
 from runs.errors import nearest
 from tui.launch.draft import NO, RECIPE, YES
 

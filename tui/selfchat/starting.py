@@ -8,7 +8,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from core.config import SelfchatConfig, build_stage_config
+from core.config import build_stage_config
+from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import STAGE
 from core.experiments.selfchat.topics import built_in_topics
 from runs.errors import LabError, UsageError

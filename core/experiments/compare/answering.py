@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.chat_format import prompt_ids
-from core.config import CompareConfig
 from core.engine.answer import join_parts, readable
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
+from core.experiment_config import CompareConfig
 from core.experiments.compare.answers import Answer, Cell, Times
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import ModelConfig, SelfchatConfig
+from core.config import ModelConfig
+from core.experiment_config import SelfchatConfig
 from core.hardware import Hardware
 from core.scaling import count_params
 from runs.errors import UsageError

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from itertools import product
 
-from core.config import SelfchatConfig
+from core.experiment_config import SelfchatConfig
 from core.experiments.measures.repetition import find_loop
 from core.experiments.selfchat.script import Cast
 from core.experiments.selfchat.transcript import Conversation, ConversationEnd, Setting, Side, Turn

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from core.config import SelfchatConfig
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
+from core.experiment_config import SelfchatConfig
 from core.experiments.reading import DECIMALS, embed_text, surprisals
 from core.experiments.selfchat.grid import end_after, speaker_of, turn_seed
 from core.experiments.selfchat.transcript import (

@@ -1,0 +1,29 @@
+"""What the settings of every stage are made of: explained fields, a seed, a check. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runs.errors import UsageError
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def setting(default: Any, help_text: str) -> Any:
+    """Return a dataclass field with a default and the sentence that explains it."""
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageConfig:
+    """What every stage has: a seed, so that a run can be repeated."""
+
+    seed: int = setting(42, "Seed of everything random in the stage.")
+
+
+def require_positive(config: object, *names: str) -> None:
+    """Raise UsageError unless every named field is above zero."""
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise UsageError(f"{name} must be above 0, not {getattr(config, name)}")
