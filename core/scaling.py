@@ -13,6 +13,8 @@ from runs.errors import UsageError
 SMEAR_CHANNELS = 24
 GATE_CHANNELS = 12
 VALUES_KEPT = 20
+# A chunk of logits is half a gigabyte at most on a GPU, less on a CPU (core.loss).
+MAX_LOSS_BYTES = 3 * 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,20 +136,24 @@ def training_memory_bytes(
     *,
     value_bytes: int = 2,
     is_checkpointing: bool = False,
+    has_all_logits: bool = False,
 ) -> int:
     """Return an upper estimate of a training step's memory on one rank, in bytes.
 
-    Weights, gradients and the optimizer's state in float32; logits, their gradient and one copy
-    in float32; 20 values per token, layer and model width that the backward pass needs, of
-    `value_bytes` each. For nanochat's d32 with 8 rows that is 79 GB; it was run in 78 of 80.
-    With activation checkpointing every layer keeps one of those values, its input, and one layer
-    at a time makes the others again.
+    Weights, gradients and the optimizer's state in float32, as one rank alone holds them; logits,
+    their gradient and one copy in float32, of a chunk of tokens at a time; 20 values per token,
+    layer and model width that the backward pass needs, of `value_bytes` each. With all logits at
+    once that is 79 GB for nanochat's d32 with 8 rows; it was run in 78 of 80. With activation
+    checkpointing every layer keeps one of those values, its input, and one layer at a time makes
+    the others again.
     """
     tokens = device_batch_size * config.sequence_len
     layers = config.num_layers
     num_kept = layers + VALUES_KEPT if is_checkpointing else layers * VALUES_KEPT
     activations = num_kept * value_bytes * tokens * config.n_embd
     logits = 12 * tokens * config.padded_vocab_size
+    if not has_all_logits:
+        logits = min(logits, MAX_LOSS_BYTES)
     return 4 * count_params(config).total + checkpoint_bytes(config) + activations + logits
 
 

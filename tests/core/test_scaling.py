@@ -145,7 +145,17 @@ def test_kv_cache_stores_every_layer_and_reads_what_is_in_sight() -> None:
 
 def test_memory_of_a_d32_is_what_nanochat_needed() -> None:
     # 78 of 80 GB with 8 rows on each of eight H100; the estimate is held to 5 percent of it.
-    assert training_memory_bytes(classic(32), 8) == pytest.approx(78e9, rel=0.05)
+    needed = training_memory_bytes(classic(32), 8, has_all_logits=True)
+    assert needed == pytest.approx(78e9, rel=0.05)
+
+
+def test_logits_are_counted_by_the_chunk_or_all_where_they_are_fewer() -> None:
+    large, small = classic(32), classic(4)
+    all_logits = training_memory_bytes(large, 8, has_all_logits=True)
+    saved = all_logits - training_memory_bytes(large, 8)
+    assert saved == 12 * 8 * 2048 * 65_536 - 3 * 2**29
+    tiny = replace(small, sequence_len=512)
+    assert training_memory_bytes(tiny, 1, has_all_logits=True) == training_memory_bytes(tiny, 1)
 
 
 def test_checkpoint_holds_weights_and_the_optimizers_moments() -> None:
