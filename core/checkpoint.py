@@ -30,6 +30,7 @@ MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer/state.safetensors"
 META_FILE = "meta.json"
 RNG_KEY = "rng"
+TABLE, HEAD = "wte.weight", "head.weight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def save(
         return _saved(path)
     try:
         (path / OPTIMIZER_FILE).parent.mkdir(parents=True)
-        _save_tensors(path / MODEL_FILE, dict(model.state_dict()))
+        _save_tensors(path / MODEL_FILE, _stored(model))
         _save_tensors(path / OPTIMIZER_FILE, {**moments, RNG_KEY: torch.get_rng_state()})
         (path / META_FILE).write_text(json.dumps({"v": 1, **asdict(meta)}, indent=1))
         hashes = {name: _sha256(path / name) for name in (MODEL_FILE, OPTIMIZER_FILE, META_FILE)}
@@ -113,6 +114,14 @@ def _clear_left_overs(checkpoints_dir: Path) -> None:
     for path in checkpoints_dir.glob("step_*"):
         if not (path / COMMITTED).is_file():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _stored(model: GPT) -> dict[str, Tensor]:
+    """Return the weights by name; a table that is embedding and head is stored once."""
+    tensors = dict(model.state_dict())
+    if model.config.tied_head:
+        del tensors[HEAD]
+    return tensors
 
 
 def _saved(path: Path) -> Saved:
@@ -156,7 +165,10 @@ def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> GPT:
     # Not by way of the meta device: leaving it loads sympy and torch's decompositions, seconds.
     with torch.device(device):
         model = GPT(meta.model_config, dtype=dtype)
-    model.load_state_dict(_load_tensors(path, MODEL_FILE, device))
+    tensors = _load_tensors(path, MODEL_FILE, device)
+    if meta.model_config.tied_head and TABLE in tensors:
+        tensors[HEAD] = tensors[TABLE]
+    model.load_state_dict(tensors)
     model.init_buffers()
     return model
 

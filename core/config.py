@@ -45,6 +45,7 @@ class ModelConfig:
     smear: bool = True
     backout: bool = True
     init: Arch = "current"
+    tied_head: bool = False
 
     def __post_init__(self) -> None:
         if self.n_embd % self.num_heads or (self.n_embd // self.num_heads) % 2:
@@ -234,6 +235,7 @@ class BaseConfig(TrainConfig):
     aspect_ratio: int = setting(64, "Model width per layer of depth.")
     head_dim: int = setting(64, "Width of one attention head.")
     kv_ratio: int = setting(1, "Query heads that share one head of keys and values.")
+    tied_head: bool = setting(False, "One table is the token embedding and the head.")
     sequence_len: int = setting(512, "Tokens in a training row.")
     window_pattern: str = setting("L", "Attention windows by layer: S short, L long.")
     # Not "auto": runs that were planned before there was a choice go on as they began.
@@ -255,6 +257,10 @@ class BaseConfig(TrainConfig):
     def __post_init__(self) -> None:
         super(BaseConfig, self).__post_init__()
         require_positive(self, "depth", "aspect_ratio", "head_dim", "kv_ratio", "sequence_len")
+        if self.pair_start_steps and self.tied_head:
+            raise UsageError(
+                "pair_start_steps fits embedding and head apart: set it to 0, or tied_head to false"
+            )
         if self.pair_start_steps < 0:
             raise UsageError(f"pair_start_steps must be 0 or more, not {self.pair_start_steps}")
         horizons = ("num_iterations", "target_param_data_ratio", "target_flops")

@@ -7,6 +7,7 @@ F = fan_in^-0.5 min(1, sqrt(fan_out / fan_in)).
 |-------------------------------|-----------------------------|---------|
 | token embedding               | N(0.8)                      | N(1) |
 | head                          | N(0.001)                    | 0 |
+| embedding that is the head    | N(0.02)                     | as current |
 | query, key, value             | U(sqrt(3/C))                | N(F) |
 | MLP input                     | U(0.4 sqrt(3/C))            | the same |
 | attention output, MLP output  | 0                           | 0 |
@@ -36,7 +37,10 @@ def write_weights(model: GPT, generator: torch.Generator) -> None:
     is_classic = model.config.init == "classic"
     bound = math.sqrt(3 / model.config.n_embd)
     model.wte.weight.normal_(0, 1.0 if is_classic else 0.8, generator=generator)
-    if is_classic:
+    if model.config.tied_head:
+        # The norm after the embedding undoes any scale; logits want a small one (GPT-2's).
+        model.head.weight.normal_(0, 0.02, generator=generator)
+    elif is_classic:
         model.head.weight.zero_()
     else:
         model.head.weight.normal_(0, 0.001, generator=generator)

@@ -3,7 +3,7 @@
 Unusual against GPT-2: no biases and no learnable norm gains, rotary positions, normalised
 queries and keys, squared ReLU, gated value embeddings on every other layer, a learned mix of
 each layer's input with the token embedding, a token-shift on the embedding (smear), a share of
-the middle layer subtracted at the end (backout), soft-capped logits, an untied head.
+the middle layer subtracted at the end (backout), soft-capped logits, an untied or tied head.
 
 Shapes: B rows, T positions, C model width, H heads, K kv heads, D head width, V vocabulary.
 """
@@ -163,6 +163,8 @@ class GPT(nn.Module):
         )
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(layers))
         self.head = Linear(config.n_embd, vocab)
+        if config.tied_head:
+            self.head.weight = self.wte.weight
         if config.residual_scalars:
             self.resid_lambdas = nn.Parameter(torch.empty(layers))
             self.x0_lambdas = nn.Parameter(torch.empty(layers))

@@ -69,6 +69,7 @@ def model_config(base: BaseConfig, vocab_size: int) -> ModelConfig:
         # In two layers the middle one is the last: backout would be a factor that the norm undoes.
         backout=is_current and base.depth > 2,
         init=base.arch,
+        tied_head=base.tied_head,
     )
 
 
@@ -82,7 +83,8 @@ def count_params(config: ModelConfig) -> ParamCounts:
     scalars += min(SMEAR_CHANNELS, width) + 1 if config.smear else 0
     scalars += 1 if config.backout else 0
     return ParamCounts(
-        token_embedding=vocab * width,
+        # A table that is both counts as the head: that is what costs products.
+        token_embedding=0 if config.tied_head else vocab * width,
         value_embeds=num_value_layers * vocab * kv_width,
         head=vocab * width,
         matrices=layers * per_layer

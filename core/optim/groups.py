@@ -64,7 +64,10 @@ def adam_groups(
     width_scale = batch_scale * (model.config.n_embd / REFERENCE_WIDTH) ** -0.5
     table: list[tuple[str, float, tuple[float, float], float]] = [
         ("head.", config.unembedding_lr * width_scale, (0.8, 0.96), 0.01),
-        ("wte.", config.embedding_lr * width_scale, (0.8, 0.995), 0.001),
+        # A head that is the embedding as well keeps the head's settings: logits feel every step.
+        ("wte.", config.unembedding_lr * width_scale, (0.8, 0.96), 0.01)
+        if model.config.tied_head
+        else ("wte.", config.embedding_lr * width_scale, (0.8, 0.995), 0.001),
         ("value_embeds.", config.embedding_lr * width_scale * 0.5, (0.8, 0.995), 0.01),
         ("resid_lambdas", config.scalar_lr * batch_scale * 0.01, (0.8, 0.95), 0.05),
         ("x0_lambdas", config.scalar_lr * batch_scale, (0.96, 0.95), 0.0),

@@ -55,7 +55,8 @@ _LATER = _Prior(weight=0.0, about="a stage that comes later")
 _EARLIER = _Prior(weight=0.6, about="a stage that this one takes its inputs from")
 _CONFIG: Mapping[str, _Prior] = {
     **dict.fromkeys(
-        ("depth", "arch", "aspect_ratio", "head_dim", "sequence_len", "window_pattern"), _SHAPE
+        ("depth", "arch", "aspect_ratio", "head_dim", "kv_ratio", "tied_head", "sequence_len",
+         "window_pattern"), _SHAPE
     ),
     **dict.fromkeys(
         (

@@ -7,19 +7,23 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from core import checkpoint
 from core.engine.decoder import CachedDecoder, Place
 from core.engine.plain import PlainEngine
 from core.engine.weights import WeightType, prepare
 from core.model import GPT
+from core.scaling import count_params
 from core.stages import base
+from core.stages.context import CheckpointRef
 from runs.errors import UsageError
 from runs.events import Note, Step
 from tests.core.builders import base_config, context, make_world
 
 SHAPES: dict[str, dict[str, Any]] = {
     "shared key heads": {"head_dim": 8, "kv_ratio": 2},
+    "a head that is the embedding": {"head_dim": 8, "tied_head": True},
     "narrower than the gates": {"aspect_ratio": 8, "head_dim": 8, "window_pattern": "SL"},
 }
 CPU = torch.device("cpu")
@@ -60,6 +64,32 @@ def test_a_trained_shape_is_written_by_the_plain_engine_as_its_forward_pass_pick
     for step, token in enumerate(written):
         with torch.no_grad():
             assert int(trained(torch.tensor([ids + written[:step]]))[0, -1].argmax()) == token
+
+
+def test_a_head_that_is_the_embedding_is_learned_stored_and_counted_once(tmp_path: Path) -> None:
+    config = base_config(num_iterations=4, save_every=2, tied_head=True)
+    inputs = make_world(tmp_path)
+    ctx = context(tmp_path, inputs)
+    events = list(base.run(config, ctx, stop=lambda: False, resume=None))
+    losses = [event.metrics["loss"] for event in events if isinstance(event, Step)]
+    assert losses[-1] < losses[0]
+    half = checkpoint.step_dir(tmp_path / "checkpoints" / "base", 2)
+    names = set(load_file(half / checkpoint.MODEL_FILE))
+    assert "wte.weight" in names and "head.weight" not in names
+    model = checkpoint.load_model(half, device=CPU, dtype=torch.float32)
+    assert model.head.weight is model.wte.weight
+    counts = count_params(model.config)
+    assert counts.total == sum(parameter.numel() for parameter in model.parameters())
+    assert counts.head == model.wte.weight.numel() and counts.token_embedding == 0
+    elsewhere = context(tmp_path / "again", inputs)
+    ref = CheckpointRef(path=half, step=2)
+    again = base.run(config, elsewhere, stop=lambda: False, resume=ref)
+    assert [e.metrics["loss"] for e in again if isinstance(e, Step)] == losses[2:]
+
+
+def test_a_start_from_pairs_with_a_head_that_is_the_embedding_is_refused() -> None:
+    with pytest.raises(UsageError, match="pair_start_steps fits embedding and head apart"):
+        base_config(pair_start_steps=3, tied_head=True)
 
 
 def test_shared_key_heads_halve_the_keys(tmp_path: Path) -> None:
