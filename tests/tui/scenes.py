@@ -200,6 +200,8 @@ async def _playground(pilot: Pilot[None], app: LabApp, home: LabHome) -> Callabl
     assert isinstance(screen, PlaygroundScreen)
     await until(pilot, lambda: screen.is_settled)
     screen.editor.load_text("The cat's hat is on the mat: a na\u00efve h\u00e4t, 1234 times.")
+    # Until the screen has heard of the text, it is at rest with the one before.
+    await pilot.pause()
     await until(pilot, lambda: screen.is_settled)
     await pilot.press("tab", "right", "right")
     return lambda: screen.is_settled
