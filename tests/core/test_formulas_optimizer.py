@@ -45,20 +45,10 @@ from core.schedule import (
 )
 from tests.core.builders import tiny_config
 from tests.core.naive_optimizer import NaiveAdamW, NaiveMuon
+from tests.core.published import published_rate
 
 # Horizons of a d8, d12, d20 and d32 at 12 tokens per parameter.
 HORIZONS = (1920, 2520, 4980, 9600)
-
-
-def published_rate(step: int, total: int) -> float:
-    """Return nanochat's factor: 40 steps up, the last 65 percent down to 5 percent."""
-    down = round(0.65 * total)
-    if step < 40:
-        return (step + 1) / 40
-    if step <= total - down:
-        return 1.0
-    left = (total - step) / down
-    return left + (1 - left) * 0.05
 
 
 def published_momentum(step: int, total: int) -> float:

@@ -6,20 +6,10 @@ import pytest
 
 from core.scaling_laws import WARMUP_STEPS, warmup_share
 from core.schedule import lr_multiplier, muon_momentum, steps_for_ratio, weight_decay_multiplier
+from tests.core.published import published_rate
 
 # A d12 at 12 tokens per parameter.
 D12_STEPS = 2520
-
-
-def reference_multiplier(step: int, total: int) -> float:
-    """Return nanochat's rule: 40 steps up, the last 65 percent down to 5 percent."""
-    down = round(0.65 * total)
-    if step < 40:
-        return (step + 1) / 40
-    if step <= total - down:
-        return 1.0
-    left = (total - step) / down
-    return left + (1 - left) * 0.05
 
 
 def test_rate_of_a_d12_is_that_of_nanochat_at_every_step() -> None:
@@ -28,7 +18,7 @@ def test_rate_of_a_d12_is_that_of_nanochat_at_every_step() -> None:
             step, D12_STEPS, warmup_ratio=warmup_share(D12_STEPS), warmdown_ratio=0.65,
             final_frac=0.05,
         )  # fmt: skip
-        assert ours == pytest.approx(reference_multiplier(step, D12_STEPS))
+        assert ours == pytest.approx(published_rate(step, D12_STEPS))
 
 
 def test_classic_rate_falls_to_zero_over_the_last_fifth() -> None:
