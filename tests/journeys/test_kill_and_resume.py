@@ -6,36 +6,17 @@ Real supervisor, real workers, real training; the world is small and the stages 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runs.paths import LabHome, RunPaths
 from runs.views.checkpoints import newest
-from tests.core.builders import make_world
 from tests.journeys.doomed_worker import Doom
 from tests.journeys.resuming import curves, files, labcli, resume, start, weights
 from tests.journeys.training import make_staged_run
-from tests.runs.builders import kill_everything
 
 STEPS = {"base": 12, "mid": 8, "sft": 8}
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus, a tokenizer and conversations."""
-    root = tmp_path_factory.mktemp("world")
-    make_world(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHome]:
-    """A lab home whose processes are ended with the tests."""
-    home = LabHome(tmp_path_factory.mktemp("home"))
-    yield home
-    kill_everything(home)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ Real supervisor, torchrun, real workers over gloo; the world is small and the ru
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,31 +13,13 @@ import pytest
 from runs.paths import LabHome, RunPaths
 from runs.views.checkpoints import newest
 from runs.views.query import load_run
-from tests.core.builders import make_world
 from tests.journeys.doomed_worker import Doom
 from tests.journeys.resuming import curves, files, labcli, losses, resume, start, weights
 from tests.journeys.training import make_staged_run
-from tests.runs.builders import kill_everything
 
 STEPS = {"base": 12}
 # Sums over ranks are added up in another order than those over micro-batches.
 SAME_CURVE = 1e-4
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus, a tokenizer and conversations."""
-    root = tmp_path_factory.mktemp("world")
-    make_world(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHome]:
-    """A lab home whose processes are ended with the tests."""
-    home = LabHome(tmp_path_factory.mktemp("home"))
-    yield home
-    kill_everything(home)
 
 
 @pytest.fixture(scope="module")
