@@ -28,6 +28,8 @@ IGNORED = -1
 # the head's gradient, once per chunk, costs little; a GPU wants large products.
 CPU_CHUNK_BYTES = 16 * 2**20
 GPU_CHUNK_BYTES = 512 * 2**20
+# What the compiled loss of a slice of a chunk keeps in float32 on a CPU: one value per logit.
+CPU_WORK_BYTES = 16 * 2**20
 # tanh x = x P(x^2) / Q(x^2) within 4e-7 up to where it is 1 in float32; highest power first.
 # Source: the minimax fit in Eigen (MathFunctionsImpl.h, ptanh). Twice as fast as torch's.
 _TANH_END = 7.90531110763549805
@@ -38,35 +40,36 @@ _TANH_P = (
 _TANH_Q = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 
 Trunk = Callable[[GPT, Tensor, Sequence[Tensor]], Tensor]
-# (logits, targets, softcap) -> (losses, gradient of the logits up to a factor per row, factor).
+# (logits, targets, softcap) -> what loss_terms says, which writes over the logits.
 Terms = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
 LossFn = Callable[[GPT, Tensor, Sequence[Tensor], Tensor], Tensor]
 
 
 def loss_terms(z_nV: Tensor, targets_n: Tensor, softcap: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return losses (n,), and gradients (n, V) of the logits with a factor (n,) to multiply by.
+    """Write over logits with their gradients; return losses, gradients of the targets, factors.
 
-    One pass over the logits: capped ones are bounded, so that exp needs no maximum first, and
-    the division by the sum of a row is left to the factor. Uncounted rows have no loss, and a
-    factor of 0.
+    The gradients, (n, V), are those of all entries as if none were the target; those of the
+    targets, (n,), take their places after this: within a compiled graph that costs a copy of all.
+    Both are to be multiplied by the factors (n,). One pass over the logits: capped ones are
+    bounded, so that exp needs no maximum first, and the division by the sum of a row is left to
+    the factor. Uncounted rows have no loss, and a factor of 0.
     """
     tanh_nV = _tanh(_wide(z_nV) * (1 / softcap))
     weight_nV = torch.exp(softcap * tanh_nV)
     slope_nV = 1 - tanh_nV * tanh_nV
     total_n = weight_nV.sum(-1)
-    at_n1 = targets_n.clamp(min=0)[:, None]
-    tanh_n = torch.tanh(_wide(z_nV.gather(1, at_n1)[:, 0]) * (1 / softcap))
+    target_z_n = z_nV.gather(1, targets_n.clamp(min=0)[:, None])[:, 0]
+    tanh_n = torch.tanh(_wide(target_z_n) * (1 / softcap))
     is_counted_n = targets_n >= 0
     losses_n = torch.where(is_counted_n, torch.log(total_n) - softcap * tanh_n, 0)
     factor_n = torch.where(is_counted_n, 1 / total_n, 0)
     own_n = (torch.exp(softcap * tanh_n) - total_n) * (1 - tanh_n * tanh_n)
     if z_nV.dtype == torch.float16:
         # Its range does not hold the sums of exponentials.
-        grad_nV = (weight_nV * slope_nV * factor_n[:, None]).to(z_nV.dtype)
-        own_n, factor_n = own_n * factor_n, is_counted_n.to(factor_n.dtype)
-    else:
-        grad_nV = (weight_nV * slope_nV).to(z_nV.dtype)
-    return losses_n, grad_nV.scatter(1, at_n1, own_n.to(z_nV.dtype)[:, None]), factor_n
+        z_nV.copy_(weight_nV * slope_nV * factor_n[:, None])
+        return losses_n, (own_n * factor_n).to(z_nV.dtype), is_counted_n.to(factor_n.dtype)
+    z_nV.copy_(weight_nV * slope_nV)
+    return losses_n, own_n.to(z_nV.dtype), factor_n
 
 
 def make_loss(trunk: Trunk = GPT.trunk, terms: Terms = loss_terms) -> LossFn:
@@ -111,7 +114,7 @@ def chunked_cross_entropy(
 
     Logits are products in the type of `hidden`; rows of `weight` from vocab_size on are padding.
     The gradients are made in the same pass, and so exist before backward is called: only the
-    first derivative can be had.
+    first derivative can be had, and once.
     """
     with_grad = torch.is_grad_enabled() and (hidden_NC.requires_grad or weight_VC.requires_grad)
     if not with_grad:
@@ -190,9 +193,8 @@ class _ChunkedLoss(torch.autograd.Function):
         total = torch.zeros((), dtype=exact, device=hidden_NC.device)
         for rows in _chunks(hidden_NC, vocab_size):
             hidden_nC = hidden_NC[rows]
-            losses_n, grad_nV, factor_n = terms(
-                F.linear(hidden_nC, head_VC), targets_N[rows], softcap
-            )
+            grad_nV = F.linear(hidden_nC, head_VC)
+            losses_n, factor_n = _logits_to_gradients(grad_nV, targets_N[rows], softcap, terms)
             total += losses_n.sum(dtype=exact)
             grad_hidden_NC[rows] = (grad_nV @ head_VC) * factor_n[:, None]
             scaled_nC = (hidden_nC * factor_n[:, None]).to(hidden_nC.dtype)
@@ -204,23 +206,38 @@ class _ChunkedLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grad_hidden_NC, grad_weight_VC = ctx.saved_tensors
-        return (
-            (grad_hidden_NC * grad).to(grad_hidden_NC.dtype),
-            (grad_weight_VC * grad).to(ctx.weight_dtype),
-            None, None, None, None,
-        )  # fmt: skip
+        # Scaled where they lie, for a copy would be a head's size; autograd refuses a second pass.
+        grad_hidden_NC, grad_weight_VC = (saved.mul_(grad) for saved in ctx.saved_tensors)
+        return grad_hidden_NC, grad_weight_VC.to(ctx.weight_dtype), None, None, None, None
+
+
+def _logits_to_gradients(
+    z_nV: Tensor, targets_n: Tensor, softcap: float, terms: Terms
+) -> tuple[Tensor, Tensor]:
+    """Write over logits with gradients, but for a factor per row; return losses and factors."""
+    num_rows, vocab_size = z_nV.shape
+    fitting = num_rows if z_nV.is_cuda else CPU_WORK_BYTES // (4 * vocab_size)
+    losses, factors = [], []
+    for rows in _slices(num_rows, fitting):
+        losses_n, own_n, factor_n = terms(z_nV[rows], targets_n[rows], softcap)
+        z_nV[rows].scatter_(1, targets_n[rows].clamp(min=0)[:, None], own_n[:, None])
+        losses.append(losses_n)
+        factors.append(factor_n)
+    return torch.cat(losses), torch.cat(factors)
 
 
 def _chunks(hidden_NC: Tensor, vocab_size: int) -> Iterator[slice]:
-    """Yield slices of rows of one size, if there is one, whose logits fit into a chunk."""
-    num_rows = hidden_NC.size(0)
+    """Yield slices of rows whose logits fit into a chunk."""
     limit = GPU_CHUNK_BYTES if hidden_NC.is_cuda else CPU_CHUNK_BYTES
-    fitting = max(1, limit // (vocab_size * hidden_NC.element_size()))
-    num_chunks = max(1, -(-num_rows // fitting))
-    # Another size is compiled again: rather some more chunks that are all alike.
-    even = (count for count in range(num_chunks, 2 * num_chunks) if num_rows % count == 0)
-    size = -(-num_rows // next(even, num_chunks))
+    return _slices(hidden_NC.size(0), limit // (vocab_size * hidden_NC.element_size()))
+
+
+def _slices(num_rows: int, fitting: int) -> Iterator[slice]:
+    """Yield slices of at most `fitting` rows, at least 1, all of one size if there is one."""
+    num_slices = max(1, -(-num_rows // max(1, fitting)))
+    # Another size is compiled again: rather some more slices that are all alike.
+    even = (count for count in range(num_slices, 2 * num_slices) if num_rows % count == 0)
+    size = -(-num_rows // next(even, num_slices))
     for start in range(0, num_rows, size):
         yield slice(start, start + size)
 

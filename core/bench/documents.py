@@ -1,4 +1,4 @@
-"""Documents of made-up words whose frequencies are skewed like those of text."""
+"""Documents to train on: made-up words whose frequencies are skewed like those of text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from core.data.tokens import TokenSplit
 from core.tokenizer import Tokenizer
 from runs.errors import UsageError
 
@@ -20,15 +21,25 @@ _WORD_LETTERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
-    """A vocabulary of whole words, and texts made of them; `ids` are theirs, without bos."""
+    """Texts, and their ids in a vocabulary, without bos."""
 
     tokenizer: Tokenizer
     texts: tuple[str, ...]
     ids: tuple[npt.NDArray[np.int64], ...]
 
+    def split(self) -> TokenSplit:
+        """Return the ids as a token cache holds them: each document after a bos."""
+        bos = np.array([self.tokenizer.bos])
+        tokens = np.concatenate([part for ids in self.ids for part in (bos, ids)])
+        lengths = [len(ids) + 1 for ids in self.ids]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return TokenSplit(arrays=(tokens.astype(np.uint32),), offsets=offsets)
+
 
 def make_documents(vocab_size: int, *, seed: int = 0, num_docs: int = NUM_DOCS) -> Documents:
-    """Return documents whose words follow Zipf's law; the same ones for the same arguments.
+    """Return documents of a vocabulary of whole words, which occur by Zipf's law.
+
+    The same arguments give the same documents.
 
     Raises:
         UsageError: the vocabulary has no room for words beside the bytes and special tokens.

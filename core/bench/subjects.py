@@ -12,24 +12,22 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from core.attention.attend import attend_on
-from core.bench.documents import Documents, make_documents
+from core.bench.documents import Documents
 from core.bench.reference_model import reference_loss
 from core.bench.reference_optim import ReferenceOptimizer
 from core.bench.reference_rows import ReferenceRows
 from core.config import BaseConfig
 from core.data.packing import PackedRows
-from core.data.tokens import TokenSplit
 from core.device import training_dtype
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import model_config
 from core.train.allocator import keep_freed_memory, release_garbage
-from core.train.compiling import compiled_loss
+from core.train.compiling import compiled_loss, why_eager
 from core.train.phases import Phases, phases_on
 from core.train.step import Flags, Stepper, scheduled_rates
 
@@ -39,7 +37,7 @@ class Subject:
     """Settings of what is measured; a step is one micro-batch of device_batch_size rows."""
 
     config: BaseConfig
-    vocab_size: int
+    documents: Documents
     device: torch.device
     total_steps: int
 
@@ -67,16 +65,16 @@ class OurTrainee:
     def __init__(self, subject: Subject) -> None:
         keep_freed_memory()
         config, device = subject.config, subject.device
-        documents = make_documents(subject.vocab_size)
+        documents = subject.documents
         self.model = _model(subject, training_dtype(config.dtype, device))
         self.model.is_checkpointing = config.activation_checkpointing
         self.model.attend = attend_on(config.attention, device, self.model.dtype)
         self.phases = phases_on(device)
-        loss_fn, why_eager = compiled_loss(config.compile, device)
-        self.is_compiled = why_eager is None
+        loss_fn, reason = compiled_loss(config.compile, device)
+        self.is_compiled = reason is None
         rows = PackedRows(
-            _split(documents), row_len=config.sequence_len, pad=documents.tokenizer.bos,
-            seed=0, crop=True,
+            documents.split(), row_len=config.sequence_len, pad=documents.tokenizer.bos,
+            seed=config.seed, crop=True,
         )  # fmt: skip
         ranks = Ranks(rank=0, world_size=1, device=device)
         self._stepper = Stepper(
@@ -107,11 +105,11 @@ class ReferenceTrainee:
 
     def __init__(self, subject: Subject) -> None:
         config, device = subject.config, subject.device
-        documents = make_documents(subject.vocab_size)
+        documents = subject.documents
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         self.model = _model(subject, dtype)
         self.phases = phases_on(device)
-        self.is_compiled = compiled_loss(config.compile, device)[1] is None
+        self.is_compiled = why_eager(config.compile, device) is None
         self._rows = ReferenceRows(
             documents.texts, documents.tokenizer, row_len=config.sequence_len
         )
@@ -146,14 +144,6 @@ class ReferenceTrainee:
 
 
 def _model(subject: Subject, dtype: torch.dtype) -> GPT:
-    model = GPT(model_config(subject.config, subject.vocab_size), dtype=dtype)
+    model = GPT(model_config(subject.config, subject.documents.tokenizer.vocab_size), dtype=dtype)
     model.init_weights(torch.Generator().manual_seed(subject.config.seed))
     return model.to(subject.device)
-
-
-def _split(documents: Documents) -> TokenSplit:
-    bos = np.array([documents.tokenizer.bos])
-    parts = [part for ids in documents.ids for part in (bos, ids)]
-    tokens = np.concatenate(parts).astype(np.uint32)
-    lengths = [len(ids) + 1 for ids in documents.ids]
-    return TokenSplit(arrays=(tokens,), offsets=np.concatenate([[0], np.cumsum(lengths)]))

@@ -9,25 +9,37 @@ from core.loss import LossFn, loss_terms, make_loss, summed_loss
 from core.model import GPT
 from runs.errors import UsageError
 
+# The share of what a backward pass would read that is kept for it; the rest, which is elementwise,
+# is computed again. On a CPU that is no slower, since it is then in a cache: a d4's step keeps 63
+# of 180 MB less. Not measured on a GPU.
+CPU_KEPT_SHARE = 0.8
+
 
 def compiled_loss(setting: str, device: torch.device) -> tuple[LossFn, str | None]:
     """Return the loss function, compiled if asked and possible, and why it is eager if not."""
-    if setting == "off":
-        return summed_loss, "training runs eager: compile is off"
-    reason = _why_not_compiled(device)
-    if reason is None:
-        return compile_loss(), None
-    if setting == "on":
-        raise UsageError(f"compile = on is not possible here: {reason}; use auto or off")
-    return summed_loss, f"training runs eager: {reason}"
-
-
-def compile_loss() -> LossFn:
-    """Return the loss with its trunk and its chunks compiled, each as one graph."""
-    return make_loss(
+    reason = why_eager(setting, device)
+    if reason is not None:
+        return summed_loss, reason
+    if device.type == "cpu":
+        # There is no other way to say it to one call of torch.compile.
+        torch._functorch.config.activation_memory_budget = CPU_KEPT_SHARE
+    loss_fn = make_loss(
         torch.compile(GPT.trunk, dynamic=False, fullgraph=True),
         torch.compile(loss_terms, dynamic=False, fullgraph=True),
     )
+    return loss_fn, None
+
+
+def why_eager(setting: str, device: torch.device) -> str | None:
+    """Return why nothing is compiled; None where it is asked for and possible."""
+    if setting == "off":
+        return "training runs eager: compile is off"
+    reason = _why_not_compiled(device)
+    if reason is None:
+        return None
+    if setting == "on":
+        raise UsageError(f"compile = on is not possible here: {reason}; use auto or off")
+    return f"training runs eager: {reason}"
 
 
 def _why_not_compiled(device: torch.device) -> str | None:

@@ -3,12 +3,13 @@
 Each side has a process of its own, which sleeps while the other one works. Definitions:
 tok_per_sec: tokens of a step over the median of its wall time. mfu: the model's FLOPs of these
 tokens (core.scaling) over the device's peak, which on a CPU is its own best matrix product.
-peak_memory_bytes: the most memory that the process held at any moment of the measured steps, the
-interpreter and torch included (start_memory_bytes); on a GPU what torch had allocated on it.
-memory_before_bytes: what it held before such a step. ratio: our tok_per_sec over the baseline's;
-peak_memory_ratio: our peak over the baseline's; net_memory_ratio: likewise of what either has
-above start_memory_bytes. loss: mean nats per token of the last fifth of
-equally many steps, for three seeds of each side.
+step_memory_bytes: the most bytes of tensors at any moment of a step, weights and moments included.
+peak_memory_bytes: likewise of the whole process, with the interpreter, torch and its compiler; on
+a GPU what torch had allocated on it. memory_before_bytes: what the process held before such a
+step. start_memory_bytes: what it held before there was a model. ratio: our tok_per_sec over the
+baseline's; the other ratios: our bytes over the baseline's. loss: bits per byte of text that was
+not trained on, after equally many steps on the embedded corpus, for three seeds of each side; a
+seed gives the weights and the order of the documents.
 """
 
 from __future__ import annotations
@@ -19,33 +20,37 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean, median
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from labcli.bench.train_job import Ready, Side, StepCost, TrainJob
+from labcli.bench.train_job import Ready, Request, Side, StepCost, TrainJob
 from labcli.diagnostics import StatusLine
 from labcli.tables import figure, percent, render, seconds, size
 from runs.errors import ExitCode, LabError, UsageError
 
 NUM_SEEDS = 3
-LOSS_SHARE = 0.2
-HEADER = ("SIDE", "TYPE", "COMPILED", "TOK/S", "MFU", "STEP", "PEAK", "FIRST STEP", "PHASES")
+HEADER = (
+    "SIDE", "TYPE", "COMPILED", "TOK/S", "MFU", "STEP", "TENSORS", "PROCESS", "FIRST STEP",
+    "PHASES",
+)  # fmt: skip
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is measured: `rounds` times `steps` steps of each side; loss_steps: see the module."""
+    """What is measured: `rounds` times `steps` steps of each side.
+
+    loss_steps: after so many steps on `corpus`, a directory of shards, losses are compared.
+    """
 
     job: TrainJob
     steps: int
     rounds: int
     with_baseline: bool
     loss_steps: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.loss_steps is not None and not self.with_baseline:
-            raise UsageError("--loss-steps compares with the baseline; add --baseline")
+    corpus: Path | None = None
 
 
 class Worker:
@@ -66,10 +71,14 @@ class Worker:
 
     def steps(self, num: int) -> list[StepCost]:
         """Make `num` steps and return what each cost."""
+        return [StepCost(**step) for step in self.ask(num)]
+
+    def ask(self, request: Request) -> Any:
+        """Return the answer to a request; see train_job."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{num}\n")
+        self._process.stdin.write(f"{request}\n")
         self._process.stdin.flush()
-        return [StepCost(**step) for step in self._answer()]
+        return self._answer()
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
@@ -105,6 +114,7 @@ def measure(plan: Plan) -> Row:
     status = StatusLine()
     workers: dict[Side, Worker] = {}
     costs: dict[Side, list[StepCost]] = {side: [] for side in sides}
+    step_bytes: dict[Side, int] = {}
     try:
         for side in sides:
             status.update(f"measuring: the first step of {side}")
@@ -115,47 +125,60 @@ def measure(plan: Plan) -> Row:
             for side in sides:
                 status.update(f"measuring: {side}, round {number} of {plan.rounds}")
                 costs[side] += workers[side].steps(plan.steps)
+        for side in sides:
+            # Last, since recording slows the steps down.
+            status.update(f"recording the memory of {side}")
+            step_bytes[side] = workers[side].ask("memory")
     finally:
         for worker in workers.values():
             worker.close()
         status.clear()
     ready = workers["ours"].ready
     peak = ready.peak_flops
-    row = _figures(plan, ready, costs["ours"], peak)
+    row = _figures(plan, ready, costs["ours"], step_bytes["ours"], peak)
     if plan.with_baseline:
-        other = _figures(plan, workers["baseline"].ready, costs["baseline"], peak)
+        other = _figures(
+            plan, workers["baseline"].ready, costs["baseline"], step_bytes["baseline"], peak
+        )
         row["baseline"] = other
         row["ratio"] = row["tok_per_sec"] / other["tok_per_sec"]
+        row["step_memory_ratio"] = row["step_memory_bytes"] / other["step_memory_bytes"]
         row["peak_memory_ratio"] = row["peak_memory_bytes"] / other["peak_memory_bytes"]
-        row["net_memory_ratio"] = _net_bytes(row) / max(1, _net_bytes(other))
-    if plan.loss_steps is not None:
-        row["loss"] = compare_losses(plan.job, plan.loss_steps, status)
+    if plan.loss_steps is not None and plan.corpus is not None:
+        row["loss"] = compare_losses(plan.job, plan.loss_steps, plan.corpus, status)
     return row
 
 
-def compare_losses(job: TrainJob, num_steps: int, status: StatusLine) -> Row:
-    """Return the losses that both sides reach in equally many steps, seed by seed."""
+def compare_losses(job: TrainJob, num_steps: int, corpus: Path, status: StatusLine) -> Row:
+    """Return the bits per byte that both sides reach in equally many steps, seed by seed."""
+    from core.bench.corpus_text import write_tokenizer
+
     reached: dict[Side, list[float]] = {"ours": [], "baseline": []}
-    tail = max(1, round(num_steps * LOSS_SHARE))
-    for seed in range(NUM_SEEDS):
-        for side, losses in reached.items():
-            status.update(f"training: {side}, seed {seed + 1} of {NUM_SEEDS}")
-            with _working(replace(job, side=side, seed=seed, total_steps=num_steps)) as worker:
-                # The first step was made when the worker got ready.
-                made = worker.steps(num_steps - 1)
-            losses.append(mean(step.loss for step in made[-tail:]))
+    with TemporaryDirectory(prefix="labcli-bench-") as directory:
+        status.update("training a tokenizer")
+        path = Path(directory) / "tokenizer.json"
+        write_tokenizer(corpus, job.vocab_size, path)
+        job = replace(job, corpus=str(corpus), tokenizer=str(path), total_steps=num_steps)
+        for seed in range(NUM_SEEDS):
+            for side, figures in reached.items():
+                status.update(f"training: {side}, seed {seed + 1} of {NUM_SEEDS}")
+                with _working(replace(job, side=side, seed=seed)) as worker:
+                    # The first step was made when the worker got ready.
+                    worker.steps(num_steps - 1)
+                    figures.append(worker.ask("bpb"))
     status.clear()
-    worst = max(reached["baseline"])
     return {
         "steps": num_steps,
         "tokens": num_steps * job.device_batch_size * job.sequence_len,
         "ours": reached["ours"],
         "baseline": reached["baseline"],
-        "is_no_worse": mean(reached["ours"]) <= worst,
+        "is_no_worse": mean(reached["ours"]) <= max(reached["baseline"]),
     }
 
 
-def _figures(plan: Plan, ready: Ready, costs: list[StepCost], peak_flops: float | None) -> Row:
+def _figures(
+    plan: Plan, ready: Ready, costs: list[StepCost], step_bytes: int, peak_flops: float | None
+) -> Row:
     """Return one side's figures as JSON shows them."""
     job = plan.job
     tokens = job.device_batch_size * job.sequence_len
@@ -165,6 +188,7 @@ def _figures(plan: Plan, ready: Ready, costs: list[StepCost], peak_flops: float 
         "tok_per_sec": round(speed, 1),
         "mfu": None if peak_flops is None else round(ready.flops_per_token * speed / peak_flops, 4),
         "peak_memory_bytes": max(step.peak_memory_bytes for step in costs),
+        "step_memory_bytes": step_bytes,
         "phases": _phases(costs, wall_s),
         "dtype": ready.dtype,
         "compiled": ready.is_compiled,
@@ -191,10 +215,6 @@ def _figures(plan: Plan, ready: Ready, costs: list[StepCost], peak_flops: float 
     }
 
 
-def _net_bytes(side: Row) -> int:
-    return int(side["peak_memory_bytes"] - side["start_memory_bytes"])
-
-
 def _phases(costs: list[StepCost], wall_s: float) -> dict[str, float]:
     """Return the median seconds of every phase, and what none of them holds as "other"."""
     names = dict.fromkeys(name for step in costs for name in step.phases)
@@ -205,18 +225,18 @@ def _phases(costs: list[StepCost], wall_s: float) -> dict[str, float]:
 def render_row(row: Mapping[str, Any]) -> str:
     """Return a readable table of the figures."""
     sides = [("ours", row)] + ([("baseline", row["baseline"])] if "baseline" in row else [])
-    text = render(HEADER, [_cells(name, side) for name, side in sides], right="lllrrrrr")
+    text = render(HEADER, [_cells(name, side) for name, side in sides], right="lllrrrrrr")
     if "ratio" in row:
         text += (
             f"\n{row['ratio']:.2f} times the baseline's speed, "
-            f"{percent(row['peak_memory_ratio'])} of its memory"
+            f"{percent(row['step_memory_ratio'])} of its memory in tensors"
         )
     if "loss" in row:
         loss = row["loss"]
         ours, theirs = (
             " ".join(figure(value) for value in loss[side]) for side in ("ours", "baseline")
         )
-        text += f"\nloss after {loss['tokens']:,} tokens: ours {ours}, baseline {theirs}"
+        text += f"\nbits per byte after {loss['tokens']:,} tokens: ours {ours}, baseline {theirs}"
     return text
 
 
@@ -228,6 +248,7 @@ def _cells(name: str, side: Mapping[str, Any]) -> list[str]:
         figure(side["tok_per_sec"], 0),
         percent(side["mfu"]),
         f"{side['step_s'] * 1e3:.0f} ms",
+        size(side["step_memory_bytes"]),
         size(side["peak_memory_bytes"]),
         seconds(side["first_step_s"]),
         " ".join(f"{key} {value * 1e3:.0f}" for key, value in side["phases"].items()),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Side = Literal["ours", "baseline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
-    """One side of a measurement, in a process of its own."""
+    """One side of a measurement, in a process of its own.
+
+    corpus, tokenizer: paths of the text that is learned; None for made-up words.
+    """
 
     side: Side
     depth: int
@@ -25,6 +28,8 @@ class TrainJob:
     device: str
     seed: int
     total_steps: int
+    corpus: str | None = None
+    tokenizer: str | None = None
 
     def to_json(self) -> str:
         """Return the one argument of the worker."""
@@ -34,6 +39,11 @@ class TrainJob:
     def from_json(cls, text: str) -> TrainJob:
         """Return the job in a worker's argument."""
         return cls(**json.loads(text))
+
+
+# What a worker is asked, one word a line: to make so many steps, for the most bytes of tensors
+# in a step, for the bits per byte of text that it has not seen.
+Request = int | Literal["memory", "bpb"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +71,3 @@ class StepCost:
     phases: dict[str, float]
     peak_memory_bytes: int
     memory_before_bytes: int
-
-
-def to_line(answer: Ready | list[StepCost]) -> Any:
-    """Return an answer as the worker prints it."""
-    return [asdict(step) for step in answer] if isinstance(answer, list) else asdict(answer)

@@ -1,7 +1,7 @@
 """`python -m labcli.bench.train_worker JOB`: one side of `labcli bench train`.
 
-It says that it is ready, then makes as many steps as each line of its input asks for and says
-what they cost. It ends with its input.
+It says that it is ready, then answers each line of its input: a number asks for so many steps
+and what they cost, a word for a figure (see train_job). It ends with its input.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from labcli.bench.infer_peaks import forget_peak, peak_bytes
 from labcli.bench.meter import Meter
-from labcli.bench.train_job import Ready, StepCost, TrainJob, to_line
+from labcli.bench.train_job import Ready, StepCost, TrainJob
 from labcli.output import emit_json_line
 from runs.errors import ExitCode, LabError
 
 if TYPE_CHECKING:
     import torch
 
+    from core.bench.documents import Documents
     from core.bench.subjects import Subject, Trainee
 
 
@@ -47,10 +50,20 @@ def subject_of(job: TrainJob) -> Subject:
     assert isinstance(config, BaseConfig)
     return Subject(
         config=config,
-        vocab_size=job.vocab_size,
+        documents=_documents(job, "train"),
         device=pick_device(_named(job.device)),
         total_steps=job.total_steps,
     )
+
+
+def _documents(job: TrainJob, split: str) -> Documents:
+    if job.corpus is None or job.tokenizer is None:
+        from core.bench.documents import make_documents
+
+        return make_documents(job.vocab_size)
+    from core.bench.corpus_text import read_documents
+
+    return read_documents(Path(job.corpus), Path(job.tokenizer), split, seed=job.seed)
 
 
 def serve(job: TrainJob) -> None:
@@ -72,23 +85,32 @@ def serve(job: TrainJob) -> None:
     start_s = time.perf_counter()
     trainee.step()
     _wait_for(subject.device)
-    emit_json_line(
-        to_line(
-            Ready(
-                dtype=str(trainee.model.dtype).removeprefix("torch."),
-                is_compiled=trainee.is_compiled,
-                first_step_s=time.perf_counter() - start_s,
-                num_params=sum(parameter.numel() for parameter in trainee.model.parameters()),
-                flops_per_token=flops_per_token(trainee.model.config),
-                peak_flops=peak,
-                start_memory_bytes=start_bytes,
-                threads=torch.get_num_threads(),
-                torch=torch.__version__,
-            )
-        )
+    ready = Ready(
+        dtype=str(trainee.model.dtype).removeprefix("torch."),
+        is_compiled=trainee.is_compiled,
+        first_step_s=time.perf_counter() - start_s,
+        num_params=sum(parameter.numel() for parameter in trainee.model.parameters()),
+        flops_per_token=flops_per_token(trainee.model.config),
+        peak_flops=peak,
+        start_memory_bytes=start_bytes,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
     )
+    emit_json_line(asdict(ready))
     for line in sys.stdin:
-        emit_json_line(to_line([_measured(trainee, subject.device) for _ in range(int(line))]))
+        emit_json_line(_answer(line.strip(), job, trainee, subject.device))
+
+
+def _answer(request: str, job: TrainJob, trainee: Trainee, device: torch.device) -> Any:
+    if request == "memory":
+        from core.bench.tensor_memory import tensor_peak_bytes
+
+        return tensor_peak_bytes(trainee.step, device)
+    if request == "bpb":
+        from core.bench.corpus_text import held_out_bpb
+
+        return held_out_bpb(trainee.model, _documents(job, "val"), row_len=job.sequence_len)
+    return [asdict(_measured(trainee, device)) for _ in range(int(request))]
 
 
 def _measured(trainee: Trainee, device: torch.device) -> StepCost:

@@ -138,7 +138,7 @@ BaselineOption = Annotated[
 ]
 LossStepsOption = Annotated[
     int | None,
-    optional("--loss-steps", "N", "Compare the loss after N steps too, for three seeds."),
+    optional("--loss-steps", "N", "Compare bits per byte after N steps too, for three seeds."),
 ]
 OnlyOption = Annotated[
     list[str] | None,
@@ -230,6 +230,7 @@ def tokenizer(
 
 @app.command(context_settings=HELP_NAMES)
 def train(
+    ctx: typer.Context,
     depth: DepthOption = 4,
     vocab_size: TrainVocabOption = 8192,
     seq_len: LengthOption = 512,
@@ -243,6 +244,7 @@ def train(
     device: DeviceOption = None,
     baseline: BaselineOption = False,
     loss_steps: LossStepsOption = None,
+    home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure training: tokens per second, phases, memory.
@@ -253,7 +255,10 @@ def train(
     """
     from labcli.bench.train import Plan, measure, render_row
     from labcli.bench.train_job import TrainJob
+    from labcli.harvested import harvested_corpus
 
+    if loss_steps is not None and not baseline:
+        raise UsageError("--loss-steps compares with the baseline; add --baseline")
     job = TrainJob(
         side="ours",
         depth=depth,
@@ -268,7 +273,14 @@ def train(
         seed=42,
         total_steps=2 + steps * rounds,
     )
-    plan = Plan(job=job, steps=steps, rounds=rounds, with_baseline=baseline, loss_steps=loss_steps)
+    plan = Plan(
+        job=job,
+        steps=steps,
+        rounds=rounds,
+        with_baseline=baseline,
+        loss_steps=loss_steps,
+        corpus=None if loss_steps is None else harvested_corpus(home_of(ctx, home)),
+    )
     row = measure(plan)
     if json:
         emit_json_line(row)

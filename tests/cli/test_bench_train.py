@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from labcli import harvested
 from labcli.app import run_command
+from labcli.bench import train
 from runs.errors import ExitCode
+from tests.core.builders import make_world
 
 SMALL = [
     "--depth", "1", "--vocab", "320", "--seq-len", "32", "--device-batch", "2", "--compile", "off",
@@ -29,6 +33,7 @@ def test_both_sides_and_their_ratios_are_one_line_of_json(
         assert min(side["tok_per_sec"], side["mfu"], side["step_s"]) > 0
         assert side["tok_per_sec"] == pytest.approx(64 / side["step_s"], rel=1e-3)
         assert side["peak_memory_bytes"] >= side["memory_before_bytes"] > 0
+        assert 4 * side["num_params"] < side["step_memory_bytes"] < side["peak_memory_bytes"]
         assert {"data", "forward-backward", "optimizer"} <= side["phases"].keys()
         assert sum(side["phases"].values()) == pytest.approx(side["step_s"], rel=0.5)
         assert (side["dtype"], side["compiled"], side["steps"]) == ("float32", False, 4)
@@ -36,8 +41,28 @@ def test_both_sides_and_their_ratios_are_one_line_of_json(
     assert row["ratio"] == pytest.approx(
         row["tok_per_sec"] / row["baseline"]["tok_per_sec"], rel=1e-3
     )
-    peaks = [side["peak_memory_bytes"] for side in (row, row["baseline"])]
-    assert row["peak_memory_ratio"] == pytest.approx(peaks[0] / peaks[1])
+    for name in ("step_memory", "peak_memory"):
+        peaks = [side[f"{name}_bytes"] for side in (row, row["baseline"])]
+        assert row[f"{name}_ratio"] == pytest.approx(peaks[0] / peaks[1])
+
+
+def test_both_sides_are_scored_on_text_that_they_have_not_seen(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = make_world(tmp_path)["corpus"].path
+    monkeypatch.setattr(harvested, "harvested_corpus", lambda home: corpus)
+    # Every further seed would be two more processes of the same.
+    monkeypatch.setattr(train, "NUM_SEEDS", 1)
+    words = ["bench", "train", *SMALL, "--baseline", "--loss-steps", "3", "--json"]
+
+    code = run_command(words)
+
+    loss = json.loads(capsys.readouterr().out)["loss"]
+    assert (code, loss["steps"], loss["tokens"]) == (ExitCode.OK, 3, 3 * 64)
+    (ours,), (other,) = loss["ours"], loss["baseline"]
+    # Three steps teach next to nothing, and both sides start from the same weights.
+    assert ours == pytest.approx(other, rel=0.1)
+    assert loss["is_no_worse"] == (ours <= other)
 
 
 def test_a_table_is_shown_without_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,9 +37,14 @@ def chunked(hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor) -> Tensor:
     return chunked_cross_entropy(hidden_NC, weight_VC, targets_N, vocab_size=VOCAB, softcap=SOFTCAP)
 
 
-@pytest.fixture(params=[1, 5 * VOCAB * 8, 2**20], ids=["row", "some", "all"])
+@pytest.fixture(
+    params=[(1, 1), (5 * VOCAB * 8, 2 * VOCAB * 4), (2**20, 3 * VOCAB * 4), (2**20, 2**20)],
+    ids=["row", "some", "slices", "all"],
+)
 def any_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss, "CPU_CHUNK_BYTES", request.param)
+    chunk_bytes, work_bytes = request.param
+    monkeypatch.setattr(loss, "CPU_CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(loss, "CPU_WORK_BYTES", work_bytes)
 
 
 @pytest.mark.usefixtures("any_chunks")
@@ -61,7 +66,27 @@ def test_value_and_gradients_equal_those_of_the_plain_form(
 
 def test_the_gradient_is_the_slope_of_the_value() -> None:
     hidden_NC, weight_VC, targets_N = problem(torch.float64)
-    assert torch.autograd.gradcheck(lambda h, w: chunked(h, w, targets_N), (hidden_NC, weight_VC))
+    places = (hidden_NC, weight_VC)
+    gradients = torch.autograd.grad(chunked(*places, targets_N), places)
+    draw = torch.Generator().manual_seed(1)
+    directions = [torch.randn(x.shape, generator=draw, dtype=x.dtype) * 1e-6 for x in places]
+    with torch.no_grad():
+        ahead, behind = (
+            chunked(
+                hidden_NC + sign * directions[0], weight_VC + sign * directions[1], targets_N
+            ).item()
+            for sign in (1, -1)
+        )
+    expected = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
+    assert (ahead - behind) / 2 == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_second_backward_pass_is_refused() -> None:
+    hidden_NC, weight_VC, targets_N = problem(torch.float32)
+    value = chunked(hidden_NC, weight_VC, targets_N)
+    value.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="inplace"):
+        value.backward()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
