@@ -134,9 +134,13 @@ def _size(path: Path) -> int:
 
 
 def committed_steps(checkpoints_dir: Path) -> dict[int, int]:
-    """Return the steps of the complete checkpoints of a stage, and the bytes that each takes."""
+    """Return the steps of the complete checkpoints of a stage, and the bytes that each takes.
+
+    A person's copy of one, under a name of its own, is none of them.
+    """
     paths = [path.parent for path in checkpoints_dir.glob(f"step_*/{COMMITTED}")]
-    return {int(path.name.removeprefix("step_")): _size(path) for path in sorted(paths)}
+    found = {path.name.removeprefix("step_"): path for path in sorted(paths)}
+    return {int(step): _size(path) for step, path in found.items() if step.isdecimal()}
 
 
 def remove(checkpoints_dir: Path, step: int) -> None:

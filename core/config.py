@@ -14,7 +14,7 @@ from typing import Any, Literal, get_type_hints
 
 from core.convert import convert
 from core.experiment_config import CompareConfig, EvalConfig, ReportConfig, SelfchatConfig
-from core.setting import Dtype, StageConfig, require_positive, setting
+from core.setting import Dtype, StageConfig, require_not_negative, require_positive, setting
 from runs.errors import UsageError, nearest
 
 Arch = Literal["current", "classic"]
@@ -102,6 +102,7 @@ class DataConfig(StageConfig):
     num_test: int = setting(400, "Held-out items generated for each skill.")
 
     def __post_init__(self) -> None:
+        super(DataConfig, self).__post_init__()
         require_positive(self, "num_mid", "num_sft", "num_test", "num_shards")
         if self.shards_ahead is not None:
             require_positive(self, "shards_ahead")
@@ -116,6 +117,7 @@ class TokConfig(StageConfig):
     max_doc_chars: int = setting(10_000, "Characters read from one document at most.")
 
     def __post_init__(self) -> None:
+        super(TokConfig, self).__post_init__()
         require_positive(self, "max_chars", "max_doc_chars")
         if not 265 <= self.vocab_size <= 65_536:
             raise UsageError(
@@ -198,8 +200,12 @@ class TrainConfig(StageConfig):
         return 1 if self.save_every is None else self.keep_checkpoints + self.keep_best
 
     def __post_init__(self) -> None:
+        super(TrainConfig, self).__post_init__()
         require_positive(
             self, "total_batch_size", "eval_tokens", "keep_checkpoints", "muon_iterations",
+        )  # fmt: skip
+        require_not_negative(
+            self, "embedding_lr", "unembedding_lr", "matrix_lr", "scalar_lr", "weight_decay",
         )  # fmt: skip
         for name in (
             "num_iterations", "momentum_warmup_steps", "eval_bytes", "eval_every", "save_every",
@@ -257,12 +263,11 @@ class BaseConfig(TrainConfig):
     def __post_init__(self) -> None:
         super(BaseConfig, self).__post_init__()
         require_positive(self, "depth", "aspect_ratio", "head_dim", "kv_ratio", "sequence_len")
+        require_not_negative(self, "pair_start_steps")
         if self.pair_start_steps and self.tied_head:
             raise UsageError(
                 "pair_start_steps fits embedding and head apart: set it to 0, or tied_head to false"
             )
-        if self.pair_start_steps < 0:
-            raise UsageError(f"pair_start_steps must be 0 or more, not {self.pair_start_steps}")
         horizons = ("num_iterations", "target_param_data_ratio", "target_flops")
         given = [name for name in horizons if getattr(self, name) is not None]
         if len(given) != 1:
@@ -286,6 +291,7 @@ class ChatTrainConfig(TrainConfig):
     def __post_init__(self) -> None:
         super(ChatTrainConfig, self).__post_init__()
         require_positive(self, "epochs")
+        require_not_negative(self, "init_lr_frac")
         if self.text_every is not None and self.text_every < 2:
             raise UsageError(f"text_every must be 2 or more, not {self.text_every}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_origin
 
 from runs.errors import UsageError
@@ -32,7 +33,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
         return value
     try:
         return _parse(value, hint)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         kind = " or ".join([_KINDS.get(hint, f"a value of type {hint.__name__}"), *words])
         raise UsageError(f"{name} takes {kind}, not {value!r}") from None
 
@@ -59,7 +60,8 @@ def _parse(value: Any, hint: Any) -> Any:
             return int(value.replace("_", ""))
         return int(value) if value == int(value) else _fail()
     if hint is float:
-        return float(value)
+        number = float(value)
+        return number if math.isfinite(number) else _fail()
     return value if isinstance(value, hint) else _fail()
 
 

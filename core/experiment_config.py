@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.setting import Dtype, StageConfig, require_positive, setting
+from core.setting import Dtype, StageConfig, require_not_negative, require_positive, setting
 from runs.errors import UsageError
 
 
@@ -22,6 +22,7 @@ class EvalConfig(StageConfig):
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
     def __post_init__(self) -> None:
+        super(EvalConfig, self).__post_init__()
         require_positive(self, "num_items", "max_new_tokens", "batch_size", "eval_tokens")
         if self.eval_bytes is not None:
             require_positive(self, "eval_bytes")
@@ -61,12 +62,12 @@ class SelfchatConfig(StageConfig):
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
     def __post_init__(self) -> None:
+        super(SelfchatConfig, self).__post_init__()
         require_positive(self, "turns", "num_seeds", "max_new_tokens", "batch_size")
         for name in ("max_context", "max_minutes", "max_tokens"):
             if getattr(self, name) is not None:
                 require_positive(self, name)
-        if self.num_alternatives < 0:
-            raise UsageError(f"num_alternatives must be 0 or more, not {self.num_alternatives}")
+        require_not_negative(self, "num_alternatives")
         for name in ("temperatures", "top_ks", "top_ps"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
@@ -97,6 +98,7 @@ class CompareConfig(StageConfig):
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
     def __post_init__(self) -> None:
+        super(CompareConfig, self).__post_init__()
         require_positive(self, "num_answers", "max_new_tokens", "batch_size")
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise UsageError(

@@ -21,9 +21,19 @@ class StageConfig:
 
     seed: int = setting(42, "Seed of everything random in the stage.")
 
+    def __post_init__(self) -> None:
+        require_not_negative(self, "seed")
+
 
 def require_positive(config: object, *names: str) -> None:
     """Raise UsageError unless every named field is above zero."""
     for name in names:
         if getattr(config, name) <= 0:
             raise UsageError(f"{name} must be above 0, not {getattr(config, name)}")
+
+
+def require_not_negative(config: object, *names: str) -> None:
+    """Raise UsageError where a named field is below zero."""
+    for name in names:
+        if getattr(config, name) < 0:
+            raise UsageError(f"{name} must be 0 or more, not {getattr(config, name)}")

@@ -223,6 +223,8 @@ class Bringer:
             fetch_later(self._errand.corpus_dir, later, self._errand.data_dir, self._policy)
         except LabError as error:
             self._failed = error
+        except OSError as error:
+            self._failed = StageFailed(f"the text that is still to come cannot be kept: {error}")
 
 
 def fetch_later(
@@ -280,5 +282,9 @@ def _place(corpus_dir: Path, directory: Path, name: str) -> None:
     target = corpus_dir / name
     if not target.exists():
         aside = corpus_dir / f".{name}.{os.getpid()}.{threading.get_ident()}.partial"
-        link(directory / name, aside)
-        aside.replace(target)
+        try:
+            link(directory / name, aside)
+            aside.replace(target)
+        finally:
+            # Half a copy would take from a full disk what is left of it.
+            aside.unlink(missing_ok=True)

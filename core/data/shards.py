@@ -141,7 +141,8 @@ def read_shard(path: Path) -> Iterator[pa.StringArray]:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 yield from file.read_row_group(group, columns=["text"])["text"].chunks
-    except (pa.ArrowException, KeyError) as error:
+    # A page that cannot be unpacked is an OSError of pyarrow's.
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise Corrupt(f"shard {path} cannot be read: {error}") from None
 
 
@@ -159,6 +160,8 @@ def measure_shard(path: Path, split: Split) -> ShardInfo:
     """
     num_docs = num_chars = 0
     for texts in read_shard(path):
+        if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+            raise Corrupt(f"the column text of {path} holds {texts.type}, not text")
         num_docs += len(texts)
         num_chars += pc.sum(pc.utf8_length(texts)).as_py() or 0
     return ShardInfo(

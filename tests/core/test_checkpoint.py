@@ -29,3 +29,11 @@ def test_a_committed_checkpoint_is_never_written_over(tmp_path: Path) -> None:
         next(model.parameters()).add_(1.0)
     assert checkpoint.save(tmp_path, model, moments, meta) == first
     assert (first.path / "model.safetensors").read_bytes() == before
+
+
+def test_a_copy_under_another_name_is_no_step_and_stays(tmp_path: Path) -> None:
+    kept = checkpoint.step_dir(tmp_path, 100)
+    for path in (kept, kept.with_name("step_000100.bak"), kept.with_name("step_best")):
+        path.mkdir()
+        (path / checkpoint.COMMITTED).write_text("{}")
+    assert checkpoint.committed_steps(tmp_path) == {100: 2}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from core.data.growing import GrowingRows
 from core.data.parts import text_parts
 from core.data.remote.corpus import Wanted, fetch_shards, publish_corpus
 from core.data.remote.known import REMOTE_CORPORA, Access
-from core.data.shards import load_manifest, read_texts
+from core.data.shards import load_manifest, read_texts, write_manifest
 from core.data.token_cache import TokenCache, build_tokens
 from core.stages import base
 from core.stages.context import Input
@@ -164,6 +165,34 @@ def test_shard_that_will_not_come_ends_training_with_its_name(world: World) -> N
     world.hub.faults.status[LATER[0]] = [404] * 9
     with pytest.raises(StageFailed, match=rf"{LATER[0]}.*404"):
         list(train(world))
+
+
+def test_shard_that_cannot_be_put_in_its_place_ends_the_wait_with_a_reason(world: World) -> None:
+    # Of the right size and yet no file: it can be neither linked nor copied.
+    place = world.data_dir / "downloads" / "climbmix" / LATER[0]
+    place.mkdir()
+    manifest = load_manifest(world.corpus.path)
+    sizes = (place.stat().st_size, manifest.later[1].bytes)
+    later = tuple(
+        replace(shard, bytes=size) for shard, size in zip(manifest.later, sizes, strict=True)
+    )
+    write_manifest(world.corpus.path, replace(manifest, later=later))
+    arrivals = Arrivals(world.errand)
+    try:
+        arrivals.want(LATER, num_urgent=1)
+        with pytest.raises(StageFailed, match=LATER[0]):
+            until_told(arrivals)
+    finally:
+        arrivals.close()
+
+
+def until_told(arrivals: Arrivals, *, limit_s: float = 60.0) -> None:
+    """Ask for news until there is bad news."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        arrivals.check()
+        time.sleep(0.05)
+    raise AssertionError("nothing was told")
 
 
 def test_process_that_was_killed_is_told(world: World) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from core.data.shard_writer import write_shards
-from core.data.shards import MANIFEST, SourceCount, load_manifest, read_texts
+from core.data.shards import (
+    MANIFEST,
+    SourceCount,
+    load_manifest,
+    measure_shard,
+    read_shard,
+    read_texts,
+)
 from runs.errors import Corrupt, NotFound
 
 TRAIN = [f"train document {index} \u00e9" for index in range(2500)]
@@ -82,3 +90,24 @@ def test_shard_names_cannot_leave_the_directory(directory: Path) -> None:
 def test_directory_without_manifest_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         load_manifest(tmp_path)
+
+
+def test_a_page_that_cannot_be_unpacked_is_corrupt(directory: Path) -> None:
+    path = directory / "shard_00001.parquet"
+    data = bytearray(path.read_bytes())
+    data[4:500] = bytes(496)
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match=r"shard_00001.*cannot be read"):
+        list(read_texts(directory, "train"))
+
+
+def test_a_shard_that_is_gone_is_corrupt(directory: Path) -> None:
+    with pytest.raises(Corrupt, match=r"elsewhere\.parquet cannot be read"):
+        list(read_shard(directory / "elsewhere.parquet"))
+
+
+def test_a_column_that_holds_no_text_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.parquet"
+    pq.write_table(pa.table({"text": [1, 2, 3]}), path)
+    with pytest.raises(Corrupt, match=r"numbers\.parquet.*int64, not text"):
+        measure_shard(path, "train")
