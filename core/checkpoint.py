@@ -111,9 +111,15 @@ def _clear_left_overs(checkpoints_dir: Path) -> None:
 
     One worker at a time writes here, so that what is not committed is nobody's any more.
     """
-    for path in checkpoints_dir.glob("step_*"):
+    for path in _step_dirs(checkpoints_dir).values():
         if not (path / COMMITTED).is_file():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _step_dirs(checkpoints_dir: Path) -> dict[int, Path]:
+    """Return what lies under the name of a step; a person's copy under another name does not."""
+    found = {path.name.removeprefix("step_"): path for path in checkpoints_dir.glob("step_*")}
+    return {int(step): path for step, path in sorted(found.items()) if step.isdecimal()}
 
 
 def _stored(model: GPT) -> dict[str, Tensor]:
@@ -134,13 +140,9 @@ def _size(path: Path) -> int:
 
 
 def committed_steps(checkpoints_dir: Path) -> dict[int, int]:
-    """Return the steps of the complete checkpoints of a stage, and the bytes that each takes.
-
-    A person's copy of one, under a name of its own, is none of them.
-    """
-    paths = [path.parent for path in checkpoints_dir.glob(f"step_*/{COMMITTED}")]
-    found = {path.name.removeprefix("step_"): path for path in sorted(paths)}
-    return {int(step): _size(path) for step, path in found.items() if step.isdecimal()}
+    """Return the steps of the complete checkpoints of a stage, and the bytes that each takes."""
+    found = _step_dirs(checkpoints_dir).items()
+    return {step: _size(path) for step, path in found if (path / COMMITTED).is_file()}
 
 
 def remove(checkpoints_dir: Path, step: int) -> None:

@@ -170,8 +170,12 @@ def too_little_text(num_tokens: int, row_len: int) -> UsageError:
 def validation_batches(
     split: TokenSplit, *, row_len: int, pad: int, num_tokens: int, batch_size: int
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the same validation rows every time, at most `num_tokens` tokens of them."""
-    rows = PackedRows(split, row_len=row_len, pad=pad, seed=0, crop=True)
+    """Yield the same validation rows every time, at most `num_tokens` tokens of them.
+
+    Text that does not fill one row is one row all the same, with padding behind it.
+    """
+    is_enough = split.num_tokens > row_len
+    rows = PackedRows(split, row_len=row_len, pad=pad, seed=0, crop=is_enough)
     available = min(rows.epoch(0).num_rows, max(1, num_tokens // row_len))
     for first in range(0, available, batch_size):
         yield rows.batch(first, min(batch_size, available - first))

@@ -131,7 +131,7 @@ class _Loop:
             yield from self._await_rows(step, stop)
             if self._is_stopping(stop):
                 yield from self._read()
-                yield from self._saver.save(self._at)
+                yield from self._saver.save(self._at, is_stopping=True)
                 yield End(reason="stopped")
                 return
             self._launch(step, stop)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -42,8 +43,12 @@ class Saver:
             budget_bytes=None if budget_gb is None else budget_gb * GB,
         )
 
-    def save(self, at: Progressed, *, is_last: bool = False) -> Iterator[Event]:
+    def save(
+        self, at: Progressed, *, is_last: bool = False, is_stopping: bool = False
+    ) -> Iterator[Event]:
         """Commit a checkpoint; all ranks call it, for each has a part of the moments to give.
+
+        is_stopping: training ends here for now, whether or not there is a checkpoint.
 
         Raises:
             StageFailed: the checkpoint of the last step cannot be written.
@@ -62,13 +67,14 @@ class Saver:
                     f"the final checkpoint of {self._job.ctx.stage} could not be written "
                     f"({error}); free some disk space, then: labcli runs resume"
                 ) from error
+            outlook = self._outlook() if is_stopping else "training goes on"
             yield Alert(
                 code="checkpoint-failed",
                 severity="error",
-                message=f"no checkpoint at step {at.step}: {error}; training goes on",
+                message=f"no checkpoint at step {at.step}: {error}; {outlook}",
             )
             return
-        self._remove(outdated(self._found(), self._policy))
+        self._tidy()
         yield Checkpoint(
             step=at.step,
             path=self._job.ctx.relative(saved.path),
@@ -88,7 +94,16 @@ class Saver:
         except OSError:
             # A full disk: the checkpoint counts as one that was not measured.
             return
-        self._remove(outdated(self._found(), self._policy))
+        self._tidy()
+
+    def _outlook(self) -> str:
+        newest = max(checkpoint.committed_steps(self._dir), default=0)
+        return f"a resumed run goes on from step {newest}"
+
+    def _tidy(self) -> None:
+        """Let go of what is outdated; what cannot be removed is tried at the next checkpoint."""
+        with suppress(OSError):
+            self._remove(outdated(self._found(), self._policy))
 
     def _make_room(self, step: int, moments: Mapping[str, Tensor]) -> Iterator[Event]:
         """Remove what has to go for the next checkpoint; OSError when nothing would help."""

@@ -14,20 +14,27 @@ from core.ranks import alone
 from tests.core.builders import tiny_config
 
 
-def test_a_committed_checkpoint_is_never_written_over(tmp_path: Path) -> None:
+def save(checkpoints_dir: Path, *, step: int, added: float = 0.0) -> checkpoint.Saved:
+    """Save a new model with something added to all its weights."""
     model = GPT(tiny_config(), dtype=torch.float32)
+    model.init_weights(torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(added)
     cpu = alone(torch.device("cpu"))
     moments = MuonAdamW(model, ChatTrainConfig(), cpu, tokens_per_step=2**14).gathered_state()
     assert moments is not None
     meta = checkpoint.CheckpointMeta(
-        stage="base", step=3, model_config=model.config, tokenizer_sha256="t", config_hash="c",
+        stage="base", step=step, model_config=model.config, tokenizer_sha256="t", config_hash="c",
         num_rows=0, tokens=0, train_s=0.0, flops=0.0,
     )  # fmt: skip
-    first = checkpoint.save(tmp_path, model, moments, meta)
+    return checkpoint.save(checkpoints_dir, model, moments, meta)
+
+
+def test_a_committed_checkpoint_is_never_written_over(tmp_path: Path) -> None:
+    first = save(tmp_path, step=3)
     before = (first.path / "model.safetensors").read_bytes()
-    with torch.no_grad():
-        next(model.parameters()).add_(1.0)
-    assert checkpoint.save(tmp_path, model, moments, meta) == first
+    assert save(tmp_path, step=3, added=1.0) == first
     assert (first.path / "model.safetensors").read_bytes() == before
 
 
@@ -37,3 +44,8 @@ def test_a_copy_under_another_name_is_no_step_and_stays(tmp_path: Path) -> None:
         path.mkdir()
         (path / checkpoint.COMMITTED).write_text("{}")
     assert checkpoint.committed_steps(tmp_path) == {100: 2}
+    (tmp_path / "step_notes").mkdir()
+    save(tmp_path, step=200)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "step_000100", "step_000100.bak", "step_000200", "step_best", "step_notes"
+    }  # fmt: skip
