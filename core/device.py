@@ -94,10 +94,18 @@ def exact_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def set_up_matmuls(device: torch.device) -> None:
-    """Let float32 products on a GPU use TF32 (10 bits of mantissa), for the whole process."""
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+def set_up_device(device: torch.device) -> None:
+    """Make a GPU the one that this process works on, with TF32 for float32 products.
+
+    Events are recorded in a stream of the current device: those of a rank that left the first GPU
+    current would be passed before its own GPU has done anything, and its numbers read too early.
+    TF32 has 10 bits of mantissa.
+    """
+    if device.type != "cuda":
+        return
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    torch.set_float32_matmul_precision("high")
 
 
 def device_name(device: torch.device) -> str:

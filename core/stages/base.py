@@ -23,7 +23,7 @@ from core.data.reading import (
 )
 from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, open_shards, open_validation
-from core.device import pick_device, set_up_matmuls, training_dtype
+from core.device import pick_device, set_up_device, training_dtype
 from core.model import GPT
 from core.plan_disk import NUM_EXTRA_CHECKPOINTS
 from core.ranks import join
@@ -48,7 +48,7 @@ def run(
 ) -> Iterator[Event]:
     """Pretrain a new model, or continue one from a checkpoint of this stage."""
     device = pick_device(ctx.device)
-    set_up_matmuls(device)
+    set_up_device(device)
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
     shape = model_config(config, tokenizer.vocab_size)
     total_steps = horizon_steps(config, shape)

@@ -23,7 +23,7 @@ from core.data.reading import (
 )
 from core.data.shards import load_manifest
 from core.data.token_cache import open_validation
-from core.device import pick_device, set_up_matmuls, training_dtype
+from core.device import pick_device, set_up_device, training_dtype
 from core.ranks import join
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ def train_on_conversations(
 ) -> Iterator[Event]:
     """Fine-tune the parent checkpoint on one file of the conversations directory."""
     device = pick_device(ctx.device)
-    set_up_matmuls(device)
+    set_up_device(device)
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
     cache = find_cache(ctx, tokenizer)
     yield from prepare_validation(cache)

@@ -14,6 +14,7 @@ from core.device import (
     inference_dtype,
     peak_flops,
     pick_device,
+    set_up_device,
     training_dtype,
 )
 from core.hardware_table import Card, shipped_table
@@ -87,3 +88,16 @@ def test_mfu_is_against_a_card_that_the_user_has_added(monkeypatch: pytest.Monke
     assert peak_flops(mps, torch.float32, table) is None
     mine = replace(table, cards={**table.cards, "Apple M9 Max": Card(bf16_flops=5e13)})
     assert peak_flops(mps, torch.float32, mine) == 5e13
+
+
+@pytest.mark.parametrize(
+    ("name", "made_current"), [("cuda:1", ["cuda:1"]), ("cuda", []), ("cpu", [])]
+)
+def test_the_gpu_of_a_rank_becomes_the_one_whose_streams_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, name: str, made_current: list[str]
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: told.append(str(device)))
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
+    set_up_device(torch.device(name))
+    assert told == made_current
