@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.config import BaseConfig, TrainConfig, build_stage_config
+from core.device_rows import row_counts
 from core.scaling import micro_batches
 from runs.errors import UsageError
 from runs.record import RunRecord
@@ -20,5 +21,9 @@ def check_ranks(record: RunRecord, nproc: int) -> None:
     configs = [build_stage_config(entry.stage, entry.config) for entry in training]
     row_len = next((c.sequence_len for c in configs if isinstance(c, BaseConfig)), None)
     for config in configs:
-        if row_len is not None and isinstance(config, TrainConfig):
+        if row_len is None or not isinstance(config, TrainConfig):
+            continue
+        if config.device_batch_size == "auto":
+            row_counts(config.total_batch_size, row_len, nproc)
+        else:
             micro_batches(config, row_len, nproc)

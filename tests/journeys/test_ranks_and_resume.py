@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from labcli.resuming import check_ranks
+from runs.errors import UsageError
 from runs.paths import LabHome, RunPaths
+from runs.record import load_record
 from runs.views.checkpoints import newest
 from runs.views.query import load_run
 from tests.journeys.doomed_worker import Doom
@@ -84,6 +87,16 @@ def test_ranks_that_cannot_share_the_batch_are_refused_before_anything_starts(
     assert refused.returncode == 2
     assert "128 is not a multiple of 192" in refused.stderr
     assert load_run(killed.run_dir).stages[0].attempt == 1
+
+
+def test_ranks_are_checked_also_where_the_rows_at_a_time_are_left_open(
+    home: LabHome, world: Path
+) -> None:
+    paths = make_staged_run(home, world, num_steps={"base": 4}, device_batch_size="auto")
+    record = load_record(paths.run_dir)
+    check_ranks(record, 4)
+    with pytest.raises(UsageError, match="128 is not a multiple of 96"):
+        check_ranks(record, 3)
 
 
 @pytest.mark.soak
