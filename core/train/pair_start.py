@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.data.tokens import TokenSplit
+from core.data.tokens import Ints, TokenSplit
 from core.model import GPT, rms_norm
 from core.ranks import Ranks
 from runs.events import Progress
@@ -51,7 +51,7 @@ class PairCounts:
 
 def count_pairs(split: TokenSplit, vocab_size: int) -> PairCounts:
     """Return the counts of pairs inside documents, in at most the first 2^23 tokens."""
-    ids = np.concatenate(split.arrays)[:MAX_TOKENS].astype(np.int64)
+    ids = _first_tokens(split, MAX_TOKENS)
     is_inside = np.ones(max(len(ids) - 1, 0), dtype=bool)
     ends = split.offsets[1:] - 1
     is_inside[ends[ends < len(is_inside)]] = False
@@ -67,6 +67,15 @@ def count_pairs(split: TokenSplit, vocab_size: int) -> PairCounts:
         seen=torch.from_numpy(seen).float(),
         shares=torch.from_numpy(shares / shares.sum()).float(),
     )
+
+
+def _first_tokens(split: TokenSplit, most: int) -> Ints:
+    """Return the first tokens of a split; what lies beyond them may be gigabytes, and is left."""
+    parts, room = [np.zeros(0, dtype=np.int64)], most
+    for array in split.arrays:
+        parts.append(array[:room].astype(np.int64))
+        room -= len(parts[-1])
+    return np.concatenate(parts)
 
 
 def start_from_pairs(

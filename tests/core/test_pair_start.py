@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,6 +12,7 @@ from torch.nn import functional as F
 from core.data.tokens import TokenSplit, ragged
 from core.model import GPT
 from core.ranks import Ranks
+from core.train import pair_start
 from core.train.pair_start import count_pairs, start_from_pairs
 from tests.core.builders import tiny_config
 
@@ -54,3 +58,20 @@ def test_a_token_that_was_never_seen_keeps_its_embedding() -> None:
     list(start_from_pairs(model, text([1, 2, 1, 2, 1]), ALONE, num_steps=3))
     assert torch.equal(model.wte.weight[9], before)
     assert not torch.equal(model.wte.weight[1], before)
+
+
+def test_no_more_of_a_large_text_is_read_than_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair_start, "MAX_TOKENS", 5)
+    shards = (np.array([0, 1, 2], dtype=np.uint16), np.tile(np.array([3, 1], np.uint16), 1 << 20))
+    split = TokenSplit(
+        arrays=shards, offsets=np.array([0, 3, 3 + (1 << 21)]), first_docs=(0, 1), names=("a", "b")
+    )
+    tracemalloc.start()
+    try:
+        pairs = count_pairs(split, 4)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # 0 1, 1 2 and, in the second document, 3 1.
+    assert (pairs.seen.tolist(), pairs.following.tolist()) == ([1, 1, 0, 1], [1, 2, 1])
+    assert peak < shards[1].nbytes / 10
