@@ -18,12 +18,11 @@ import torch
 from core import checkpoint
 from core.attention.attend import attend_on
 from core.config import config_hash
-from core.device import device_name, peak_flops
+from core.device import peak_flops
 from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
+from core.loss import LossFn
 from core.optim.muon_adamw import MuonAdamW
-from core.peak_memory import process_peak_bytes
-from core.scaling import flops_per_token
 from core.stages.context import CheckpointRef
 from core.train.allocator import keep_freed_memory
 from core.train.compiling import compiled_loss
@@ -31,15 +30,15 @@ from core.train.device_batch import naming_out_of_memory, settle_rows
 from core.train.fp8 import use_fp8
 from core.train.job import Progressed, Training, progressed
 from core.train.kernels import kernels_note
-from core.train.pace import Pace
-from core.train.phases import Phases, phase_metrics, phases_on
+from core.train.phases import Phases, phases_on
 from core.train.precision import overflow_alert, scaler_for
 from core.train.saving import Saver
 from core.train.spikes import SpikeWatch
-from core.train.step import Flags, Launched, Stepper, StepResult
+from core.train.step import Flags, Launched, Stepper
+from core.train.telling import Setup, StepTeller, setup_note
 from core.train.trouble import failure_events, spike_events
 from runs.errors import StageFailed
-from runs.events import End, Eval, Event, Note, Progress, Step
+from runs.events import End, Eval, Event, Progress
 
 # How often training looks for a shard that it waits for.
 AWAIT_POLL_S = 0.5
@@ -61,11 +60,7 @@ def train(
         tokens_per_step=job.config.total_batch_size,
         lr_scale=job.lr_scale,
     )
-    device = job.ranks.device
-    job.model.is_checkpointing = job.config.activation_checkpointing
-    job.model.attend = attend_on(job.config.attention, device, job.model.dtype)
-    loss_fn, why_eager = compiled_loss(job.config.compile, device)
-    num_fp8_layers = use_fp8(job.config.fp8, job.model, device, is_compiled=why_eager is None)
+    loss_fn, setup = _set_up(job)
     config, note = settle_rows(job.config, job.model, job.ranks, loss_fn, resume)
     if note is not None:
         yield note
@@ -74,19 +69,32 @@ def train(
     at = Progressed(train_s=job.head_start_s)
     if resume is not None:
         at = _restore(resume, job, optimizer)
-    phases = phases_on(device)
+    phases = phases_on(job.ranks.device)
     stepper = Stepper(
         job.model, optimizer, job.rows, job.config, job.ranks,
         loss_fn=loss_fn, total_steps=job.total_steps, phases=phases,
-        scaler=scaler_for(job.model.dtype, at.scaler), runs_ahead=runs_ahead(device),
+        scaler=scaler_for(job.model.dtype, at.scaler), runs_ahead=runs_ahead(job.ranks.device),
     )  # fmt: skip
-    peak = peak_flops(device, job.model.dtype, job.ctx.hardware)
-    yield _describe(job, peak, why_eager, num_fp8_layers)
+    yield setup_note(job, setup)
     # The first step may take half a minute: say that it is steps that are counted from here on.
-    label = "building kernels" if why_eager is None else "first step"
+    label = "building kernels" if setup.is_compiled else "first step"
     yield Progress(done=at.step, total=job.total_steps, unit="steps", label=label)
-    loop = _Loop(job, stepper, phases, Saver(job, optimizer), at, peak)
-    yield from loop.run(stop, is_compiled=why_eager is None)
+    loop = _Loop(job, stepper, phases, Saver(job, optimizer), StepTeller(job, setup, phases), at)
+    yield from loop.run(stop, is_compiled=setup.is_compiled)
+
+
+def _set_up(job: Training) -> tuple[LossFn, Setup]:
+    """Give the model the kernels that settings and machine allow; return its loss, and how."""
+    config, model, device = job.config, job.model, job.ranks.device
+    model.is_checkpointing = config.activation_checkpointing
+    model.attend = attend_on(config.attention, device, model.dtype)
+    loss_fn, why_eager = compiled_loss(config.compile, device)
+    setup = Setup(
+        why_eager=why_eager,
+        num_fp8_layers=use_fp8(config.fp8, model, device, is_compiled=why_eager is None),
+        peak_flops=peak_flops(device, model.dtype, job.ctx.hardware),
+    )
+    return loss_fn, setup
 
 
 def runs_ahead(device: torch.device) -> bool:
@@ -103,14 +111,14 @@ class _Loop:
         stepper: Stepper,
         phases: Phases,
         saver: Saver,
+        teller: StepTeller,
         at: Progressed,
-        peak: float | None,
     ) -> None:
         self._job = job
         self._stepper = stepper
         self._phases = phases
         self._saver = saver
-        self._peak = peak
+        self._teller = teller
         self._at = at
         self._launched: deque[Launched] = deque()
         self._was_told_to_stop = False
@@ -118,7 +126,6 @@ class _Loop:
         # All ranks have the rows of the steps before this one.
         self._steps_here = 0
         self._started_s = at.train_s
-        self._pace = Pace()
         warmup = math.ceil(job.config.warmup_ratio * job.total_steps)
         self._spikes = SpikeWatch(num_warmup_steps=warmup)
 
@@ -210,7 +217,6 @@ class _Loop:
             self._was_told_to_stop |= result.agreed.is_stopping
             if not result.agreed.is_waiting:
                 self._steps_here = launched.step + STEPS_AHEAD
-            self._pace.add(seconds)
             self._at = self._at.after(
                 self._job,
                 num_rows=num_rows,
@@ -218,39 +224,12 @@ class _Loop:
                 seconds=seconds,
                 scaler=self._stepper.scaler_state,
             )
-            yield self._step_event(result, seconds)
+            lr_multiplier = self._stepper.rates(launched.step - 1).lr_multiplier
+            yield self._teller.event(self._at, result, seconds=seconds, lr_multiplier=lr_multiplier)
             yield from overflow_alert(self._at.scaler)
             spike = self._spikes.look(launched.step, result.loss)
             if spike is not None:
                 yield from spike_events(self._job, spike, launched, result, num_rows=num_rows)
-
-    def _step_event(self, result: StepResult, seconds: float) -> Step:
-        job, at = self._job, self._at
-        tokens = job.config.total_batch_size
-        assert at.loss_ema is not None
-        metrics = {
-            "loss": result.loss,
-            "loss_ema": round(at.loss_ema, 6),
-            "tokens": at.tokens,
-            "train_s": round(at.train_s, 4),
-            "flops": at.flops,
-            "tok_per_sec": round(tokens / seconds, 1),
-            "lrm": round(self._stepper.rates(at.step - 1).lr_multiplier, 6),
-            "grad_norm": result.grad_norm,
-            "epoch": job.rows.epoch_of(at.num_rows - 1),
-            "peak_memory_bytes": _peak_memory_bytes(job.ranks.device),
-            **phase_metrics(self._phases.take()),
-        }
-        if at.scaler is not None:
-            metrics |= {"loss_scale": at.scaler.scale, "skipped": float(result.is_skipped)}
-        if result.is_skipped:
-            del metrics["grad_norm"]
-        if self._peak is not None:
-            achieved = tokens * flops_per_token(job.model.config) / seconds
-            metrics["mfu"] = round(achieved / (self._peak * job.ranks.world_size), 4)
-        if (eta_s := self._pace.eta_s(job.total_steps - at.step)) is not None:
-            metrics["eta_s"] = round(eta_s, 1)
-        return Step(step=at.step, total_steps=job.total_steps, metrics=metrics)
 
     def _measure(self) -> Iterator[Event]:
         job = self._job
@@ -280,36 +259,9 @@ def _is_due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
 
 
-def _peak_memory_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return process_peak_bytes()
-
-
 def _restore(resume: CheckpointRef, job: Training, optimizer: MuonAdamW) -> Progressed:
     meta = checkpoint.read_meta(resume.path)
     if meta.config_hash != job.settings_hash:
         raise StageFailed(f"checkpoint {resume.path} was made with other settings; start a new run")
     checkpoint.load_optimizer(resume.path, optimizer)
     return progressed(meta)
-
-
-def _describe(
-    job: Training, peak: float | None, why_eager: str | None, num_fp8_layers: int
-) -> Note:
-    where = job.ranks.device.type
-    yardstick = "this CPU's own best matmul" if where == "cpu" else "the vendor's peak"
-    how = why_eager or "training is compiled; the first step builds the kernels"
-    return Note(
-        message=f"{how}; MFU is against {yardstick}",
-        data={
-            "dtype": str(job.model.dtype).removeprefix("torch."),
-            "is_compiled": why_eager is None,
-            "attention": job.model.attend.backend,
-            "num_fp8_layers": num_fp8_layers,
-            "peak_flops": peak,
-            "device": device_name(job.ranks.device),
-            "threads": torch.get_num_threads(),
-            "num_params": sum(p.numel() for p in job.model.parameters()),
-        },
-    )
