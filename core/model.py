@@ -22,10 +22,7 @@ from core.attention.attend import Attend
 from core.attention.rotary import rotary_tables, rotate
 from core.config import ModelConfig
 from core.initialisation import write_weights
-
-# A gate reads so many of the model's first channels; a narrower model's gates read all it has.
-SMEAR_CHANNELS = 24
-GATE_CHANNELS = 12
+from core.scaling import GATE_CHANNELS, SMEAR_CHANNELS
 
 
 def rms_norm(x: Tensor) -> Tensor:

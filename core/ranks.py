@@ -61,13 +61,16 @@ class Ranks:
         return _started(dist.all_gather_into_tensor(whole, part, async_op=True))
 
     def collect(self, part: Tensor) -> Tensor | None:
-        """Return on rank 0 the parts of all ranks end to end, on the others nothing."""
+        """Return on rank 0 the parts of all ranks end to end, on the others nothing.
+
+        They come to the host: what the ranks share may be more than the device of one can hold.
+        """
         if self.rank != 0:
             dist.gather(part, dst=0)
             return None
         whole = part.new_empty((self.world_size * part.size(0), *part.shape[1:]))
         dist.gather(part, list(whole.chunk(self.world_size)), dst=0)
-        return whole
+        return whole.cpu()
 
 
 def alone(device: torch.device) -> Ranks:

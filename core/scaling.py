@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from core.config import BaseConfig, ModelConfig, TrainConfig
 from runs.errors import UsageError
 
+# A gate reads so many of the model's first channels; a narrower model's gates read all it has.
 SMEAR_CHANNELS = 24
 GATE_CHANNELS = 12
 VALUES_KEPT = 20

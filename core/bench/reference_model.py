@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.loss import IGNORED
-from core.model import GATE_CHANNELS, GPT, SMEAR_CHANNELS, Attention, Block
+from core.model import GPT, Attention, Block
+from core.scaling import GATE_CHANNELS, SMEAR_CHANNELS
 
 
 def reference_loss(

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from core.attention.blocks import attend_in_blocks
 from core.attention.rotary import rotate
-from core.model import GATE_CHANNELS, GPT, SMEAR_CHANNELS, Block, rms_norm
+from core.model import GPT, Block, rms_norm
+from core.scaling import GATE_CHANNELS, SMEAR_CHANNELS
 
 
 class PlainEngine:

@@ -22,7 +22,8 @@ from core import hardware
 from core.config import ModelConfig
 from core.engine.int8 import MAX_INT8, TINY, Int8Matrix
 from core.engine.screen import Screen
-from core.model import GPT, SMEAR_CHANNELS, Block
+from core.model import GPT, Block
+from core.scaling import SMEAR_CHANNELS
 from runs.errors import UsageError
 
 WeightType = Literal["native", "float32", "bfloat16", "int8"]

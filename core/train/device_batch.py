@@ -20,8 +20,8 @@ from runs.errors import StageFailed
 from runs.events import Note
 
 _GIB = 1024**3
-# What torch says when the host has no memory left; on a GPU it has an error of its own.
-_HOST_IS_FULL = "can't allocate memory"
+# What torch says when the host or an Apple GPU has no memory left; CUDA has an error of its own.
+_IS_FULL = ("can't allocate memory", "MPS backend out of memory")
 
 
 def settle_rows(
@@ -62,7 +62,8 @@ def naming_out_of_memory(stage: str, config: TrainConfig, model: GPT, step: int)
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and _HOST_IS_FULL not in str(error):
+        is_told = any(words in str(error) for words in _IS_FULL)
+        if not isinstance(error, torch.OutOfMemoryError) and not is_told:
             raise
         rows, row_len = config.num_device_rows, model.config.sequence_len
         advice = (

@@ -252,6 +252,7 @@ def test_a_run_goes_on_where_the_rows_of_its_checkpoint_do_not_divide_the_batch(
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.89 GB, max allowed: 9.07 GB)"),
     ],
 )
 def test_memory_that_runs_out_is_named_with_what_to_set(
