@@ -25,6 +25,7 @@ from core.data.remote.fetch import PARTIAL
 from core.data.remote.known import REMOTE_CORPORA, Access, access
 from core.data.shards import load_manifest, read_texts
 from runs.errors import Corrupt, LabError, NotFound, StageFailed, UsageError
+from runs.events import Progress
 from tests.data.builders import drain, never
 from tests.data.hub_server import QUICK, TINY, Hub, serving
 
@@ -192,6 +193,21 @@ def test_stop_keeps_what_has_arrived(hub: Hub, tmp_path: Path) -> None:
     hub.faults.delay_s_per_chunk = 0.0
     assert fetch(hub, tmp_path)
     check(hub, tmp_path, EVERY)
+
+
+def test_stop_is_heard_while_a_server_is_waited_for_that_is_not_there(tmp_path: Path) -> None:
+    server = Access(endpoint="http://127.0.0.1:9")
+    patient = Policy(num_tries=2, first_delay_s=20.0)
+    steps = fetch_shards(tmp_path, WANTED, server, stop=lambda: True, policy=patient)
+    told: list[Progress] = []
+    result: object = "unfinished"
+    try:
+        while True:
+            told.append(next(steps))
+    except StopIteration as end:
+        result = end.value
+    assert result is None
+    assert "tiny" in told[0].label
 
 
 def test_killed_download_goes_on_by_range(hub: Hub, tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import httpx
 
 from core.data.corpus import Corpus
 from core.data.publish import building_directory, publish
 from core.data.remote.backoff import Policy
-from core.data.remote.download import NUM_WORKERS, Order, download
+from core.data.remote.download import NUM_WORKERS, POLL_S, Order, download
 from core.data.remote.index import Index, RemoteFile, find_index, load_index
 from core.data.remote.known import Access, RemoteCorpus
 from core.data.remote.requests import open_client
@@ -92,9 +95,9 @@ def fetch_shards(
     directory = downloads_dir(data_dir, wanted.corpus)
     directory.mkdir(parents=True, exist_ok=True)
     with open_client(access, policy) as client:
-        index = load_index(
-            wanted.corpus, directory, access, client=client, policy=policy, stop=threading.Event()
-        )
+        index = yield from _listing(wanted.corpus, directory, access, client, policy, stop)
+        if index is None:
+            return None
         index.pick(wanted.later_names)
         steps = ((wanted.corpus.val_name,), "validation"), (wanted.ahead_names, "train")
         for names, label in steps:
@@ -111,6 +114,31 @@ def fetch_shards(
             if not (yield from download(order, stop=stop, label=f"{wanted.corpus.name} {label}")):
                 return None
     return index
+
+
+def _listing(
+    corpus: RemoteCorpus,
+    directory: Path,
+    access: Access,
+    client: httpx.Client,
+    policy: Policy,
+    stop: Callable[[], bool],
+) -> Generator[Progress, None, Index | None]:
+    """Return what the repository holds; None when told to stop while the server is asked."""
+    cancel = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="listing") as pool:
+        asked = pool.submit(
+            load_index, corpus, directory, access, client=client, policy=policy, stop=cancel
+        )
+        try:
+            while not wait([asked], timeout=POLL_S).done:
+                label = f"asking for the list of shards of {corpus.name}"
+                yield Progress(done=0, total=1, unit="lists", label=label)
+                if stop():
+                    return None
+        finally:
+            cancel.set()
+    return asked.result()
 
 
 def publish_corpus(data_dir: Path, wanted: Wanted, index: Index) -> Corpus:
