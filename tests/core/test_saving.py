@@ -12,6 +12,9 @@ from core.data.shard_writer import write_shards
 from core.data.shards import SourceCount
 from core.stages import base
 from core.stages.context import Input
+from core.train import loop
+from core.train.spikes import SpikeWatch
+from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, End, Eval, Event, Step
 from tests.core.builders import base_config, context, make_world, texts
 from tests.core.test_loop import kept_steps, of, train
@@ -74,3 +77,32 @@ def test_validation_text_shorter_than_a_row_is_measured_whole(
     again = train(other, num_iterations=2, eval_every=1, eval_bytes=1000)
     # A model of two layers hardly minds that the second text stands behind the first.
     assert packed == pytest.approx([event.val_bpb for event in of(again, Eval)], rel=0.05)
+
+
+def test_a_spike_whose_file_cannot_be_written_is_told_all_the_same(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wary(SpikeWatch):
+        """Takes the fall of a young model for its level, and step 70 for its end."""
+
+        def look(self, step: int, loss: float) -> Any:
+            return super().look(step + 200, loss * (3 if step == 70 else 1))
+
+    monkeypatch.setattr(loop, "SpikeWatch", Wary)
+    # A file in the place of the directory: nothing can be written there.
+    (tmp_path / "artifacts").touch()
+    rare = {"save_every": None, "eval_every": None, "sample_every": None}
+    events = train(context(tmp_path, inputs), num_iterations=72, **rare)
+    (alert,) = of(events, Alert)
+    assert alert.code == "loss-spike"
+    assert "could not be written down" in alert.message
+    assert of(events, Step)[-1].step == 72
+
+
+def test_a_loss_that_is_not_finite_is_told_also_where_its_file_cannot_be_written(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    (tmp_path / "artifacts").touch()
+    with pytest.raises(StageFailed, match=r"at step \d+; .*lower the learning rates") as caught:
+        train(context(tmp_path, inputs), embedding_lr=1e30)
+    assert "see artifacts" not in str(caught.value)
