@@ -157,7 +157,10 @@ def read_meta(path: Path) -> CheckpointMeta:
     if not (path / COMMITTED).is_file():
         raise NotFound(f"{path} is not a committed checkpoint; see: labcli runs show")
     try:
-        body: dict[str, Any] = json.loads((path / META_FILE).read_bytes())
+        content = (path / META_FILE).read_bytes()
+        if hashlib.sha256(content).hexdigest() != _recorded_hash(path, META_FILE):
+            raise Corrupt(_differs(path, META_FILE))
+        body: dict[str, Any] = json.loads(content)
         del body["v"]
         body["model_config"] = ModelConfig(**body["model_config"])
         return CheckpointMeta(**body)
@@ -197,12 +200,19 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def _load_tensors(path: Path, name: str, device: torch.device) -> dict[str, Tensor]:
     try:
-        expected = json.loads((path / COMMITTED).read_bytes())[name]
-        if _sha256(path / name) != expected:
-            raise Corrupt(f"{path / name} does not match its recorded hash; use another step")
+        if _sha256(path / name) != _recorded_hash(path, name):
+            raise Corrupt(_differs(path, name))
         return dict(load_file(path / name, device=str(device)))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise Corrupt(f"{path / name} cannot be read: {error}") from error
+
+
+def _recorded_hash(path: Path, name: str) -> Any:
+    return json.loads((path / COMMITTED).read_bytes())[name]
+
+
+def _differs(path: Path, name: str) -> str:
+    return f"{path / name} does not match its recorded hash; use another step"
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from core import checkpoint
@@ -11,6 +12,7 @@ from core.config import ChatTrainConfig
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import alone
+from runs.errors import Corrupt
 from tests.core.builders import tiny_config
 
 
@@ -49,3 +51,19 @@ def test_a_copy_under_another_name_is_no_step_and_stays(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {
         "step_000100", "step_000100.bak", "step_000200", "step_best", "step_notes"
     }  # fmt: skip
+
+
+def test_a_changed_word_of_what_a_checkpoint_says_of_itself_is_corrupt(tmp_path: Path) -> None:
+    path = save(tmp_path, step=3).path
+    assert checkpoint.read_meta(path).step == 3
+    meta = path / checkpoint.META_FILE
+    meta.write_text(meta.read_text().replace('"num_rows": 0', '"num_rows": 8'))
+    with pytest.raises(Corrupt, match=r"meta\.json does not match its recorded hash"):
+        checkpoint.read_meta(path)
+
+
+def test_a_commitment_that_lists_nothing_is_corrupt(tmp_path: Path) -> None:
+    path = save(tmp_path, step=3).path
+    (path / checkpoint.COMMITTED).write_text("{}")
+    with pytest.raises(Corrupt, match="unreadable"):
+        checkpoint.read_meta(path)
