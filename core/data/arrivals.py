@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from core.data.catalogue import corpus_name
 from core.data.parts import Part
+from core.data.processes import start_child, usable_cores
 from core.data.publish import DataLock
 from core.data.remote.backoff import Policy
 from core.data.remote.corpus import downloads_dir, link
@@ -28,7 +28,7 @@ from core.data.remote.index import RemoteFile, find_index
 from core.data.remote.known import access, remote_corpus
 from core.data.remote.requests import open_client
 from core.data.shards import LaterShard, load_manifest
-from core.data.token_cache import TokenCache, usable_cores
+from core.data.token_cache import TokenCache
 from core.tokenizer import Tokenizer
 from runs.errors import LabError, NotFound, StageFailed
 
@@ -127,20 +127,12 @@ def bringing(
 
 def _run(errand: Errand, told: Connection) -> None:
     """Be that process: tell None when all is there, else why not."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    start_child()
     try:
         Bringer(errand, told).run()
         told.send(None)
     except LabError as error:
         told.send(str(error))
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 class Bringer:

@@ -9,10 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import random
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +18,7 @@ from pathlib import Path
 
 from core.data import harvest, prose, shard_writer, shards, sources
 from core.data.harvest import FileProse, read_files
+from core.data.processes import start_child, usable_cores
 from core.data.publish import building_directory, publish
 from core.data.shard_writer import write_shards
 from core.data.shards import Manifest, SourceCount, load_manifest
@@ -37,6 +35,7 @@ MIN_DOC_CHARS = 200
 GOOD_DOC_CHARS = 1200
 MAX_DOC_CHARS = 4000
 CHUNK_BYTES = 1_500_000
+MAX_READERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +57,21 @@ class Document:
 
 def find_corpus(data_dir: Path, found: Sequence[Source]) -> Corpus | None:
     """Return the corpus that was made from these sources by this code, if it is intact."""
+    return remembered(_pointer(data_dir, found), verify=True)
+
+
+def remembered(pointer: Path, *, verify: bool = False) -> Corpus | None:
+    """Return the corpus that a file beside it names, if it is there; `verify` hashes its shards."""
     try:
-        pointer = json.loads(_pointer(data_dir, found).read_text(encoding="utf-8"))
-        path = data_dir / str(pointer["corpus_id"])
-        return Corpus(path=path, manifest=load_manifest(path, verify=True))
+        path = pointer.parent / str(json.loads(pointer.read_text(encoding="utf-8"))["corpus_id"])
+        return Corpus(path=path, manifest=load_manifest(path, verify=verify))
     except (OSError, ValueError, KeyError, TypeError, NotFound, Corrupt):
         return None
+
+
+def remember(pointer: Path, corpus: Path) -> None:
+    """Write the file that names a corpus beside it."""
+    replace_file(pointer, json.dumps({"corpus_id": corpus.name}).encode())
 
 
 def build_corpus(
@@ -101,8 +109,7 @@ def build_corpus(
         # Runs may be reading an intact copy, and their token caches lie in it.
         if not _is_intact(final, manifest):
             publish(building, final)
-    pointer = json.dumps({"corpus_id": manifest.corpus_id})
-    replace_file(_pointer(data_dir, found), pointer.encode())
+    remember(_pointer(data_dir, found), final)
     return Corpus(path=final, manifest=manifest)
 
 
@@ -226,7 +233,7 @@ def _mapped(
     pool = ProcessPoolExecutor(
         num_processes,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_reader,
+        initializer=start_child,
     )
     try:
         indices = {pool.submit(read_files, chunk): i for i, chunk in enumerate(chunks)}
@@ -240,20 +247,6 @@ def _mapped(
         pool.shutdown(cancel_futures=True)
 
 
-def _start_reader() -> None:
-    """Let Ctrl-C reach the parent alone, and end when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def num_readers() -> int:
-    """Return how many processes the harvest uses: one per usable core, at most eight."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(usable or 1, 8)
+    """Return how many processes the harvest uses: one per usable core, up to a limit."""
+    return min(usable_cores(), MAX_READERS)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.data.processes import usable_cores
 from core.data.shards import Manifest, Split, load_manifest, read_shard
 from core.data.tokens import Ints, TokenArray, TokenSplit
 from core.files import sync_path
@@ -257,13 +258,6 @@ class _Building:
     def _count(self, num_docs: int) -> None:
         with self._lock:
             self._num_docs += num_docs
-
-
-def usable_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _missing(cache: TokenCache, names: Sequence[str]) -> list[str]:

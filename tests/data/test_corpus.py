@@ -112,10 +112,10 @@ def test_source_without_prose_is_a_plain_failure(tmp_path: Path) -> None:
 
 READERS = """
 import multiprocessing, sys, time
-from core.data.corpus import _start_reader
+from core.data.processes import start_child
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
-    pool = context.Pool(1, initializer=_start_reader)
+    pool = context.Pool(1, initializer=start_child)
     print(pool.apply(__import__("os").getpid), flush=True)
     time.sleep(60)
 """
@@ -132,3 +132,12 @@ def test_readers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         reader = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
         reader.wait(timeout=10)
+
+
+def test_a_process_that_reads_documentation_loads_neither_torch_nor_pyarrow() -> None:
+    imports = "import sys, core.data.harvest, core.data.processes"
+    heavy = "print({'torch', 'pyarrow', 'numpy'} & sys.modules.keys())"
+    told = subprocess.run(
+        [sys.executable, "-c", f"{imports}; {heavy}"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "set()\n"

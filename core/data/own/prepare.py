@@ -12,14 +12,13 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from core.data.corpus import Corpus
+from core.data.corpus import Corpus, remember, remembered
 from core.data.own.documents import DocumentFile, find_files, read_documents
 from core.data.own.shuffle import Shuffle, stable_hash
 from core.data.publish import building_directory, publish
 from core.data.remote.known import REMOTE_CORPORA
 from core.data.shard_writer import ShardWriter
 from core.data.shards import Manifest, load_manifest
-from core.files import replace_file
 from runs.errors import Corrupt, NotFound, UsageError
 from runs.events import Progress
 
@@ -52,12 +51,7 @@ class Preparation:
 
 def find_prepared(data_dir: Path, files: Sequence[DocumentFile], how: Preparation) -> Corpus | None:
     """Return the corpus that these files gave before, if they are unchanged and it is intact."""
-    try:
-        pointer = json.loads(_pointer(data_dir, files, how).read_text(encoding="utf-8"))
-        path = data_dir / str(pointer["corpus_id"])
-        return Corpus(path=path, manifest=load_manifest(path))
-    except (OSError, ValueError, KeyError, TypeError, NotFound, Corrupt):
-        return None
+    return remembered(_pointer(data_dir, files, how))
 
 
 def prepare_corpus(
@@ -89,8 +83,7 @@ def prepare_corpus(
         if manifest is None:
             return None
         corpus = _published(data_dir, building, manifest)
-    body = json.dumps({"corpus_id": corpus.path.name}).encode()
-    replace_file(_pointer(data_dir, files, how), body)
+    remember(_pointer(data_dir, files, how), corpus.path)
     return corpus
 
 
