@@ -38,8 +38,12 @@ class Attend:
             self._flex = SlidingFlex()
 
     def prepare(self, num_positions: int, windows: Iterable[int], device: torch.device) -> None:
-        """Make what calls over rows of one length will need. To be called outside compiled code."""
-        if self._flex is not None:
+        """Make what calls over rows of one length will need. To be called outside compiled code.
+
+        What is learned from has few lengths. What is only measured has many, each of which would
+        compile a kernel of its own: without a mask made here, sdpa does it.
+        """
+        if self._flex is not None and torch.is_grad_enabled():
             self._flex.prepare(num_positions, windows, device)
 
     def __call__(self, q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, *, window: int) -> Tensor:

@@ -255,6 +255,28 @@ def test_flex_masks_are_found_inside_compiled_code() -> None:
     idx = torch.randint(0, 300, (1, 512), generator=torch.Generator().manual_seed(1))
     expected = float(summed_loss(model, *model.embed(idx), idx).detach())
     model.attend = Attend("flex")
+    embedded = model.embed(idx)
     compiled = torch.compile(summed_loss, dynamic=False, fullgraph=True, backend="aot_eager")
+    # torch has no backward pass of FlexAttention on a CPU.
     with torch.no_grad():
-        assert float(compiled(model, *model.embed(idx), idx)) == pytest.approx(expected, rel=1e-5)
+        assert float(compiled(model, *embedded, idx)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_of_other_lengths_that_are_only_measured_build_no_flex_kernels() -> None:
+    model = GPT(tiny_config(sequence_len=512, num_layers=2, window_pattern="SL"))
+    model.init_weights(torch.Generator().manual_seed(0))
+    idx = torch.randint(0, 300, (1, 400), generator=torch.Generator().manual_seed(1))
+    expected = model(idx)
+    attend = Attend("flex")
+
+    def refused(*args: object, **kwargs: object) -> Tensor:
+        raise AssertionError("a kernel of its own")
+
+    from core.attention.flex import SlidingFlex
+
+    attend._flex = SlidingFlex(refused)
+    model.attend = attend
+    with torch.no_grad():
+        torch.testing.assert_close(model(idx), expected)
+    with pytest.raises(AssertionError, match="a kernel of its own"):
+        model(idx)
