@@ -63,6 +63,7 @@ class Hub:
         }
         self.published: Mapping[str, bytes] = dict(self.files)
         self.faults = Faults()
+        self.about: Mapping[str, str] = {"sha": REVISION}
         self.requests: list[tuple[str, str | None, str | None]] = []
         self.page_size = 2
         self.endpoint = ""
@@ -90,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         with hub.lock:
             hub.requests.append((path, self.headers["Range"], self.headers["Authorization"]))
         if path == f"/api/datasets/{hub.corpus.repo}":
-            self._json({"sha": REVISION})
+            self._json(hub.about)
         elif path == f"/api/datasets/{hub.corpus.repo}/tree/{REVISION}":
             self._tree(int(query.removeprefix("at=") or 0))
         elif path.startswith(f"/datasets/{hub.corpus.repo}/resolve/{REVISION}/"):

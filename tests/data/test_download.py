@@ -163,6 +163,21 @@ def test_listing_that_is_no_listing_is_one_error(hub: Hub, tmp_path: Path) -> No
         drain(fetch_shards(tmp_path, WANTED, server, stop=never, policy=QUICK))
 
 
+def test_answer_that_names_no_revision_is_one_error(hub: Hub, tmp_path: Path) -> None:
+    hub.about = {"error": "no such thing"}
+    with pytest.raises(StageFailed, match=r"tiny.*names no revision.*--endpoint"):
+        fetch(hub, tmp_path)
+
+
+def test_listed_name_that_leaves_the_directory_is_never_touched(hub: Hub, tmp_path: Path) -> None:
+    mine = downloads_dir(tmp_path, TINY).parent / "mine.parquet"
+    hub.published = {**hub.published, "../mine.parquet": b"theirs"}
+    assert fetch(hub, tmp_path)
+    mine.write_bytes(b"mine")
+    assert discard_damaged(downloads_dir(tmp_path, TINY)) == []
+    assert mine.read_bytes() == b"mine"
+
+
 def test_shard_that_is_not_listed_is_not_found(hub: Hub, tmp_path: Path) -> None:
     hub.published = {name: body for name, body in hub.files.items() if name != NAME}
     with pytest.raises(NotFound, match=NAME):

@@ -106,7 +106,7 @@ def load_index(
 def _ask(client: httpx.Client, corpus: RemoteCorpus, access: Access) -> Index:
     what = f"the list of shards of {corpus.name}"
     base = f"{access.endpoint}/api/datasets/{corpus.repo}"
-    revision = _json(client.get(base), what)["sha"]
+    revision = _revision(_json(client.get(base), what), what)
     files: list[RemoteFile] = []
     url: str | None = f"{base}/tree/{revision}"
     while url is not None:
@@ -115,6 +115,15 @@ def _ask(client: httpx.Client, corpus: RemoteCorpus, access: Access) -> Index:
         following = response.links.get("next", {}).get("url")
         url = None if following is None else urljoin(url, following)
     return Index(repo=corpus.repo, revision=revision, files=tuple(files))
+
+
+def _revision(about: Any, what: str) -> str:
+    revision = about.get("sha") if isinstance(about, dict) else None
+    if not isinstance(revision, str):
+        raise StageFailed(
+            f"{what}: the server's answer names no revision; check --endpoint or HF_ENDPOINT"
+        )
+    return revision
 
 
 def _json(response: httpx.Response, what: str) -> Any:
@@ -129,14 +138,22 @@ def _json(response: httpx.Response, what: str) -> Any:
 
 
 def _files(entries: Any, what: str) -> list[RemoteFile]:
-    """Return the files of one page; a large file's hash is that of its content."""
+    """Return the files of one page that lie at the top of the repository.
+
+    Names become files of ours: one with a path in it might leave the directory of downloads. A
+    large file's hash is that of its content.
+    """
     try:
         return [
             RemoteFile(
                 name=entry["path"], bytes=int(entry["size"]), sha256=str(entry["lfs"]["oid"])
             )
             for entry in entries
-            if entry["type"] == "file" and "lfs" in entry
+            if entry["type"] == "file" and "lfs" in entry and _is_plain(entry["path"])
         ]
     except (KeyError, TypeError, ValueError):
         raise StageFailed(f"{what}: the server's listing has no sizes and hashes") from None
+
+
+def _is_plain(name: str) -> bool:
+    return Path(name).name == name
