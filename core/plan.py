@@ -21,7 +21,8 @@ from core.config import (
 from core.device_rows import planned
 from core.hardware import Hardware
 from core.plan_costs import Costs, StageWork, plan_costs
-from core.plan_machine import PRESET_KEYS, Machine, fp8_notes, machine_for, preset_notes
+from core.plan_machine import PRESET_KEYS, Machine, machine_for, preset_notes
+from core.plan_speed import fp8_notes
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
 from core.setting import StageConfig
@@ -184,7 +185,8 @@ def resolve(
                 nproc=ranks if stage in MODEL_STAGES else 1,
             )
         )
-    notes = preset_notes(presets[slug]) + fp8_notes(base.fp8, machine.hardware)
+    trained = [(s.stage, s.config) for s in stages if isinstance(s.config, TrainConfig)]
+    notes = preset_notes(presets[slug]) + fp8_notes(trained, model, machine.hardware)
     return _plan(recipe["name"], slug, stages, configs, model, machine, notes)
 
 

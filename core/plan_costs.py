@@ -19,6 +19,7 @@ from core.plan_disk import (
     plan_disk,
     token_cache_source,
 )
+from core.plan_speed import speed_source, training_flops_per_s
 from core.scaling import (
     count_params,
     flops_per_token,
@@ -76,10 +77,14 @@ def plan_costs(
     """Return what the stages take on a machine."""
     tokens = {work.stage: _stage_tokens(work, data) for work in stages}
     flops = sum(tokens.values()) * flops_per_token(model)
-    time_s = flops / hardware.flops_per_s + _other_s(stages, model, hardware)
+    trained = [(s.stage, s.config) for s in stages if isinstance(s.config, TrainConfig)]
+    time_s = _other_s(stages, model, hardware) + sum(
+        tokens[stage] * flops_per_token(model) / training_flops_per_s(config, model, hardware)
+        for stage, config in trained
+    )
     shards = None if data.corpus == EMBEDDED or not _is_remote(data) else data.num_shards
     disk = plan_disk(
-        [work.config for work in stages if isinstance(work.config, TrainConfig)],
+        [config for _, config in trained],
         base.token_cache,
         data,
         model,
@@ -88,10 +93,7 @@ def plan_costs(
     )
     rate = hardware.usd_per_hour
     usd = None if rate is None else round(rate * time_s / 3600, 2)
-    largest = max(
-        (s.config.num_device_rows for s in stages if isinstance(s.config, TrainConfig)),
-        default=base.num_device_rows,
-    )
+    largest = max((config.num_device_rows for _, config in trained), default=base.num_device_rows)
     # Only GPUs and CPUs with native bfloat16 train in it.
     is_wide = hardware.device == "mps" or not (hardware.gpus or hardware.has_cpu_bf16)
     return Costs(
@@ -111,7 +113,10 @@ def plan_costs(
         time_s=round(time_s, 1),
         usd=usd,
         usd_per_hour=rate,
-        sources=_sources(base, data, model, hardware, tokens.get("base", 0), disk),
+        sources={
+            **_sources(base, data, model, hardware, tokens.get("base", 0), disk),
+            "time_s": f"validation, and {speed_source(trained, model, hardware)}",
+        },
     )
 
 
@@ -173,7 +178,6 @@ def _sources(
         ),
         "disk_bytes": disk.source(),
         "token_cache": token_cache_source(base.token_cache, disk),
-        "time_s": f"validation, and training at {hardware.speed_source}",
         "usd": (
             "no price of this machine is known; give usd_per_hour"
             if hardware.usd_per_hour is None

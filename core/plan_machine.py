@@ -28,25 +28,6 @@ def preset_notes(preset: Mapping[str, Any]) -> tuple[str, ...]:
     return (notes,) if isinstance(notes, str) else tuple(map(str, notes))
 
 
-def fp8_notes(setting: str, hardware: Hardware) -> tuple[str, ...]:
-    """Return what a plan says of 8-bit floats: that they are on, and what is not counted on.
-
-    Raises:
-        UsageError: they are on, and this hardware has none.
-    """
-    peak = hardware.fp8_flops
-    if setting == "off" or (peak is None and setting == "auto"):
-        return ()
-    if peak is None:
-        what = hardware.gpus[0].name if hardware.gpus else hardware.cpu
-        raise UsageError(
-            f"fp8 = on is not possible on {what}: 8-bit floats need a GPU from Hopper on that the "
-            "table of hardware gives fp8_flops; use auto or off"
-        )
-    text = f"{peak / 1e15:.3g} PFLOP/s at the peak"
-    return (f"fp8: the layers multiply in 8-bit floats, {text}; the time is that of bfloat16.",)
-
-
 def machine_for(
     preset: Mapping[str, Any], hardware: Hardware, *, nproc: int | None = None
 ) -> Machine:
