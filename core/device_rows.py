@@ -47,21 +47,24 @@ def estimated_rows(
     model: ModelConfig,
     *,
     kind: str,
+    num_ranks: int,
     memory_bytes: float,
     value_bytes: int,
 ) -> int:
     """Return the most rows that fit by the estimate, at least the fewest; on a CPU, that help.
 
+    memory_bytes: what one of the ranks has.
     kind: the device type, cpu, cuda or mps.
     value_bytes: of a number between layers, 2 in a 16-bit type.
     """
     room = memory_bytes * (HOST_SHARE if kind == "cpu" else GPU_SHARE)
     most = max(1, CPU_TOKENS // model.sequence_len) if kind == "cpu" else counts[-1]
-    fitting = [
-        count
-        for count in counts
-        if count <= most and training_memory_bytes(model, count, value_bytes=value_bytes) <= room
-    ]
+
+    def fits(count: int) -> bool:
+        needed = training_memory_bytes(model, count, num_ranks=num_ranks, value_bytes=value_bytes)
+        return needed <= room
+
+    fitting = [count for count in counts if count <= most and fits(count)]
     return fitting[-1] if fitting else counts[0]
 
 
@@ -78,6 +81,7 @@ def planned(
         row_counts(config.total_batch_size, model.sequence_len, num_ranks),
         model,
         kind=kind,
+        num_ranks=num_ranks,
         memory_bytes=memory_bytes if gpus else memory_bytes / num_ranks,
         value_bytes=4 if is_wide else 2,
     )

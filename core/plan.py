@@ -307,7 +307,7 @@ def _plan(
         work.append(StageWork(stage=s.stage, config=config, steps=s.steps))
     num_ranks = max((s.nproc for s in stages), default=1)
     base = planned(base, model, machine.hardware, num_ranks=num_ranks)
-    costs = plan_costs(work, base, data, model, machine.hardware)
+    costs = plan_costs(work, base, data, model, machine.hardware, num_ranks=num_ranks)
     return Plan(
         **{spec.name: getattr(costs, spec.name) for spec in fields(costs)},
         recipe=name,

@@ -73,8 +73,10 @@ def plan_costs(
     data: DataConfig,
     model: ModelConfig,
     hardware: Hardware,
+    *,
+    num_ranks: int,
 ) -> Costs:
-    """Return what the stages take on a machine."""
+    """Return what the stages take on a machine; memory is that of one of its ranks."""
     tokens = {work.stage: _stage_tokens(work, data) for work in stages}
     flops = sum(tokens.values()) * flops_per_token(model)
     trained = [(s.stage, s.config) for s in stages if isinstance(s.config, TrainConfig)]
@@ -105,6 +107,7 @@ def plan_costs(
         memory_bytes=training_memory_bytes(
             model,
             largest,
+            num_ranks=num_ranks,
             value_bytes=4 if is_wide else 2,
             is_checkpointing=base.activation_checkpointing,
         ),
@@ -115,6 +118,7 @@ def plan_costs(
         usd_per_hour=rate,
         sources={
             **_sources(base, data, model, hardware, tokens.get("base", 0), disk),
+            "memory_bytes": _memory_source(largest, num_ranks),
             "time_s": f"validation, and {speed_source(trained, model, hardware)}",
         },
     )
@@ -165,17 +169,12 @@ def _sources(
     disk: Disk,
 ) -> dict[str, str]:
     counts = count_params(model)
-    room = f"{len(hardware.gpus)} x {hardware.gpus[0].name}" if hardware.gpus else hardware.cpu
     return {
         "num_params": f"closed form; matrices and head are {counts.matrices + counts.head:,}",
         "tokens": f"of pretraining: steps x {base.total_batch_size:,} tokens",
         "steps": _horizon_source(base, counts.total, counts.scaling),
         "flops": f"{flops_per_token(model):.4g} per token, closed form, over all training stages",
         "shards": _shards_source(data, tokens),
-        "memory_bytes": (
-            f"upper estimate of a training step with {base.num_device_rows} rows on one rank; "
-            f"fitted to nanochat's d32, for {room}"
-        ),
         "disk_bytes": disk.source(),
         "token_cache": token_cache_source(base.token_cache, disk),
         "usd": (
@@ -184,6 +183,14 @@ def _sources(
             else f"time x ${hardware.usd_per_hour:.2f} an hour, the usual price of these GPUs"
         ),
     }
+
+
+def _memory_source(num_rows: int, num_ranks: int) -> str:
+    moments = f"a rank's share of the moments among {num_ranks}" if num_ranks > 1 else "all moments"
+    return (
+        f"on each rank, an estimate: {num_rows} rows, weights, gradients and {moments}; fitted to "
+        "nanochat's d32, 78 GB"
+    )
 
 
 def _horizon_source(base: BaseConfig, num_params: int, num_scaling: int) -> str:

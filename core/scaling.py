@@ -5,6 +5,7 @@ L layers, C model width, V padded vocabulary, K kv heads, D head width, T sequen
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from core.config import BaseConfig, ModelConfig, TrainConfig
@@ -13,7 +14,11 @@ from runs.errors import UsageError
 # A gate reads so many of the model's first channels; a narrower model's gates read all it has.
 SMEAR_CHANNELS = 24
 GATE_CHANNELS = 12
-VALUES_KEPT = 20
+# Per token, layer and model width, for the backward pass; fitted to the 78 of 80 GB in which
+# nanochat's d32 was run, 8 rows on each of eight ranks.
+VALUES_KEPT = 23
+# Below so many elements every rank holds a tensor's moments: a message would cost more.
+MIN_SHARDED_ELEMENTS = 1024
 # A chunk of logits is half a gigabyte at most on a GPU, less on a CPU (core.loss).
 MAX_LOSS_BYTES = 3 * 512 * 2**20
 
@@ -94,6 +99,38 @@ def count_params(config: ModelConfig) -> ParamCounts:
     )
 
 
+def matrix_shapes(config: ModelConfig) -> dict[tuple[int, int], int]:
+    """Return how many matrices of each shape Muon moves; those of one shape are one stack."""
+    width, kv_width = config.n_embd, config.num_kv_heads * config.head_dim
+    layers = range(config.num_layers)
+    shapes: Counter[tuple[int, int]] = Counter()
+    # Query and output, key and value, and the two of the MLP: alike in shape where all heads have
+    # keys of their own.
+    shapes[width, width] += 2 * config.num_layers
+    shapes[kv_width, width] += 2 * config.num_layers
+    shapes[4 * width, width] += config.num_layers
+    shapes[width, 4 * width] += config.num_layers
+    num_value_layers = sum(config.has_value_embed(layer) for layer in layers)
+    if num_value_layers:
+        shapes[config.num_kv_heads, min(GATE_CHANNELS, width)] += num_value_layers
+    return dict(shapes)
+
+
+def moment_bytes(config: ModelConfig, *, num_ranks: int = 1) -> int:
+    """Return the bytes of the optimizer's moments on the first rank, which owns the most.
+
+    Muon has one per matrix and a value per line of its longer side; AdamW two of everything else.
+    Matrices are dealt whole and tables by rows (core.optim.sharding); what is small, each rank has.
+    """
+    values = 0
+    for (rows, columns), number in matrix_shapes(config).items():
+        values += -(-number // num_ranks) * (rows * columns + max(rows, columns))
+    for rows, columns in _tables(config):
+        is_dealt = rows * columns >= MIN_SHARDED_ELEMENTS
+        values += 2 * columns * (-(-rows // num_ranks) if is_dealt else rows)
+    return 4 * (values + 2 * count_params(config).scalars)
+
+
 def flops_per_token(config: ModelConfig) -> float:
     """Return training FLOPs per token: 6 per matmul parameter, 12 H D T per layer's window.
 
@@ -137,18 +174,18 @@ def training_memory_bytes(
     config: ModelConfig,
     device_batch_size: int,
     *,
+    num_ranks: int = 1,
     value_bytes: int = 2,
     is_checkpointing: bool = False,
     has_all_logits: bool = False,
 ) -> int:
     """Return an upper estimate of a training step's memory on one rank, in bytes.
 
-    Weights, gradients and the optimizer's state in float32, as one rank alone holds them; logits,
-    their gradient and one copy in float32, of a chunk of tokens at a time; 20 values per token,
-    layer and model width that the backward pass needs, of `value_bytes` each. With all logits at
-    once that is 79 GB for nanochat's d32 with 8 rows; it was run in 78 of 80. With activation
-    checkpointing every layer keeps one of those values, its input, and one layer at a time makes
-    the others again.
+    Weights and gradients in float32, and a rank's share of the optimizer's moments; logits, their
+    gradient and one copy in float32, of a chunk of tokens at a time, or of all; VALUES_KEPT values
+    per token, layer and model width that the backward pass needs, of `value_bytes` each. With
+    activation checkpointing every layer keeps one of those values, its input, and one layer at a
+    time makes the others again.
     """
     tokens = device_batch_size * config.sequence_len
     layers = config.num_layers
@@ -157,16 +194,22 @@ def training_memory_bytes(
     logits = 12 * tokens * config.padded_vocab_size
     if not has_all_logits:
         logits = min(logits, MAX_LOSS_BYTES)
-    return 4 * count_params(config).total + checkpoint_bytes(config) + activations + logits
+    weights = 8 * count_params(config).total
+    return weights + moment_bytes(config, num_ranks=num_ranks) + activations + logits
 
 
 def checkpoint_bytes(config: ModelConfig) -> int:
-    """Return the size of one checkpoint in float32.
+    """Return the size of one checkpoint: weights and all moments in float32."""
+    return 4 * count_params(config).total + moment_bytes(config)
 
-    Weights, one moment for the matrices (Muon) and two for everything else (AdamW).
-    """
-    counts = count_params(config)
-    return 8 * counts.matrices + 12 * (counts.total - counts.matrices)
+
+def _tables(config: ModelConfig) -> list[tuple[int, int]]:
+    """Return the shape of every table that AdamW moves: embeddings, and a head of its own."""
+    vocab = config.padded_vocab_size
+    num_value_layers = sum(config.has_value_embed(layer) for layer in range(config.num_layers))
+    own_head = [] if config.tied_head else [(vocab, config.n_embd)]
+    kv_width = config.num_kv_heads * config.head_dim
+    return [(vocab, config.n_embd), *own_head, *[(vocab, kv_width)] * num_value_layers]
 
 
 def _matmul_params(config: ModelConfig) -> int:

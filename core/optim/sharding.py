@@ -15,9 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from core.ranks import Ranks
-
-# Below this many elements a message costs more than what its tensor's moments take.
-MIN_SHARDED_ELEMENTS = 1024
+from core.scaling import MIN_SHARDED_ELEMENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,8 +84,8 @@ def _found(counts: tuple[int, ...], model: GPT, ranks: Ranks, loss_fn: LossFn) -
 
     def estimate(memory_bytes: float) -> int:
         return estimated_rows(
-            counts, model.config, kind=device.type, memory_bytes=memory_bytes,
-            value_bytes=value_bytes,
+            counts, model.config, kind=device.type, num_ranks=ranks.world_size,
+            memory_bytes=memory_bytes, value_bytes=value_bytes,
         )  # fmt: skip
 
     if device.type == "cuda":

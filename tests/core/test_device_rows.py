@@ -57,14 +57,18 @@ def test_rows_divide_the_batch_of_every_rank() -> None:
 
 @pytest.mark.parametrize("memory_gib", [8, 16, 24, 40, 80])
 def test_the_estimate_is_the_most_that_fits_and_never_more(memory_gib: float) -> None:
-    rows = estimated_rows(COUNTS, D12, kind="cuda", memory_bytes=memory_gib * GIB, value_bytes=2)
+    rows = estimated_rows(
+        COUNTS, D12, kind="cuda", num_ranks=1, memory_bytes=memory_gib * GIB, value_bytes=2
+    )
     room = GPU_SHARE * memory_gib * GIB
     assert training_memory_bytes(D12, rows) <= room
     assert rows == COUNTS[-1] or training_memory_bytes(D12, 2 * rows) > room
 
 
 def test_a_machine_with_too_little_is_given_the_fewest_rows() -> None:
-    assert estimated_rows(COUNTS, D12, kind="cuda", memory_bytes=GIB, value_bytes=2) == 1
+    assert (
+        estimated_rows(COUNTS, D12, kind="cuda", num_ranks=1, memory_bytes=GIB, value_bytes=2) == 1
+    )
 
 
 @pytest.mark.parametrize(("row_len", "rows"), [(512, 8), (2048, 2), (8192, 1)])
@@ -73,7 +77,9 @@ def test_a_cpu_takes_no_more_rows_than_help(row_len: int, rows: int) -> None:
         vocab_size=4096, sequence_len=row_len, num_layers=4, num_heads=4, num_kv_heads=4,
         n_embd=256,
     )  # fmt: skip
-    found = estimated_rows(COUNTS, model, kind="cpu", memory_bytes=64 * GIB, value_bytes=2)
+    found = estimated_rows(
+        COUNTS, model, kind="cpu", num_ranks=1, memory_bytes=64 * GIB, value_bytes=2
+    )
     assert found == rows == max(1, CPU_TOKENS // row_len)
 
 

@@ -22,6 +22,9 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
+from core.scaling import moment_bytes
+from tests.core.builders import tiny_config
+
 TIMEOUT_S = 280
 TOLERANCE = 1e-5
 CLIPPED = {"config": {"optimizer": "classic", "grad_clip": 0.01}, "weight_decay": 0.0}
@@ -140,6 +143,15 @@ def test_the_state_is_dealt_and_not_copied(
     assert sum(parts) < 1.02 * whole
     # Whole matrices: of the three of a shape, two ranks have two and one, four one or none.
     assert max(parts) < 1.25 * whole / world_size
+
+
+@pytest.mark.parametrize("name", ["one", "two", "three", "four"])
+def test_a_plan_counts_the_moments_that_the_first_rank_holds(
+    outcomes: dict[str, Outcome], name: str
+) -> None:
+    parts = outcomes[name].state_bytes
+    planned = moment_bytes(tiny_config(num_layers=3), num_ranks=len(parts))
+    assert planned == parts[0] == max(parts)
 
 
 @pytest.mark.parametrize("name", ["two-then-one", "one-then-two", "two-then-four"])

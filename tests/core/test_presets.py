@@ -252,7 +252,7 @@ def test_rows_that_are_left_open_are_planned_by_the_estimate() -> None:
     made = plan("8xh100", "speedrun", "base.device_batch_size=auto")
     assert base_of(made).device_batch_size == "auto"
     assert made.memory_bytes <= 0.9 * made.hardware.gpus[0].memory_bytes
-    assert re.search(r"with (8|16|32) rows on one rank", made.sources["memory_bytes"])
+    assert re.search(r"(8|16|32) rows, weights", made.sources["memory_bytes"])
 
 
 def test_an_apple_gpu_runs_one_rank() -> None:

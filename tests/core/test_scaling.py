@@ -6,8 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
-from core.config import BaseConfig, ModelConfig
+from core.config import BaseConfig, ChatTrainConfig, ModelConfig
+from core.model import GPT
+from core.optim.muon_adamw import MuonAdamW
+from core.ranks import alone
 from core.scaling import (
     checkpoint_bytes,
     count_params,
@@ -16,6 +20,7 @@ from core.scaling import (
     kv_bytes_read,
     kv_bytes_stored,
     model_config,
+    moment_bytes,
     prefill_flops,
     training_memory_bytes,
 )
@@ -145,8 +150,17 @@ def test_kv_cache_stores_every_layer_and_reads_what_is_in_sight() -> None:
 
 def test_memory_of_a_d32_is_what_nanochat_needed() -> None:
     # 78 of 80 GB with 8 rows on each of eight H100; the estimate is held to 5 percent of it.
-    needed = training_memory_bytes(classic(32), 8, has_all_logits=True)
-    assert needed == pytest.approx(78e9, rel=0.05)
+    needed = training_memory_bytes(classic(32), 8, num_ranks=8, has_all_logits=True)
+    assert needed == pytest.approx(78e9, rel=0.02)
+
+
+def test_memory_of_a_rank_has_its_share_of_the_moments() -> None:
+    model = classic(32)
+    one, eight = (training_memory_bytes(model, 8, num_ranks=number) for number in (1, 8))
+    assert one - eight == moment_bytes(model) - moment_bytes(model, num_ranks=8)
+    assert moment_bytes(model, num_ranks=8) == pytest.approx(moment_bytes(model) / 8, rel=1e-6)
+    # More ranks than matrices of a shape: the first still has one of each.
+    assert moment_bytes(model, num_ranks=1000) > moment_bytes(model) / 100
 
 
 def test_logits_are_counted_by_the_chunk_or_all_where_they_are_fewer() -> None:
@@ -158,7 +172,19 @@ def test_logits_are_counted_by_the_chunk_or_all_where_they_are_fewer() -> None:
     assert training_memory_bytes(tiny, 1, has_all_logits=True) == training_memory_bytes(tiny, 1)
 
 
-def test_checkpoint_holds_weights_and_the_optimizers_moments() -> None:
-    counts = count_params(current(4))
-    rest = counts.total - counts.matrices
-    assert checkpoint_bytes(current(4)) == 4 * (2 * counts.matrices + 3 * rest)
+@pytest.mark.parametrize(
+    "config",
+    [current(4), current(6, kv_ratio=3), current(4, tied_head=True), classic(4)],
+    ids=["current", "shared-keys", "tied", "classic"],
+)
+def test_checkpoint_holds_weights_and_the_moments_of_the_real_optimizer(
+    config: ModelConfig,
+) -> None:
+    with torch.device("meta"):
+        model = GPT(config)
+    optimizer = MuonAdamW(
+        model, ChatTrainConfig(), alone(torch.device("meta")), tokens_per_step=4096
+    )
+    assert moment_bytes(config) == optimizer.state_bytes()
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    assert checkpoint_bytes(config) == weights + optimizer.state_bytes()
