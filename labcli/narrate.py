@@ -31,12 +31,13 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class StageProgress:
-    """How far the current stage is, from its events alone."""
+    """How far the current stage is, from its events alone; `told_eta_s` is what training says."""
 
     stage: str
     started_s: float
     done: float = 0.0
     total: float = 0.0
+    told_eta_s: float | None = None
     detail: str = ""
     val_bpb: float | None = None
     points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
@@ -48,7 +49,9 @@ class StageProgress:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds to the end of the stage at the recent pace."""
+        """Seconds to the end of the stage, as training says it or else at the recent pace."""
+        if self.told_eta_s is not None and self.share != 1.0:
+            return self.told_eta_s
         if len(self.points) < 2 or self.share == 1.0:
             return None
         (first_t, first_done), (last_t, last_done) = self.points[0], self.points[-1]
@@ -132,8 +135,12 @@ class Narrator:
         current, data = self._progress(item), item.record.data
         if item.record.kind == "step":
             done, total = number(data.get("step")), number(data.get("total_steps"))
+            metrics = data.get("metrics")
+            told = metrics.get("eta_s") if isinstance(metrics, dict) else None
+            current.told_eta_s = number(told)
         else:
             done, total = number(data.get("done")), number(data.get("total"))
+            current.told_eta_s = None
         current.advance(item.record.t, done or 0.0, total or 0.0)
         current.detail = describe(item.record.kind, data) or ""
         tenths = int((current.share or 0.0) * 10)

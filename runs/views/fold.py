@@ -60,6 +60,7 @@ class AttemptFold:
     unit: str = ""
     label: str = ""
     pace: Pace = field(default_factory=Pace)
+    told_eta_s: float | None = None
     evals: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -85,6 +86,19 @@ class AttemptFold:
             handler(self, record)
 
     @property
+    def eta_s(self) -> float | None:
+        """Seconds that the work at hand still takes: as training says it, else at the pace so far.
+
+        Training has not said it in its first steps, nor in runs of older versions.
+        """
+        if self.told_eta_s is not None:
+            return self.told_eta_s
+        unit_s = self.pace.unit_s()
+        if unit_s is None or self.done is None or self.total is None:
+            return None
+        return max(0.0, (self.total - self.done) * unit_s)
+
+    @property
     def step_s(self) -> float | None:
         """Median time of the recent steps, or None before there are enough of them."""
         if len(self.step_times_s) < MIN_STEPS_TIMED:
@@ -104,6 +118,7 @@ def _progress(fold: AttemptFold, record: EventRecord) -> None:
     fold.total = number(record.data.get("total"))
     fold.unit = str(record.data.get("unit", ""))
     fold.label = str(record.data.get("label", ""))
+    fold.told_eta_s = None
     if fold.done is not None:
         fold.pace.report((fold.unit, fold.label), record.t, fold.done)
 
@@ -116,7 +131,9 @@ def _step(fold: AttemptFold, record: EventRecord) -> None:
     fold.done, fold.total = float(step), number(record.data.get("total_steps"))
     fold.unit, fold.label = "steps", ""
     fold.pace.report(("steps", ""), record.t, float(step))
-    fold.metrics.update(_numbers(record.data.get("metrics")))
+    metrics = _numbers(record.data.get("metrics"))
+    fold.metrics.update(metrics)
+    fold.told_eta_s = metrics.get("eta_s")
 
 
 def _eval(fold: AttemptFold, record: EventRecord) -> None:
@@ -209,7 +226,7 @@ class StageFacts:
     total: float | None = None
     unit: str = ""
     label: str = ""
-    unit_s: float | None = None
+    eta_s: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     evals: Sequence[Mapping[str, Any]] = ()
     checkpoints: Sequence[Mapping[str, Any]] = ()
@@ -276,7 +293,7 @@ def fold_stage(folds: Iterable[AttemptFold]) -> StageFacts:
         total=newest.total,
         unit=newest.unit,
         label=newest.label,
-        unit_s=newest.pace.unit_s(),
+        eta_s=newest.eta_s,
         metrics=shown.metrics if newest.resumed_from is not None else newest.metrics,
         evals=_lineage(mains, [fold.evals for fold in mains]),
         checkpoints=_lineage(mains, [fold.checkpoints for fold in mains]),

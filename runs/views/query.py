@@ -286,10 +286,6 @@ def _stage_view(
     heard = facts if is_heard else StageFacts()
     signs = _signs(heard, launched, control, here, now, min_s=record.policy.stall_min_s)
     state = stage_state(signs)
-    left = None if facts.total is None or facts.done is None else facts.total - facts.done
-    eta_s = None
-    if state in ACTIVE and left is not None and facts.unit_s is not None:
-        eta_s = max(0.0, left * facts.unit_s)
     bpb = facts.last_bpb
     exit_s = launched.exit.t if launched and launched.exit else None
     return StageView(
@@ -301,7 +297,7 @@ def _stage_view(
         done=facts.done,
         unit=facts.unit,
         label=facts.label,
-        eta_s=eta_s,
+        eta_s=facts.eta_s if state in ACTIVE else None,
         started_s=facts.started_s or (launched.launched_s if launched else None),
         ended_s=(facts.ended_s or exit_s or facts.last_s) if state in ENDED else None,
         val_bpb=bpb[0] if bpb else None,

@@ -86,6 +86,14 @@ def test_status_has_bar_pace_and_figures() -> None:
     )
 
 
+def test_the_time_that_is_left_is_what_training_says() -> None:
+    narrator = Narrator()
+    tell(narrator, (0.0, start("base")), (10.0, step(40)), (20.0, step(50, eta_s=75.0)))
+    assert "eta 1m15s" in narrator.status()
+    tell(narrator, (21.0, Progress(done=0, total=1, unit="shards", label="waiting")))
+    assert "eta" not in narrator.status()
+
+
 def test_status_of_other_work_names_its_unit() -> None:
     narrator = Narrator()
     tell(narrator, (0.0, Progress(done=1200, total=4800, unit="merges", label="training")))

@@ -27,6 +27,7 @@ from runs.metrics.series import read_metrics, summarize
 from runs.paths import LabHome, RunPaths
 from runs.supervision.process import ProcessIdentity, boot_key, identify
 from runs.views.facts import FoldCache, load_facts, stage_facts
+from runs.views.fold import StageFacts
 from runs.views.query import list_runs, load_run
 from runs.views.summary import build_summary, write_summary
 from tests.runs.builders import make_run, write_events
@@ -189,7 +190,26 @@ def test_progress_gives_a_share_and_a_remaining_time(paths: RunPaths) -> None:
             now[0] += 5.0
     facts = stage_facts(paths.run_dir, "tok")
     assert (facts.done, facts.total, facts.unit, facts.label) == (20.0, 50.0, "MB", "counting")
-    assert facts.unit_s == 0.5
+    assert facts.eta_s == 15.0
+
+
+def test_the_remaining_time_is_what_training_says_and_else_what_its_pace_makes(
+    paths: RunPaths,
+) -> None:
+    now = [1000.0]
+
+    def told(number: int, **metrics: float) -> StageFacts:
+        log.append(Step(step=number, total_steps=50, metrics={"loss": 3.0, **metrics}))
+        now[0] += 2.0
+        return stage_facts(paths.run_dir, "base")
+
+    with EventLog(paths.events("base", 1), clock=lambda: now[0]) as log:
+        assert told(10).eta_s is None
+        assert told(20).eta_s == 6.0
+        assert told(30, eta_s=33.5).eta_s == 33.5
+        # Nothing is left of it while something else is waited for.
+        log.append(Progress(done=0, total=1, unit="shards", label="waiting"))
+        assert stage_facts(paths.run_dir, "base").eta_s is None
 
 
 def test_failure_on_another_rank_fails_the_stage(paths: RunPaths) -> None:
