@@ -85,7 +85,7 @@ class Hardware:
         """The usual rent of this machine, or None for one that has no known price."""
         cards = [self.table.find(gpu.name) for gpu in self.gpus]
         known = [card.usd_per_hour for card in cards if card and card.usd_per_hour is not None]
-        return sum(known) if known and len(known) == len(cards) else None
+        return round(sum(known), 2) if known and len(known) == len(cards) else None
 
     @property
     def flops_per_s(self) -> float:

@@ -29,12 +29,15 @@ class Card:
     memory_gib: float | None = None
     usd_per_hour: float | None = None
     mfu: float | None = None
+    mfu_source: str | None = None
     source: str = "the lab home's settings"
 
     def __post_init__(self) -> None:
         for spec in fields(self):
             value = getattr(self, spec.name)
-            if spec.name == "source" or (value is None and spec.name != "bf16_flops"):
+            if spec.name in ("source", "mfu_source") or (
+                value is None and spec.name != "bf16_flops"
+            ):
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
                 raise UsageError(f"{spec.name} takes a number above 0, not {value!r}")
@@ -60,7 +63,7 @@ class HardwareTable:
         """Return the share of its peak that training reaches, and how that is known."""
         if card.mfu is None:
             return self.default_mfu, self.default_mfu_source
-        return card.mfu, card.source
+        return card.mfu, card.mfu_source or card.source
 
     def with_cards(self, added: Mapping[str, Any], *, where: str) -> HardwareTable:
         """Return the table with a user's cards; figures that one leaves out stay as they are.
@@ -80,6 +83,8 @@ class HardwareTable:
                 if key not in known:
                     raise UsageError(f"{place} has no figure {key!r}{nearest(key, known)}")
             before = cards.get(name)
+            if "mfu" in figures:
+                figures = {"mfu_source": where, **figures}
             if before is None and "bf16_flops" not in figures:
                 raise UsageError(f"{place} needs bf16_flops, the card's peak")
             try:

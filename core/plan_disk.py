@@ -19,6 +19,8 @@ EMBEDDED_BYTES = 40_000_000
 SHARD_CHARS = 250e6
 SHARD_BYTES = 100_000_000
 CHARS_PER_TOKEN = 4.8
+# Of checkpoint_budget_gb.
+GB = 1e9
 MAX_NARROW_IDS = 1 << 16
 # A checkpoint is written whole before the oldest one is removed.
 NUM_EXTRA_CHECKPOINTS = 1
@@ -88,7 +90,7 @@ def plan_disk(
 
     "auto" keeps tokens where all of it fits into what is free, and where that is not known.
     """
-    kept = [config.num_kept_checkpoints for config in trained]
+    kept = [num_kept(config, model) for config in trained]
     num_checkpoints = sum(kept) + NUM_EXTRA_CHECKPOINTS if kept else 0
     checkpoints = num_checkpoints * checkpoint_bytes(model)
     downloads = cached = window = 0
@@ -115,6 +117,15 @@ def plan_disk(
     )
 
 
+def num_kept(config: TrainConfig, model: ModelConfig) -> int:
+    """Return how many checkpoints a stage leaves on the disk at most, within its budget."""
+    if config.checkpoint_budget_gb is None:
+        return config.num_kept_checkpoints
+    fitting = int(config.checkpoint_budget_gb * GB // checkpoint_bytes(model))
+    # The newest stays in any case.
+    return max(1, min(config.num_kept_checkpoints, fitting))
+
+
 def token_cache_source(choice: TokenCacheChoice, disk: Disk) -> str:
     """Return why tokens are kept or not, in words."""
     kept = "kept on disk" if disk.is_cached else "made while training goes on, not kept"
@@ -128,15 +139,19 @@ def token_cache_source(choice: TokenCacheChoice, disk: Disk) -> str:
     )
 
 
-def how_to_fit(disk: Disk, *, num_shards: int | None, keep_checkpoints: int) -> str:
+def how_to_fit(
+    disk: Disk, *, num_shards: int | None, keep_checkpoints: int, keep_best: bool
+) -> str:
     """Return what a person can do about a disk that is too small for a plan."""
     ways = []
     if disk.downloads and disk.is_cached:
         ways.append("keep no tokens (--set base.token_cache=none)")
     if num_shards is not None and num_shards > 1:
         ways.append(f"take fewer shards (--set data.num_shards={max(1, num_shards // 2)})")
-    if disk.checkpoints > disk.text and keep_checkpoints > 1:
-        ways.append("keep fewer checkpoints (--set base.keep_checkpoints=1)")
+    fewer = ["--set base.keep_checkpoints=1"] if keep_checkpoints > 1 else []
+    fewer += ["--set base.keep_best=false"] if keep_best else []
+    if disk.checkpoints > disk.text and fewer:
+        ways.append(f"keep fewer checkpoints ({' '.join(fewer)})")
     return ", ".join([*ways, "free some (labcli runs gc)", "or use another --home"])
 
 

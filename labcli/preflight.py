@@ -62,9 +62,13 @@ def check_assets(home: LabHome, plan: Plan) -> None:
             num_shards = plan.shards
     free = home.disk_free_bytes
     if free is not None and num_bytes > free:
-        keep = max((s.config.keep_checkpoints for s in plan.stages
-                    if isinstance(s.config, TrainConfig)), default=1)  # fmt: skip
-        ways = how_to_fit(plan.disk, num_shards=num_shards, keep_checkpoints=keep)
+        trained = [s.config for s in plan.stages if isinstance(s.config, TrainConfig)]
+        ways = how_to_fit(
+            plan.disk,
+            num_shards=num_shards,
+            keep_checkpoints=max((config.keep_checkpoints for config in trained), default=1),
+            keep_best=any(config.keep_best for config in trained),
+        )
         raise LabError(
             f"this run needs {size(num_bytes)} of disk ({plan.disk.source()}) and {home.root} has "
             f"{size(free)} free; {ways}"

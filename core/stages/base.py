@@ -25,7 +25,7 @@ from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, open_shards, open_validation
 from core.device import pick_device, set_up_device, training_dtype
 from core.model import GPT
-from core.plan_disk import NUM_EXTRA_CHECKPOINTS
+from core.plan_disk import NUM_EXTRA_CHECKPOINTS, num_kept
 from core.ranks import join
 from core.scaling import checkpoint_bytes, model_config
 from core.scaling_laws import horizon_steps
@@ -89,7 +89,7 @@ def _prepared_text(
 ) -> Generator[Event, None, Text]:
     """Return the text to train on, with what must be there before the first step."""
     yield from prepare_validation(cache)
-    reserved = (config.num_kept_checkpoints + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
+    reserved = (num_kept(config, shape) + NUM_EXTRA_CHECKPOINTS) * checkpoint_bytes(shape)
     text = find_text(ctx, cache, config.token_cache, reserved_bytes=reserved)
     if config.pair_start_steps and not text.is_whole:
         raise UsageError(

@@ -18,13 +18,13 @@ from torch import Tensor
 from core import checkpoint
 from core.files import replace_file
 from core.optim.muon_adamw import MuonAdamW
+from core.plan_disk import GB
 from core.train.job import Progressed, Training
 from core.train.retention import Kept, Policy, given_up, outdated
 from runs.errors import StageFailed
 from runs.events import Alert, Checkpoint, Event
 
 MEASURED_FILE = "measured.json"
-GB = 1e9
 # The files of a checkpoint beside its tensors, and what a file system adds.
 EXTRA_BYTES = 2**20
 

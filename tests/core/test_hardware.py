@@ -115,6 +115,7 @@ def test_a_user_adds_cards_and_changes_figures() -> None:
     known = machine("NVIDIA GeForce RTX 4090", table=table)
     assert known.usd_per_hour == 0.4
     assert known.flops_per_s == pytest.approx(0.5 * 165.2e12)
+    assert "50% of the vendor's peak, 165 TFLOP/s (settings.toml)" in known.speed_source
     assert shipped_table().find("AMD RX 9000") is None
 
 

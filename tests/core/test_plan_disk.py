@@ -83,9 +83,21 @@ def test_window_is_two_parts_at_most(num_first: int, num_later: int, expected: f
 
 def test_what_to_do_names_what_would_help() -> None:
     large = plan(*REMOTE).disk
-    told = how_to_fit(large, num_shards=100, keep_checkpoints=2)
+    told = how_to_fit(large, num_shards=100, keep_checkpoints=2, keep_best=True)
     assert "base.token_cache=none" in told and "data.num_shards=50" in told
     assert "keep_checkpoints" not in told
-    told = how_to_fit(plan().disk, num_shards=None, keep_checkpoints=2)
+    told = how_to_fit(plan().disk, num_shards=None, keep_checkpoints=2, keep_best=False)
     assert "base.keep_checkpoints=1" in told and "token_cache" not in told
     assert told.endswith("free some (labcli runs gc), or use another --home")
+    told = how_to_fit(plan().disk, num_shards=None, keep_checkpoints=1, keep_best=True)
+    assert "keep fewer checkpoints (--set base.keep_best=false)" in told
+    told = how_to_fit(plan().disk, num_shards=None, keep_checkpoints=1, keep_best=False)
+    assert "keep fewer" not in told
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0.5, 1), (1.0, 1), (2.9, 2), (99.0, 5)])
+def test_a_budget_of_checkpoints_is_a_limit_of_the_plan_too(room: float, kept: int) -> None:
+    one = checkpoint_bytes(plan().model)
+    budget = f"base.checkpoint_budget_gb={room * one / 1e9}"
+    # Three each of mid and sft, and one more before another goes.
+    assert plan("base.keep_checkpoints=4", budget).disk.num_checkpoints == kept + 3 + 3 + 1

@@ -94,6 +94,8 @@ def test_models_and_horizons_are_the_published_ones(
         ("d26", 300 / 24, 0.15),
         ("d32", 33.0, 0.1),
         ("dgx-spark", 240.0, 0.1),
+        # A classic d20 took 8.35 h on eight A100: 3.92e19 FLOPs, and this is 2.79e19.
+        ("8xa100", 8.35 * 2.79 / 3.92, 0.05),
         # Half an hour of pretraining and ten minutes of chat, on an M3 Max.
         ("mps", 40 / 60, 0.15),
     ],
@@ -303,6 +305,23 @@ def test_a_recipe_without_a_stage_that_every_plan_needs_is_refused() -> None:
 def test_a_run_without_a_horizon_is_refused() -> None:
     with pytest.raises(UsageError, match="set one of num_iterations, target_param_data_ratio"):
         plan("8xh100", "speedrun", "base.target_param_data_ratio=none")
+
+
+@pytest.mark.parametrize("preset", ["8xh100", "8xh200", "8xa100"])
+def test_pods_fit_the_disk_that_they_are_rented_with(preset: str) -> None:
+    disk = plan(preset).disk
+    # One checkpoint per stage and one that is being written, with tokens at hand alone.
+    assert disk.num_checkpoints == 4
+    assert disk.downloads + disk.checkpoints < 75e9
+
+
+def test_the_mac_preset_decays_and_warms_up_as_the_recipe_that_it_is_named_for() -> None:
+    made = plan("mps")
+    base = base_of(made)
+    reference = count_params(model_config(replace(base, depth=12), 32_768)).scaling
+    law = 0.28 * (16_384 / 2**19) ** 0.5 * reference / count_params(made.model).scaling
+    assert base.weight_decay == pytest.approx(law, rel=1e-3)
+    assert round(base.warmup_ratio * made.steps) == 40
 
 
 def test_flops_given_by_hand_replace_the_ratio() -> None:
