@@ -35,9 +35,8 @@ class Card:
     def __post_init__(self) -> None:
         for spec in fields(self):
             value = getattr(self, spec.name)
-            if spec.name in ("source", "mfu_source") or (
-                value is None and spec.name != "bf16_flops"
-            ):
+            is_absent = value is None and spec.name != "bf16_flops"
+            if is_absent or spec.name in ("source", "mfu_source"):
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
                 raise UsageError(f"{spec.name} takes a number above 0, not {value!r}")
