@@ -6,7 +6,7 @@ Torch-free.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from core.config import (
@@ -126,6 +126,18 @@ class Plan(Costs):
             "sources": dict(self.sources),
             "notes": list(self.notes),
         }
+
+    def at_price(self, usd_per_hour: float | None) -> Plan:
+        """Return the plan at a price that somebody names; itself where nobody does."""
+        if usd_per_hour is None:
+            return self
+        source = f"time x ${usd_per_hour:.2f} an hour, as you gave it"
+        return replace(
+            self,
+            usd=round(usd_per_hour * self.time_s / 3600, 2),
+            usd_per_hour=usd_per_hour,
+            sources={**self.sources, "usd": source},
+        )
 
     def headline(self) -> str:
         """Return the first line of a run: what it will build."""

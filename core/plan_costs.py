@@ -118,7 +118,7 @@ def plan_costs(
         usd_per_hour=rate,
         sources={
             **_sources(base, data, model, hardware, tokens.get("base", 0), disk),
-            "memory_bytes": _memory_source(largest, num_ranks),
+            "memory_bytes": _memory_source(largest, num_ranks, has_gpus=bool(hardware.gpus)),
             "time_s": f"validation, and {speed_source(trained, model, hardware)}",
         },
     )
@@ -174,22 +174,23 @@ def _sources(
         "tokens": f"of pretraining: steps x {base.total_batch_size:,} tokens",
         "steps": _horizon_source(base, counts.total, counts.scaling),
         "flops": f"{flops_per_token(model):.4g} per token, closed form, over all training stages",
-        "shards": _shards_source(data, tokens),
+        "shards": _shards_source(base, data, tokens),
         "disk_bytes": disk.source(),
         "token_cache": token_cache_source(base.token_cache, disk),
         "usd": (
-            "no price of this machine is known; give usd_per_hour"
+            "no price of this machine is known; --usd-per-hour gives one"
             if hardware.usd_per_hour is None
             else f"time x ${hardware.usd_per_hour:.2f} an hour, the usual price of these GPUs"
         ),
     }
 
 
-def _memory_source(num_rows: int, num_ranks: int) -> str:
-    moments = f"a rank's share of the moments among {num_ranks}" if num_ranks > 1 else "all moments"
+def _memory_source(num_rows: int, num_ranks: int, *, has_gpus: bool) -> str:
+    moments = f"its share of the moments among {num_ranks}" if num_ranks > 1 else "all moments"
+    process = "" if has_gpus else "; torch and its compiler take about a gigabyte beside it"
     return (
-        f"on each rank, an estimate: {num_rows} rows, weights, gradients and {moments}; fitted to "
-        "nanochat's d32, 78 GB"
+        f"estimate of a step with {num_rows} rows on one rank, with {moments}; fitted to "
+        f"nanochat's d32 in 78 GB{process}"
     )
 
 
@@ -204,15 +205,18 @@ def _horizon_source(base: BaseConfig, num_params: int, num_scaling: int) -> str:
     return f"{ratio} {num_scaling:,} parameters in matrices and head"
 
 
-def _shards_source(data: DataConfig, tokens: int) -> str:
+def _shards_source(base: BaseConfig, data: DataConfig, tokens: int) -> str:
     shards = data.num_shards
     if not _is_remote(data):
         return f"corpus {data.corpus}: none to download"
     whole = shards_for_tokens(tokens)
-    packed = shards_for_tokens(tokens, kept=KEPT_BY_PACKING)
-    passes = packed / shards
-    read = "less than once" if passes <= 1 else f"{passes:.1f} times"
+    read, dropped = whole, ""
+    if base.packing != "flat":
+        read = shards_for_tokens(tokens, kept=KEPT_BY_PACKING)
+        dropped = f", {read} with what packing drops"
+    passes = read / shards
+    times = "less than once" if passes <= 1 else f"{passes:.2g} times"
     return (
-        f"data.num_shards, beside one for validation; at {CHARS_PER_TOKEN} characters a token the "
-        f"tokens fill {whole} shards, {packed} with what packing drops: the text is read {read}"
+        f"data.num_shards, and one for validation; at {CHARS_PER_TOKEN} characters a token the "
+        f"tokens fill {whole} shards{dropped}: the text is read {times}"
     )

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labcli.tables import ABSENT, render, seconds, size
 from tui.analysis.words import short_count
 
+# A column of sources that is narrower than this is not worth breaking lines for.
+LEAST_SOURCE_WIDTH = 20
 
-def plan_text(plan: Mapping[str, Any], headline: str) -> str:
-    """Return a plan as text: its headline, its totals and its stages."""
+
+def plan_text(plan: Mapping[str, Any], headline: str, *, width: int | None = None) -> str:
+    """Return a plan as text: its headline, its totals, what it costs first, and its stages.
+
+    width: the columns that lines are broken to; None leaves them whole, as pipes want them.
+    """
     model = plan.get("model") or {}
     usd = plan.get("usd")
     figures = [
+        ("time", f"about {seconds(plan.get('time_s'))}", "time_s"),
+        ("cost", ABSENT if usd is None else f"${usd:.2f}", "usd"),
+        ("memory", size(plan.get("memory_bytes")), "memory_bytes"),
+        ("disk", size(plan.get("disk_bytes")), "disk_bytes"),
         ("tokens", short_count(plan.get("tokens")), "tokens"),
         ("FLOPs", f"{plan['flops']:.2e}" if plan.get("flops") else ABSENT, "flops"),
         ("steps", str(plan.get("steps") or ABSENT), "steps"),
         ("shards", str(plan.get("shards") or ABSENT), "shards"),
-        ("memory", size(plan.get("memory_bytes")), "memory_bytes"),
-        ("disk", size(plan.get("disk_bytes")), "disk_bytes"),
         ("token cache", str(plan.get("token_cache") or ABSENT), "token_cache"),
-        ("time", f"about {seconds(plan.get('time_s'))}", "time_s"),
-        ("cost", ABSENT if usd is None else f"${usd:.2f}", "usd"),
     ]
     if model:
-        built = f"{short_count(model.get('num_params'))} parameters, depth {model.get('depth')}"
-        figures.insert(0, ("model", built, "num_params"))
+        built = f"{short_count(model.get('num_params'))}, depth {model.get('depth')}"
+        figures.insert(4, ("parameters", built, "num_params"))
     sources = plan.get("sources") or {}
     rows = [
-        ("preset", str(plan.get("preset") or ABSENT), ""),
         ("machine", str(plan.get("machine") or ABSENT), _where(plan)),
         *((name, value, sources.get(key, "")) for name, value, key in figures),
     ]
-    lines = _aligned(rows) + [f"note: {note}" for note in plan.get("notes") or ()]
+    lines = _aligned(rows, width)
+    for note in plan.get("notes") or ():
+        lines += _broken(f"note: {note}", width, hang="      ")
     stages = render(
         ("STAGE", "STEPS", "TAKES FROM", "CONFIG"),
         [_stage_row(stage) for stage in plan["stages"]],
@@ -42,9 +50,24 @@ def plan_text(plan: Mapping[str, Any], headline: str) -> str:
     return "\n".join([headline, "", *lines, "", stages])
 
 
-def _aligned(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, str, str]], width: int | None) -> list[str]:
     name_width, value_width = (max(len(row[at]) for row in rows) for at in (0, 1))
-    return [f"{a.ljust(name_width)}  {b.ljust(value_width)}  {c}".rstrip() for a, b, c in rows]
+    lines = []
+    for name, value, source in rows:
+        start = f"{name.ljust(name_width)}  {value.ljust(value_width)}  "
+        lines += _broken(f"{start}{source}".rstrip(), width, hang=" " * len(start))
+    return lines
+
+
+def _broken(line: str, width: int | None, *, hang: str) -> list[str]:
+    """Return a line broken to a width; all but the first begin with `hang`."""
+    if width is None or len(line) <= width or width - len(hang) < LEAST_SOURCE_WIDTH:
+        return [line]
+    # The start is not to be broken, nor its blanks to be taken for a place to break.
+    rest = textwrap.wrap(
+        line[len(hang) :], width - len(hang), break_long_words=False, break_on_hyphens=False
+    )
+    return [line[: len(hang)] + rest[0], *(hang + more for more in rest[1:])]
 
 
 def _where(plan: Mapping[str, Any]) -> str:

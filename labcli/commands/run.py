@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -166,7 +167,7 @@ def run(
         new = _new_sweep(request, from_ref, labels, waiting, policy, tui=tui)
         offered = Offered(is_needed=waiting.needed, is_dry=dry_run, json=json)
         return offer_sweep(lab, new, series_of(what), machine, limits, offered)
-    plan = make_plan(request, machine)
+    plan = make_plan(request, machine).at_price(limits.usd_per_hour)
     budget = limits.budget(plan.usd_per_hour)
     if tui and (waiting.queue or not sys.stdout.isatty()):
         raise UsageError("--tui needs a terminal, and no --queue; use --detach, then labcli tui")
@@ -224,7 +225,8 @@ def _show(home: LabHome, plan: Plan, *, is_queued: bool, json: bool) -> None:
         emit_json({**plan.to_json(), "source": source})
     else:
         code = f"\ncode       {describe(source)}" if is_queued else ""
-        emit(plan_text(plan.to_json(), plan.headline() + code))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        emit(plan_text(plan.to_json(), plan.headline() + code, width=width))
 
 
 def _attend(lab: LabHome, paths: RunPaths, *, detach: bool, tui: bool, json: bool) -> int:

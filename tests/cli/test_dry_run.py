@@ -117,7 +117,7 @@ def test_every_figure_names_its_source(labcli: Labcli, preset: str) -> None:
     }
     assert [key for key, words in named.items() if words not in sources[key]] == []
     # A speed, of which machine, and how it is known.
-    known = "published|MFU of|measured on|an assumption"
+    known = "publish|nanochat|measured on|an assumption"
     assert re.search(rf"training at [\d.]+ [TGP]FLOP/s: \d+ (x|CPU) .+({known})", sources["time_s"])
 
 

@@ -44,6 +44,14 @@ def test_dry_run_for_people_names_the_model_first(labcli: Labcli) -> None:
     assert "STAGE      STEPS" in out
 
 
+def test_a_price_that_is_given_is_the_one_of_the_plan(labcli: Labcli) -> None:
+    words = ("--preset", "cpu", "--usd-per-hour", "3.5", "--dry-run", "--json")
+    plan = json.loads(labcli("run", "speedrun", *words).out)
+    assert plan["usd_per_hour"] == 3.5
+    assert plan["usd"] == pytest.approx(3.5 * plan["time_s"] / 3600, abs=0.01)
+    assert plan["sources"]["usd"] == "time x $3.50 an hour, as you gave it"
+
+
 def test_overrides_reach_the_plan(labcli: Labcli) -> None:
     words = ("--set", "base.depth=2", "--set", "base.num_iterations=7")
     plan = json.loads(

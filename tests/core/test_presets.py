@@ -254,7 +254,7 @@ def test_rows_that_are_left_open_are_planned_by_the_estimate() -> None:
     made = plan("8xh100", "speedrun", "base.device_batch_size=auto")
     assert base_of(made).device_batch_size == "auto"
     assert made.memory_bytes <= 0.9 * made.hardware.gpus[0].memory_bytes
-    assert re.search(r"(8|16|32) rows, weights", made.sources["memory_bytes"])
+    assert re.search(r"(8|16|32) rows on one rank", made.sources["memory_bytes"])
 
 
 def test_an_apple_gpu_runs_one_rank() -> None:
@@ -313,6 +313,14 @@ def test_pods_fit_the_disk_that_they_are_rented_with(preset: str) -> None:
     # One checkpoint per stage and one that is being written, with tokens at hand alone.
     assert disk.num_checkpoints == 4
     assert disk.downloads + disk.checkpoints < 75e9
+
+
+@pytest.mark.parametrize("preset", ["classic-d20", "d26", "d32", "dgx-spark"])
+def test_classic_presets_read_one_stream_of_text_once(preset: str) -> None:
+    made = plan(preset)
+    assert base_of(made).packing == "flat"
+    assert "drops" not in made.sources["shards"]
+    assert made.sources["shards"].endswith("the text is read less than once")
 
 
 def test_the_mac_preset_decays_and_warms_up_as_the_recipe_that_it_is_named_for() -> None:
