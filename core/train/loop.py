@@ -24,6 +24,7 @@ from core.evals.samples import sample_events
 from core.loss import LossFn
 from core.optim.muon_adamw import MuonAdamW
 from core.stages.context import CheckpointRef
+from core.train.aftermath import Aftermath
 from core.train.allocator import keep_freed_memory
 from core.train.compiling import compiled_loss
 from core.train.device_batch import naming_out_of_memory, settle_rows
@@ -128,6 +129,7 @@ class _Loop:
         self._started_s = at.train_s
         warmup = math.ceil(job.config.warmup_ratio * job.total_steps)
         self._spikes = SpikeWatch(num_warmup_steps=warmup)
+        self._aftermath = Aftermath(job.ctx)
 
     def run(self, stop: Callable[[], bool], *, is_compiled: bool) -> Iterator[Event]:
         """Train to the end, or until the ranks agree to stop."""
@@ -227,9 +229,11 @@ class _Loop:
             lr_multiplier = self._stepper.rates(launched.step - 1).lr_multiplier
             yield self._teller.event(self._at, result, seconds=seconds, lr_multiplier=lr_multiplier)
             yield from overflow_alert(self._at.scaler)
+            yield from self._aftermath.add(launched.step, result.loss)
             spike = self._spikes.look(launched.step, result.loss)
             if spike is not None:
                 yield from spike_events(self._job, spike, launched, result, num_rows=num_rows)
+                self._aftermath.begin(launched.step)
 
     def _measure(self) -> Iterator[Event]:
         job = self._job

@@ -23,7 +23,10 @@ _MEDIAN_DIFFERENCE = 0.6745 * 2**0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spike:
-    """A loss far above the `level` that was usual; `before` holds what led to it."""
+    """A loss far above the `level` that was usual; `before` holds what led to it.
+
+    What follows it is added to its file later on (core.train.aftermath).
+    """
 
     step: int
     loss: float

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 
 from core.stages.artifacts import write_artifact
+from core.train.aftermath import SPIKE, report_name
 from core.train.culprits import batch_report, breaking_rows, named_documents
 from core.train.job import Training
 from core.train.spikes import Spike
@@ -25,14 +26,14 @@ def spike_events(
         return
     grad_norm = result.grad_norm if math.isfinite(result.grad_norm) else str(result.grad_norm)
     artifact = _write_batch(
-        job, launched, num_rows, reason="loss-spike", loss=spike.loss, grad_norm=grad_norm,
+        job, launched, num_rows, reason=SPIKE, loss=spike.loss, grad_norm=grad_norm,
         level=spike.level, deviation=spike.deviation, losses_before=spike.before,
     )  # fmt: skip
     if artifact is not None:
         yield artifact
     where = "could not be written down" if artifact is None else f"are in {artifact.path}"
     yield Alert(
-        code="loss-spike",
+        code=SPIKE,
         severity="warning",
         message=f"the loss of step {spike.step} is {spike.loss:.4g}, recent ones are about "
         f"{spike.level:.4g}; the documents of its batch {where}",
@@ -80,7 +81,7 @@ def _write_batch(
     report = batch_report(
         job.rows, first_row=launched.first_row, num_rows=num_rows, step=launched.step, **facts
     )
-    name = f"batch-{launched.step}"
+    name = report_name(launched.step)
     try:
         return write_artifact(job.ctx, f"{name}.json", report, name=name)
     except OSError:

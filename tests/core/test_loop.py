@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections import namedtuple
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -245,15 +246,16 @@ def rare_token(inputs: dict[str, Input], ctx: StageContext) -> tuple[TokenSplit,
     raise AssertionError("every token of this text is in every row")
 
 
+class Wary(SpikeWatch):
+    """Takes the fall of a young model for its level, and sees a spike in step 80."""
+
+    def look(self, step: int, loss: float) -> Any:
+        return super().look(step + 200, loss * (3 if step == 80 else 1))
+
+
 def test_a_loss_spike_names_the_file_that_holds_the_documents_of_its_batch(
     tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Wary(SpikeWatch):
-        """Takes the fall of a young model for its level, and step 100 for its end."""
-
-        def look(self, step: int, loss: float) -> Any:
-            return super().look(step + 200, loss * (3 if step == 80 else 1))
-
     monkeypatch.setattr(loop, "SpikeWatch", Wary)
     events = train(
         context(tmp_path, inputs), num_iterations=82, save_every=None, eval_every=None,
@@ -268,3 +270,55 @@ def test_a_loss_spike_names_the_file_that_holds_the_documents_of_its_batch(
     assert [row["row"] for row in report["rows"]] == [316, 317, 318, 319]
     assert all(one["shard"] for row in report["rows"] for one in row["documents"])
     assert len(report["losses_before"]) == 64
+    # Two steps were left; each was added to the file, and announced.
+    assert report["losses_after"] == [one.metrics["loss"] for one in of(events, Step)[80:]]
+    assert [one.name for one in of(events, Artifact)].count("batch-80") == 3
+    digest = hashlib.sha256((tmp_path / artifact.path).read_bytes()).hexdigest()
+    assert of(events, Artifact)[-1].sha256 == digest
+
+
+def test_an_attempt_after_a_kill_adds_what_the_file_of_a_spike_still_lacks(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SpikeWatch", Wary)
+    few: dict[str, Any] = {"num_iterations": 90, "eval_every": None, "sample_every": None}
+    ctx = context(tmp_path, inputs)
+    events = base.run(base_config(save_every=79, **few), ctx, stop=lambda: False, resume=None)
+    told = list(takewhile(lambda event: getattr(event, "step", None) != 83, events))
+    # The generator is never run again, as after a kill: the file has two of the losses.
+    path = ctx.artifacts_dir / "batch-80.json"
+    assert len(json.loads(path.read_text())["losses_after"]) == 2
+    ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 79), step=79)
+    rest = train(ctx, resume=ref, save_every=79, **few)
+    # The step of the spike is made again, but too few losses are there to see it as one.
+    assert of(rest, Alert) == []
+    losses = [one.metrics["loss"] for one in of(rest, Step)]
+    report = json.loads(path.read_text())
+    assert report["losses_after"] == losses[1:9]
+    assert report["losses_after"][:2] == [one.metrics["loss"] for one in of(told, Step)[80:82]]
+    assert len(report["losses_before"]) == 64
+    assert [one.name for one in of(rest, Artifact)].count("batch-80") == 6
+
+
+@pytest.mark.parametrize("when", ["before the spike", "after the spike"])
+def test_a_folder_that_cannot_be_written_to_ends_no_training(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(loop, "SpikeWatch", Wary)
+    ctx = context(tmp_path, inputs)
+    config = base_config(num_iterations=84, save_every=None, eval_every=None, sample_every=None)
+    told: list[Event] = []
+    for event in base.run(config, ctx, stop=lambda: False, resume=None):
+        told.append(event)
+        step = 79 if when == "before the spike" else 81
+        if isinstance(event, Step) and event.step == step:
+            shutil.rmtree(ctx.artifacts_dir, ignore_errors=True)
+            # A file in its place: not even root can write into that.
+            ctx.artifacts_dir.parent.mkdir(exist_ok=True)
+            ctx.artifacts_dir.write_text("")
+    assert of(told, Step)[-1].step == 84
+    (alert,) = of(told, Alert)
+    assert alert.code == "loss-spike"
+    is_lost = when == "before the spike"
+    assert ("could not be written down" in alert.message) == is_lost
+    assert [one.name for one in of(told, Artifact)].count("batch-80") == (0 if is_lost else 1)
