@@ -16,7 +16,8 @@ from labcli.watch import Watch, Watched
 from runs.errors import ExitCode
 from runs.paths import LabHome, RunPaths
 from runs.record import EXPERIMENTS
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 
 AFTER_TRAINING = ('labcli chat -p "What is 27 * 14?"', "labcli tui dashboard")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 
 
 def labels_object(view: RunView) -> dict[str, Any]:

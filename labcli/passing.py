@@ -12,7 +12,8 @@ from labcli.watch import ENDED_STATES, POLL_S, VIEW_EVERY_S, Watched, ask_to_lea
 from runs.paths import RunPaths
 from runs.track.contract import STAGE
 from runs.views.facts import FoldCache
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 
 Say = Callable[[str], None]
 _FAST_POLL_S = 0.05

@@ -10,7 +10,7 @@ from labcli.tables import ABSENT, figure, percent, seconds, when
 from labcli.views import MODEL_STAGES, stage_time_s, total_time_s
 from runs.export import describe
 from runs.record import RunRecord
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 
 
 def card(view: RunView, record: RunRecord, logged: Mapping[str, Any]) -> str:

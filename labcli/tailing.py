@@ -12,7 +12,8 @@ from labcli.watch import ENDED_STATES, POLL_S
 from runs.errors import NotFound
 from runs.paths import RunPaths
 from runs.views.facts import FoldCache
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 
 SUPERVISOR = "supervisor"
 

@@ -11,7 +11,7 @@ from labcli.tables import ABSENT, figure, percent, render, seconds, when
 from runs.record import RunRecord
 from runs.scheduling.budget import dollars
 from runs.scheduling.snapshot import describe
-from runs.views.query import RunView, StageView
+from runs.views.run_view import RunView, StageView
 
 LIST_COLUMNS = (
     "run_id", "slug", "name", "recipe", "preset", "state", "stage", "created_s", "val_bpb",

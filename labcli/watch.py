@@ -20,7 +20,8 @@ from runs.paths import LabHome, RunPaths
 from runs.settings import load_settings
 from runs.supervision.requests import request_stop
 from runs.views.facts import FoldCache
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from runs.views.states import ENDED
 
 POLL_S = 0.25

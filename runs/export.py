@@ -23,7 +23,8 @@ from runs.paths import RunPaths
 from runs.record import load_record
 from runs.track.contract import logged_config
 from runs.views.facts import event_files
-from runs.views.query import RunView, StageView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView, StageView
 
 Form = Literal["csv", "json", "jsonl", "parquet", "md"]
 TableName = Literal["metrics", "stages"]

@@ -24,7 +24,7 @@ from runs.record import plan_hash
 from runs.supervision.control import fold_control
 from runs.supervision.policy import Policy
 from runs.track.contract import STAGE
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 
 WORKER = ("-m", "labcli.tracked")
 

@@ -14,7 +14,7 @@ from labcli.launching import machine_of, make_plan
 from labcli.sweep.axes import SEED, Changed
 from runs.errors import UsageError
 from runs.paths import LabHome
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 
 _SHOWN_ERRORS = 10
 

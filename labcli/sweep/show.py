@@ -14,7 +14,7 @@ from labcli.views import stage_time_s
 from runs.scheduling.budget import Budget, dollars
 from runs.scheduling.sweep import Sweep
 from runs.scheduling.sweeping import VariantView, count_states
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ENDED
 
 VAL_BPB = "val_bpb"

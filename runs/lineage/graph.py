@@ -16,7 +16,8 @@ from runs.lineage.made import CHECKPOINT, Condition, Made, StageLog, condition, 
 from runs.paths import LabHome, RunPaths
 from runs.record import RunRecord, load_record
 from runs.views.checkpoints import newest
-from runs.views.query import RunView, load_run, run_dirs
+from runs.views.query import load_run, run_dirs
+from runs.views.run_view import RunView
 
 SUMMARY = "summary"
 REPORT = "report"

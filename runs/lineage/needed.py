@@ -15,7 +15,8 @@ from runs.lineage.made import CHECKPOINT, find
 from runs.paths import LabHome
 from runs.record import RunRecord, load_record
 from runs.views.checkpoints import step_of
-from runs.views.query import RunView, load_run, run_dirs
+from runs.views.query import load_run, run_dirs
+from runs.views.run_view import RunView
 from runs.views.states import ENDED
 
 KEEP_TAG = "keep"

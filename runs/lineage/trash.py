@@ -21,7 +21,8 @@ from runs.record import load_record
 from runs.refs import resolve_run
 from runs.supervision.control import fold_control
 from runs.supervision.system import hold_lock
-from runs.views.query import load_run, presence, run_dirs
+from runs.views.presence import presence
+from runs.views.query import load_run, run_dirs
 from runs.views.states import ACTIVE
 
 _BLOCK_BYTES = 512

@@ -15,7 +15,8 @@ from runs.metrics.fingerprint import fingerprint
 from runs.paths import RunPaths
 from runs.record import RunRecord, load_record
 from runs.views.facts import FoldCache, OneReading, read_once
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 
 Row = dict[str, Any]

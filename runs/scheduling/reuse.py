@@ -11,7 +11,8 @@ from runs.errors import LabError
 from runs.lineage.inputs import given_inputs
 from runs.paths import LabHome
 from runs.record import load_record
-from runs.views.query import RunView, load_run, run_dirs
+from runs.views.query import load_run, run_dirs
+from runs.views.run_view import RunView
 
 
 def work_hash(plan: Mapping[str, Any], inputs: Mapping[str, Mapping[str, str]]) -> str:

@@ -15,7 +15,8 @@ from runs.scheduling.queue import enqueue
 from runs.scheduling.sweep import Sweep, Variant
 from runs.supervision.requests import request_stop
 from runs.views.facts import FoldCache
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 
 # What `resume` puts back into the queue; a variant that failed would most likely fail again.

@@ -23,7 +23,8 @@ from runs.supervision.process import (
     is_alive,
     send_signal,
 )
-from runs.views.query import presence, run_dirs
+from runs.views.presence import presence
+from runs.views.query import run_dirs
 
 GRACE_S = 120.0
 _POLL_S = 0.1

@@ -20,7 +20,8 @@ from runs.scheduling.queue import withdraw
 from runs.supervision.control import fold_control
 from runs.supervision.process import ProcessIdentity, find_family, is_alive, liveness, send_signal
 from runs.supervision.ranks import ask_for_ranks
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE, ENDED, HEARTBEAT_LIMIT_S
 
 ORPHAN_WAIT_S = 120.0

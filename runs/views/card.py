@@ -18,7 +18,8 @@ from runs.track.contract import STAGE as TRACKED_STAGE
 from runs.track.contract import logged_config
 from runs.views.facts import event_files, sizes
 from runs.views.kept_cards import KeptCards
-from runs.views.query import RunView, list_runs, load_run
+from runs.views.query import list_runs, load_run
+from runs.views.run_view import RunView
 from runs.views.states import ENDED
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from runs.paths import RunPaths
 from runs.record import RunRecord, StagePlan, load_record
 from runs.views.facts import event_files, sizes, stage_facts
 from runs.views.fold import StageFacts
-from runs.views.query import RunView, StageView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView, StageView
 
 VERSION = 1
 

@@ -16,7 +16,8 @@ from runs.launch.local import launch
 from runs.log import read_log
 from runs.paths import LabHome, RunPaths
 from runs.supervision.process import find_family, identity_from, send_signal
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 
 TOY_WORKER = (str(Path(__file__).parent / "toy_worker.py"),)
 DEADLINE_S = 60.0

@@ -32,7 +32,8 @@ from runs.supervision.process import (
 )
 from runs.supervision.requests import adopt, request_stop, resume
 from runs.views.facts import stage_facts
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tests.runs.builders import kill_everything, start, wait_for
 from tests.torture.scenery import make_runs

@@ -18,7 +18,8 @@ from runs.metrics.series import read_metrics
 from runs.paths import LabHome, RunPaths
 from runs.supervision.process import find_family
 from runs.views.card import load_cards
-from runs.views.query import RunView, load_run, run_dirs
+from runs.views.query import load_run, run_dirs
+from runs.views.run_view import RunView
 from tests.cli.conftest import Labcli
 from tests.runs.builders import kill_everything, wait_for, wait_for_state, worker_pid
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from runs.events import EventLog
 from runs.paths import RunPaths
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from tests.tui.builders import build_run, finish_until, running_run, step
 from tui.live.focus import FocusedRun
 from tui.shell import format as fmt

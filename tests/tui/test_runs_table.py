@@ -20,7 +20,8 @@ from runs.labels import add_tag
 from runs.lineage.trash import trash_home
 from runs.log import read_log
 from runs.paths import LabHome
-from runs.views.query import RunView, load_run
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from tests.tui.builders import RunBuilder, Ticker, build_lab, build_run
 from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text
 from tui.listing.arrange import Arrangement, Heading, arrange

@@ -14,7 +14,7 @@ from runs.analysis.diff import (
 from runs.analysis.scaling_fit import ScalingFit
 from runs.analysis.why import Why
 from runs.metrics.run_curve import Axis
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.charts.data import ChartData
 
 Section = Literal["verdict", "settings", "code", "why", "scaling"]

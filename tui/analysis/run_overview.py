@@ -11,7 +11,7 @@ from typing import Any
 from runs.scheduling.budget import dollars
 from runs.scheduling.snapshot import describe
 from runs.supervision.control import StageControl
-from runs.views.query import StageView
+from runs.views.run_view import StageView
 from runs.views.states import ACTIVE, ENDED
 from tui.analysis.rows import Cell, Row, TableRow, blank, fact, heading, remark, table
 from tui.analysis.run_page import RunPage

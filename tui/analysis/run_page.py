@@ -10,7 +10,8 @@ from runs.lineage.graph import Lineage
 from runs.record import RunRecord
 from runs.supervision.control import Control
 from runs.views.fold import StageFacts
-from runs.views.query import Presence, RunView
+from runs.views.presence import Presence
+from runs.views.run_view import RunView
 from tui.analysis.event_times import FileTimes
 from tui.live.state import StageRecord
 

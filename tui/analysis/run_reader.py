@@ -26,7 +26,9 @@ from runs.views.card import RunCard
 from runs.views.checkpoints import committed
 from runs.views.facts import EventFile, FoldCache, event_files, load_facts
 from runs.views.fold import StageFacts
-from runs.views.query import RunView, load_run, presence
+from runs.views.presence import presence
+from runs.views.query import load_run
+from runs.views.run_view import RunView
 from tui.analysis.event_times import EventTimes, FileTimes
 from tui.analysis.run_page import FileSize, RunPage, SavedCheckpoint, Section, Setting
 from tui.live.state import StageRecord

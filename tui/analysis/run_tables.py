@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runs.statistics import share_interval
-from runs.views.query import StageView
+from runs.views.run_view import StageView
 from tui.analysis.lineage_tree import TreeRow, rebuild_commands, tree_rows, why_stale
 from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, table
 from tui.analysis.run_page import RunPage, SavedCheckpoint

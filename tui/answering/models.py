@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from runs.paths import LabHome, RunPaths
 from runs.refs import DEFAULT_STAGES
 from runs.views.checkpoints import committed
-from runs.views.query import RunView, StageView, list_runs
+from runs.views.query import list_runs
+from runs.views.run_view import RunView, StageView
 
 BASE_STAGE = "base"
 NO_MODELS = """\

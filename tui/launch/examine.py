@@ -22,7 +22,7 @@ from runs.scheduling.budget import Budget
 from runs.scheduling.queue import check_priority
 from runs.scheduling.reuse import find_finished
 from runs.supervision.policy import Policy
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.launch.draft import RECIPE, Draft, split_tags
 from tui.launch.fields import Field, Offers, effective_texts, run_fields, stage_fields
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.listing.columns import Order, Sortable, order_of, recipe_of
 
 Grouping = Literal["recipe", "state", "tag"]

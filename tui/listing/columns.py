@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.live import present
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs

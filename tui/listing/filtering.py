@@ -14,7 +14,7 @@ from runs.errors import UsageError
 from runs.views.card import RunCard
 from runs.views.filter_completion import Suggestion, complete
 from runs.views.filters import RunFilter
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 
 # Runs of the same recipe have the same settings: a few of them know every name.

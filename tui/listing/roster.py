@@ -16,7 +16,8 @@ from pathlib import Path
 from runs.metrics.fingerprint import fingerprint, log_fingerprint
 from runs.paths import LabHome
 from runs.views.facts import FoldCache
-from runs.views.query import RunView, list_runs, load_run, run_dirs
+from runs.views.query import list_runs, load_run, run_dirs
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 
 # The newest runs, for a first picture while the others are still being read.

@@ -14,7 +14,7 @@ from runs.alerting.host_alerts import RunAlert
 from runs.errors import LabError
 from runs.paths import RunPaths
 from runs.settings import AlertRules, load_settings
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.charts.plot import NO_RUN
 from tui.live import journal, present
 from tui.live.axes import Subject

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 
 if TYPE_CHECKING:
     from tui.live.focus import FocusedRun

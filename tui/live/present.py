@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runs.views.query import RunView, StageView
+from runs.views.run_view import RunView, StageView
 from runs.views.states import ACTIVE, ENDED
 from tui.shell import format as fmt
 

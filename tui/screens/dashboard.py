@@ -21,7 +21,7 @@ from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
 from runs.paths import LabHome
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tui.live.messages import FocusFailed, FocusLoaded
 from tui.screens.dashboard_keys import DASHBOARD_KEYS

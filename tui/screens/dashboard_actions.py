@@ -17,7 +17,7 @@ from textual.worker import Worker, get_current_worker
 from runs.errors import LabError
 from runs.labels import check_name
 from runs.paths import LabHome
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tui.live import present
 from tui.live.messages import ActionDone

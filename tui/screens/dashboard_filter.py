@@ -12,7 +12,7 @@ from pathlib import Path
 from textual import getters, on, work
 
 from runs.paths import LabHome
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.listing.filtering import FilterDesk, Passing
 from tui.listing.messages import FilterDone, Filtered, Suggested
 from tui.screens.dashboard_actions import RunActions

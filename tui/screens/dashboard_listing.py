@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 
 from runs.paths import LabHome
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tui.listing.arrange import Arrangement, arrange, next_grouping
 from tui.listing.columns import first_order, next_order, turned

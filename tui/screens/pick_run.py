@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.text import Text
 
 from runs.paths import LabHome
-from runs.views.query import RunView, list_runs
+from runs.views.query import list_runs
+from runs.views.run_view import RunView
 from tui.screens.pick import PickScreen, bpb_text
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs

@@ -11,7 +11,7 @@ from runs.errors import LabError, UsageError
 from runs.lineage import trash
 from runs.paths import RunPaths
 from runs.supervision import requests
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.listing.columns import name_of
 
 MAX_NAMED = 3

@@ -19,7 +19,8 @@ from textual.worker import get_current_worker
 from runs.errors import LabError, NotFound
 from runs.paths import LabHome
 from runs.views.facts import FoldCache
-from runs.views.query import RunView, list_runs
+from runs.views.query import list_runs
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tui.selfchat.curves import TurnPlot, plots_of
 from tui.selfchat.reading import Held, SelfchatFeed, num_turns, selfchats

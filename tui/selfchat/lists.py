@@ -13,7 +13,7 @@ from core.experiments.selfchat.transcript import (
     Setting,
 )
 from runs.errors import UsageError
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tui.selfchat.strip import strip
 from tui.shell import format as fmt

@@ -18,7 +18,7 @@ from core.tokenizer import Tokenizer
 from runs.errors import LabError
 from runs.paths import RunPaths
 from runs.record import load_record
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.live.feed import DRAIN_BYTES, RunFeed
 from tui.selfchat.findings import Findings, read_findings
 

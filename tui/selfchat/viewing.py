@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from core.experiments.report.figures import short_names_of
 from core.experiments.selfchat.transcript import Conversation, Setting
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.selfchat.findings import finding_lines
 from tui.selfchat.lists import (
     summary_words,

@@ -8,7 +8,7 @@ from collections import Counter
 from rich.text import Text
 from textual.reactive import reactive
 
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from runs.views.states import ACTIVE
 from tui.live import present
 from tui.shell import format as fmt

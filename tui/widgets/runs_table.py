@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from runs.views.query import RunView
+from runs.views.run_view import RunView
 from tui.listing.arrange import Heading, Row
 from tui.listing.columns import BY_KEY, Cell, Looking, Order, fitting
 from tui.shell.glyphs import Glyphs

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from runs.views.query import RunView, StageView
+from runs.views.run_view import RunView, StageView
 from runs.views.states import ACTIVE
 from tui.live import present
 from tui.shell import format as fmt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.reactive import reactive
 
-from runs.views.query import RunView, StageView
+from runs.views.run_view import RunView, StageView
 from tui.shell import format as fmt
 from tui.shell.tones import Piece, ToneLine
 from tui.widgets.toned import TonedWidget
