@@ -59,9 +59,14 @@ class Corrupt(LabError):
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str:
-    """Return a hint such as "; closest: 'depth', 'head_dim'", from the known names."""
+    """Return a hint such as "; closest: 'depth', 'head_dim'", from the known names.
+
+    A name that holds what was typed comes before one that only looks alike.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4) or names[:8]
+    holding = [name for name in names if wanted and wanted in name]
+    alike = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4)
+    close = list(dict.fromkeys(holding + alike))[:3] or names[:8]
     if not close:
         return ""
     return "; closest: " + ", ".join(repr(name) for name in close)

@@ -27,6 +27,7 @@ FAILURES = [
     (["run", "bsae"], ExitCode.USAGE, "'base'"),
     (["run", "./missing.toml"], ExitCode.USAGE, "missing.toml"),
     (["run", "speedrun", "--preset", "cppu"], ExitCode.USAGE, "closest: 'cpu'"),
+    (["run", "speedrun", "--preset", "d20"], ExitCode.USAGE, "closest: 'classic-d20'"),
     (["run", "speedrun", "--set", "base.dpeth=2"], ExitCode.USAGE, "'depth'"),
     (["run", "speedrun", "--set", "bsae.depth=2"], ExitCode.USAGE, "'base'"),
     (["run", "speedrun", "--set", "base.depth=two"], ExitCode.USAGE, "'two'"),
