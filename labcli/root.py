@@ -43,7 +43,7 @@ COMMANDS = {
     "compare": Entry("labcli.commands.compare:app", "Ask several models the same, side by side."),
     "selfchat": Entry("labcli.commands.selfchat:app", "Let models talk to each other; measure it."),
     "scaling": Entry("labcli.commands.scaling:app", "Fit scaling laws, and project runs."),
-    "bench": Entry("labcli.commands.bench:app", "Measure speed against installed peers."),
+    "bench": Entry("labcli.commands.bench.app:app", "Measure speed against installed peers."),
     "tui": Entry("labcli.commands.tui:app", "Open a full-screen view, such as the dashboard."),
     "completion": Entry("labcli.commands.completion:app", "Complete commands and runs with Tab."),
 }

@@ -28,6 +28,7 @@ from core.ranks import Ranks
 from core.scaling import model_config
 from core.train.allocator import keep_freed_memory, release_garbage
 from core.train.compiling import compiled_loss, why_eager
+from core.train.fp8 import use_fp8
 from core.train.phases import Phases, phases_on
 from core.train.step import Flags, Stepper, scheduled_rates
 
@@ -72,6 +73,7 @@ class OurTrainee:
         self.phases = phases_on(device)
         loss_fn, reason = compiled_loss(config.compile, device)
         self.is_compiled = reason is None
+        use_fp8(config.fp8, self.model, device, is_compiled=self.is_compiled)
         rows = PackedRows(
             documents.split(), row_len=config.sequence_len, pad=documents.tokenizer.bos,
             seed=config.seed, crop=True,

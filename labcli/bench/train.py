@@ -191,6 +191,7 @@ def _figures(
         "step_memory_bytes": step_bytes,
         "phases": _phases(costs, wall_s),
         "dtype": ready.dtype,
+        "fp8": ready.has_fp8,
         "compiled": ready.is_compiled,
         "torch": ready.torch,
         "step_s": wall_s,

@@ -24,6 +24,7 @@ class TrainJob:
     head_dim: int
     window_pattern: str
     dtype: str
+    fp8: str
     compile: str
     device: str
     seed: int
@@ -51,6 +52,7 @@ class Ready:
     """What a worker says once its first step is made; start: with torch, before the model."""
 
     dtype: str
+    has_fp8: bool
     is_compiled: bool
     first_step_s: float
     num_params: int

@@ -43,6 +43,7 @@ def subject_of(job: TrainJob) -> Subject:
             "total_batch_size": job.device_batch_size * job.sequence_len,
             "num_iterations": job.total_steps,
             "dtype": job.dtype,
+            "fp8": job.fp8,
             "compile": job.compile,
             "seed": job.seed,
         },
@@ -87,6 +88,7 @@ def serve(job: TrainJob) -> None:
     _wait_for(subject.device)
     ready = Ready(
         dtype=str(trainee.model.dtype).removeprefix("torch."),
+        has_fp8=job.fp8 == "on" and job.side == "ours",
         is_compiled=trainee.is_compiled,
         first_step_s=time.perf_counter() - start_s,
         num_params=sum(parameter.numel() for parameter in trainee.model.parameters()),

@@ -25,7 +25,7 @@ from labcli.bench import merges, tools
 from labcli.bench import tokenizer as bench
 from labcli.bench.job import Job
 from labcli.bench.text import copy_text
-from labcli.commands.bench import parse_size
+from labcli.commands.bench.options import parse_size
 from runs.errors import UsageError
 from tests.cli.conftest import Labcli
 

@@ -83,6 +83,7 @@ def test_a_table_is_shown_without_json(capsys: pytest.CaptureFixture[str]) -> No
         (["--window", "X"], "must be made of S and L"),
         (["--device", "nowhere"], "is no device"),
         (["--loss-steps", "4"], "add --baseline"),
+        (["--fp8"], "8-bit floats need"),
     ],
 )
 def test_what_cannot_be_measured_is_a_usage_error(
