@@ -14,7 +14,14 @@ from typing import Any, Literal, get_type_hints
 
 from core.convert import convert
 from core.experiment_config import CompareConfig, EvalConfig, ReportConfig, SelfchatConfig
-from core.setting import Dtype, StageConfig, require_not_negative, require_positive, setting
+from core.setting import (
+    Dtype,
+    StageConfig,
+    naming,
+    require_not_negative,
+    require_positive,
+    setting,
+)
 from runs.errors import UsageError, nearest
 
 Arch = Literal["current", "classic"]
@@ -104,8 +111,7 @@ class DataConfig(StageConfig):
     def __post_init__(self) -> None:
         super(DataConfig, self).__post_init__()
         require_positive(self, "num_mid", "num_sft", "num_test", "num_shards")
-        if self.shards_ahead is not None:
-            require_positive(self, "shards_ahead")
+        require_positive(self, "shards_ahead", unless="none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,14 +213,11 @@ class TrainConfig(StageConfig):
         require_not_negative(
             self, "embedding_lr", "unembedding_lr", "matrix_lr", "scalar_lr", "weight_decay",
         )  # fmt: skip
-        for name in (
-            "num_iterations", "momentum_warmup_steps", "eval_bytes", "eval_every", "save_every",
-            "sample_every", "checkpoint_budget_gb", "grad_clip",
-        ):  # fmt: skip
-            if getattr(self, name) is not None:
-                require_positive(self, name)
-        if self.device_batch_size != "auto":
-            require_positive(self, "device_batch_size")
+        require_positive(
+            self, "num_iterations", "momentum_warmup_steps", "eval_bytes", "eval_every",
+            "save_every", "sample_every", "checkpoint_budget_gb", "grad_clip", unless="none",
+        )  # fmt: skip
+        require_positive(self, "device_batch_size", unless="auto")
         if self.optimizer == "classic" and self.weight_decay:
             raise UsageError(
                 "the classic optimizer has no weight decay: set weight_decay to 0, not "
@@ -264,6 +267,8 @@ class BaseConfig(TrainConfig):
         super(BaseConfig, self).__post_init__()
         require_positive(self, "depth", "aspect_ratio", "head_dim", "kv_ratio", "sequence_len")
         require_not_negative(self, "pair_start_steps")
+        if self.head_dim % 2:
+            raise UsageError(f"head_dim must be even, not {self.head_dim}")
         if self.pair_start_steps and self.tied_head:
             raise UsageError(
                 "pair_start_steps fits embedding and head apart: set it to 0, or tied_head to false"
@@ -272,7 +277,7 @@ class BaseConfig(TrainConfig):
         given = [name for name in horizons if getattr(self, name) is not None]
         if len(given) != 1:
             raise UsageError(
-                "base: set one of num_iterations, target_param_data_ratio and target_flops, "
+                "set one of num_iterations, target_param_data_ratio and target_flops, "
                 f"not {' and '.join(given) or 'none'}"
             )
         require_positive(self, *given)
@@ -318,7 +323,8 @@ def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
     """Return the config of a stage from plain values (TOML, JSON or `--set` text).
 
     Raises:
-        UsageError: an unknown key (the nearest are named), or a value of the wrong type.
+        UsageError: an unknown key (the nearest are named), a value of the wrong type, or one
+            that no run could use; all name the stage.
     """
     kind = STAGE_CONFIGS.get(stage) or EXPERIMENT_CONFIGS.get(stage)
     if kind is None:
@@ -330,7 +336,8 @@ def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig:
         if key not in known:
             raise UsageError(f"{stage} has no setting {key!r}{nearest(key, known)}")
         checked[key] = convert(f"{stage}.{key}", value, hints[key])
-    return kind(**checked)
+    with naming(stage):
+        return kind(**checked)
 
 
 def config_hash(config: StageConfig | ModelConfig) -> str:

@@ -34,7 +34,8 @@ def row_counts(total_batch_size: int, row_len: int, world_size: int) -> tuple[in
     if total_batch_size % (row_len * world_size):
         raise UsageError(
             f"total_batch_size {total_batch_size} is not a multiple of {row_len * world_size} "
-            f"({row_len} tokens x {world_size} ranks)"
+            f"({row_len} tokens x {world_size} {'rank' if world_size == 1 else 'ranks'}); "
+            "change one of them"
         )
     num_rows = total_batch_size // (row_len * world_size)
     return tuple(

@@ -25,7 +25,7 @@ from core.plan_machine import PRESET_KEYS, Machine, machine_for, preset_notes
 from core.plan_speed import fp8_notes
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
-from core.setting import StageConfig
+from core.setting import StageConfig, naming
 from runs.errors import UsageError, nearest
 
 MODEL_STAGES = ("base", "mid", "sft")
@@ -176,7 +176,8 @@ def resolve(
     configs = stage_configs(recipe, presets[slug], overrides)
     base, tok = configs["base"], configs["tok"]
     assert isinstance(base, BaseConfig) and isinstance(tok, TokConfig)
-    model = model_config(base, tok.vocab_size)
+    with naming("base"):
+        model = model_config(base, tok.vocab_size)
     machine = machine_for(presets[slug], hardware, nproc=nproc)
     ranks = nproc or max(1, len(machine.hardware.gpus))
     if machine.hardware.device == "mps" and ranks > 1:
@@ -186,8 +187,9 @@ def resolve(
         config = configs[stage]
         # Without base in the plan the row length is the parent's, and the stage itself checks.
         if isinstance(config, TrainConfig) and "base" in chosen:
-            costed = planned(config, model, machine.hardware, num_ranks=ranks)
-            micro_batches(costed, model.sequence_len, ranks)
+            with naming(stage):
+                costed = planned(config, model, machine.hardware, num_ranks=ranks)
+                micro_batches(costed, model.sequence_len, ranks)
         stages.append(
             StagePlan(
                 stage=stage,

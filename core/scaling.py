@@ -230,6 +230,6 @@ def micro_batches(config: TrainConfig, row_len: int, world_size: int) -> int:
         raise UsageError(
             f"total_batch_size {config.total_batch_size} is not a multiple of {per_pass} "
             f"(device_batch_size {config.device_batch_size} x {row_len} tokens x "
-            f"{world_size} ranks)"
+            f"{world_size} {'rank' if world_size == 1 else 'ranks'}); change one of them"
         )
     return config.total_batch_size // per_pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,11 +27,18 @@ class StageConfig:
         require_not_negative(self, "seed")
 
 
-def require_positive(config: object, *names: str) -> None:
-    """Raise UsageError unless every named field is above zero."""
+def require_positive(config: object, *names: str, unless: str | None = None) -> None:
+    """Raise UsageError unless every named field is above zero.
+
+    unless: the word that may stand there in place of a number, "none" being None.
+    """
     for name in names:
-        if getattr(config, name) <= 0:
-            raise UsageError(f"{name} must be above 0, not {getattr(config, name)}")
+        value = getattr(config, name)
+        if unless is not None and value == (None if unless == "none" else unless):
+            continue
+        if value <= 0:
+            instead = "" if unless is None else f", or {unless}"
+            raise UsageError(f"{name} must be above 0{instead}, not {value}")
 
 
 def require_not_negative(config: object, *names: str) -> None:
@@ -37,3 +46,12 @@ def require_not_negative(config: object, *names: str) -> None:
     for name in names:
         if getattr(config, name) < 0:
             raise UsageError(f"{name} must be 0 or more, not {getattr(config, name)}")
+
+
+@contextmanager
+def naming(stage: str) -> Iterator[None]:
+    """Let a UsageError about settings begin with the stage whose settings they are."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{stage}: {error}") from None

@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 from enum import IntEnum
 
+# Names in a message about one that none is close to: all presets of a recipe.
+MOST_NAMES = 16
+
 
 class ExitCode(IntEnum):
     """Exit codes of every labcli command."""
@@ -59,14 +62,16 @@ class Corrupt(LabError):
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str:
-    """Return a hint such as "; closest: 'depth', 'head_dim'", from the known names.
+    """Return a hint such as "; closest: 'depth', 'head_dim'", or what there is if none is close.
 
     A name that holds what was typed comes before one that only looks alike.
     """
     names = sorted(known)
+    if not names:
+        return ""
     holding = [name for name in names if wanted and wanted in name]
     alike = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4)
-    close = list(dict.fromkeys(holding + alike))[:3] or names[:8]
-    if not close:
-        return ""
-    return "; closest: " + ", ".join(repr(name) for name in close)
+    close = list(dict.fromkeys(holding + alike))[:3]
+    shown = close or names[:MOST_NAMES]
+    more = f" and {len(names) - MOST_NAMES} more" if not close and len(names) > MOST_NAMES else ""
+    return f"; {'closest' if close else 'there are'}: {', '.join(map(repr, shown))}{more}"

@@ -128,7 +128,7 @@ def test_auto_is_a_setting_beside_numbers() -> None:
     assert (built("auto"), built("16"), built(4)) == ("auto", 16, 4)
     with pytest.raises(UsageError, match="takes a whole number or auto, not 'many'"):
         built("many")
-    with pytest.raises(UsageError, match="device_batch_size must be above 0, not 0"):
+    with pytest.raises(UsageError, match="base: device_batch_size must be above 0, or auto, not 0"):
         built(0)
 
 
