@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import traceback
 
 CLEAR_LINE = "\r\x1b[2K"
+# Terminals narrower than this break lines themselves: a word a line reads worse.
+LEAST_COLUMNS = 40
 
 
 def say(text: str = "") -> None:
-    """Write one line of narration; a closed stderr is ignored."""
+    """Write one line of narration, on a terminal broken between words.
+
+    A closed stderr is ignored.
+    """
+    if sys.stderr.isatty():
+        text = broken(text, shutil.get_terminal_size().columns)
     inline(text + "\n")
 
 
@@ -30,7 +38,7 @@ def error(message: str) -> None:
 
 def show_traceback(exception: BaseException) -> None:
     """Write the traceback of an exception."""
-    say("".join(traceback.format_exception(exception)).rstrip())
+    inline("".join(traceback.format_exception(exception)))
 
 
 def is_terminal() -> bool:
@@ -50,6 +58,29 @@ def ask(question: str) -> str:
     sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower()
+
+
+def broken(text: str, width: int) -> str:
+    """Return a text whose lines are broken between words where they are wider than `width`.
+
+    Words stay whole, so that a path can be copied; coloured lines stay as they are.
+    """
+    lines = text.split("\n")
+    return "\n".join(_broken_line(line, width) if len(line) > width else line for line in lines)
+
+
+def _broken_line(line: str, width: int) -> str:
+    if width < LEAST_COLUMNS or "\x1b" in line:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def fit(text: str, width: int) -> str:

@@ -31,7 +31,10 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class StageProgress:
-    """How far the current stage is, from its events alone; `told_eta_s` is what training says."""
+    """How far the current stage is, from its events alone; `told_eta_s` is what training says.
+
+    kind: of the events that count now: those of another one tell nothing of their pace.
+    """
 
     stage: str
     started_s: float
@@ -39,6 +42,7 @@ class StageProgress:
     total: float = 0.0
     told_eta_s: float | None = None
     detail: str = ""
+    kind: str = ""
     val_bpb: float | None = None
     points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=RATE_WINDOW))
 
@@ -59,11 +63,11 @@ class StageProgress:
             return None
         return (self.total - last_done) * (last_t - first_t) / (last_done - first_done)
 
-    def advance(self, t: float, done: float, total: float) -> None:
+    def advance(self, t: float, done: float, total: float, *, kind: str) -> None:
         """Take note of a new position."""
-        if total != self.total or done < self.done:
+        if total != self.total or done < self.done or kind != self.kind:
             self.points.clear()
-        self.done, self.total = done, total
+        self.done, self.total, self.kind = done, total, kind
         self.points.append((t, done))
 
 
@@ -108,8 +112,7 @@ class Narrator:
             parts.append(f"eta {seconds(current.eta_s)}")
         if current.val_bpb is not None:
             parts.append(f"bpb {figure(current.val_bpb, 3)}")
-        if current.detail:
-            parts.append(current.detail)
+        parts.append(current.detail or "setting up")
         return "  ".join(parts)
 
     def _progress(self, item: FeedItem) -> StageProgress:
@@ -141,7 +144,7 @@ class Narrator:
         else:
             done, total = number(data.get("done")), number(data.get("total"))
             current.told_eta_s = None
-        current.advance(item.record.t, done or 0.0, total or 0.0)
+        current.advance(item.record.t, done or 0.0, total or 0.0, kind=item.record.kind)
         current.detail = describe(item.record.kind, data) or ""
         tenths = int((current.share or 0.0) * 10)
         silence_s = item.record.t - self._said_at_s

@@ -94,7 +94,7 @@ def track(
             diagnostics.say(line)
     else:
         # With --json stdout carries one document: the output of the script is narration then.
-        passed = passing.until_end(diagnostics.say if json else emit)
+        passed = passing.until_end(_aside if json else emit)
         if passed.is_detached:
             diagnostics.say(f"detached; {slug} goes on")
         else:
@@ -155,6 +155,11 @@ def _exit_code(paths: RunPaths, view: RunView) -> int:
     if ended.exit.signal is not None:
         return 128 + ended.exit.signal
     return ended.exit.code or ExitCode.FAILED
+
+
+def _aside(line: str) -> None:
+    """Write a line of the script beside the data, as the script wrote it."""
+    diagnostics.inline(line + "\n")
 
 
 def _closing_line(view: RunView) -> str:

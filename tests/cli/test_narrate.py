@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labcli.diagnostics import fit
+from labcli.diagnostics import broken, fit
 from labcli.feed import FeedItem
 from labcli.narrate import Line, Narrator, event_object, tail_line
 from runs.events import (
@@ -166,3 +166,35 @@ def test_status_loses_whole_parts_in_a_narrow_terminal() -> None:
     assert fit(text, 79) == text
     assert fit(text, 40) == "base  [######......]  50%  eta 50s"
     assert fit("unbroken", 4) == "unbr"
+
+
+def test_the_building_of_kernels_does_not_lengthen_what_is_left() -> None:
+    narrator = Narrator()
+    building = Progress(done=0, total=100, unit="steps", label="building kernels")
+    tell(narrator, (0.0, building), (100.0, step(1)), (101.0, step(2)))
+    assert "eta 1m38s" in narrator.status()
+
+
+def test_a_stage_that_tells_what_is_left_is_believed() -> None:
+    narrator = Narrator()
+    tell(narrator, (0.0, step(1)), (50.0, step(2, eta_s=33.0)))
+    assert "eta 33s" in narrator.status()
+
+
+def test_a_stage_without_news_is_said_to_be_setting_up() -> None:
+    narrator = Narrator()
+    tell(narrator, (0.0, start("base")))
+    assert narrator.status() == "base  setting up"
+
+
+def test_long_lines_are_broken_between_words() -> None:
+    note = "base: note: training is compiled; the first step builds the kernels"
+    assert broken(note, 40).split("\n") == [
+        "base: note: training is compiled; the",
+        "  first step builds the kernels",
+    ]
+
+
+def test_a_path_is_not_broken() -> None:
+    path = "/home/someone/.labcli/runs/01M809FJXF4Z6MZK6V64K5QGY7-speedrun"
+    assert broken(f"run speedrun in {path}", 40).split("\n")[-1].strip() == path
