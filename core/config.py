@@ -102,7 +102,7 @@ class DataConfig(StageConfig):
     )
     num_shards: int = setting(8, "Training shards to download of climbmix or fineweb-edu.")
     shards_ahead: int | None = setting(
-        None, "Download so many shards first, the others while training goes on; absent: all."
+        None, "Download so many shards first, the others while training goes on; none: all."
     )
     num_mid: int = setting(24_000, "Conversations generated for midtraining.")
     num_sft: int = setting(6_000, "Conversations generated for supervised fine-tuning.")
@@ -140,7 +140,7 @@ class TrainConfig(StageConfig):
         8, "Rows per micro-batch on one rank; auto: as many as fit, on a CPU as many as help."
     )
     total_batch_size: int = setting(4096, "Tokens per optimizer step over all ranks.")
-    num_iterations: int | None = setting(None, "Optimizer steps; absent: from the data or ratio.")
+    num_iterations: int | None = setting(None, "Optimizer steps; none: from the data or ratio.")
     embedding_lr: float = setting(0.3, "Learning rate of token and value embeddings.")
     unembedding_lr: float = setting(0.008, "Learning rate of the output head.")
     matrix_lr: float = setting(0.02, "Learning rate of the matrices (Muon).")
@@ -151,7 +151,7 @@ class TrainConfig(StageConfig):
     final_lr_frac: float = setting(0.05, "Rate at the last step, as a share of the peak.")
     momentum_warmup_steps: int | None = setting(
         None,
-        "Steps in which Muon's momentum rises; absent: 400, or a quarter of a shorter run; "
+        "Steps in which Muon's momentum rises; none: 400, or a quarter of a shorter run; "
         "300 in the classic optimizer.",
     )
     optimizer: Optimizer = setting(
@@ -161,7 +161,7 @@ class TrainConfig(StageConfig):
     )
     muon_iterations: int = setting(5, "Orthogonalisation steps of one Muon update.")
     grad_clip: float | None = setting(
-        None, "Largest norm of the whole gradient; absent: it is taken as it is."
+        None, "Largest norm of the whole gradient; none: it is taken as it is."
     )
     dtype: Dtype = setting(
         "auto", "Compute type; auto: bfloat16 where the hardware has it, float16 on a V100 or T4."
@@ -183,7 +183,9 @@ class TrainConfig(StageConfig):
     )
     eval_tokens: int = setting(65_536, "Validation tokens read by one measurement.")
     eval_bytes: int | None = setting(
-        None, "Validation text in whole documents, in place of eval_tokens: for any vocabulary."
+        None,
+        "Validation text to measure in whole documents, so that vocabularies compare; none: "
+        "eval_tokens instead.",
     )
     save_every: int | None = setting(
         100, "Steps between checkpoints; none: the last step alone, which is always saved."
@@ -191,13 +193,15 @@ class TrainConfig(StageConfig):
     keep_checkpoints: int = setting(2, "Newest checkpoints kept per stage.")
     keep_best: bool = setting(True, "Keep the checkpoint with the fewest bits per byte, too.")
     checkpoint_budget_gb: float | None = setting(
-        None, "Disk that a stage's checkpoints may take, the newest in any case; absent: no limit."
+        None,
+        "Gigabytes of disk that a stage's checkpoints may take, the newest in any case; none: no "
+        "limit.",
     )
     sample_every: int | None = setting(
         200, "Steps between samples of the fixed prompts; none: the last step alone."
     )
     token_cache: TokenCacheChoice = setting(
-        "auto", "Keep tokens on disk, or none but those at hand; auto: where they fit."
+        "auto", "disk: keep all tokens; none: only those at hand; auto: disk, where they fit."
     )
 
     @property
@@ -244,7 +248,7 @@ class BaseConfig(TrainConfig):
     aspect_ratio: int = setting(64, "Model width per layer of depth.")
     head_dim: int = setting(64, "Width of one attention head.")
     kv_ratio: int = setting(1, "Query heads that share one head of keys and values.")
-    tied_head: bool = setting(False, "One table is the token embedding and the head.")
+    tied_head: bool = setting(False, "Let one table be token embedding and head.")
     sequence_len: int = setting(512, "Tokens in a training row.")
     window_pattern: str = setting("L", "Attention windows by layer: S short, L long.")
     # Not "auto": runs that were planned before there was a choice go on as they began.
@@ -257,10 +261,10 @@ class BaseConfig(TrainConfig):
         0, "Steps that fit embedding and head to the text's token pairs before training."
     )
     target_param_data_ratio: float | None = setting(
-        None, "Training tokens per scaling parameter, when num_iterations is absent."
+        None, "Training tokens per scaling parameter, when num_iterations is none."
     )
     target_flops: float | None = setting(
-        None, "Training FLOPs to spend, when num_iterations and the ratio are absent."
+        None, "Training FLOPs to spend, when num_iterations and the ratio are none."
     )
 
     def __post_init__(self) -> None:
@@ -287,7 +291,7 @@ class BaseConfig(TrainConfig):
 class ChatTrainConfig(TrainConfig):
     """Settings of `mid` and `sft`: packed, masked conversations."""
 
-    epochs: int = setting(1, "Passes over the conversations, when num_iterations is absent.")
+    epochs: int = setting(1, "Passes over the conversations, when num_iterations is none.")
     init_lr_frac: float = setting(1.0, "Scale of every learning rate against its setting.")
     text_every: int | None = setting(
         None, "Every n-th row is corpus text, so that the model keeps what it learned from it."

@@ -17,7 +17,9 @@ class EvalConfig(StageConfig):
     batch_size: int = setting(64, "Items answered at once.")
     eval_tokens: int = setting(65_536, "Validation tokens for bits per byte.")
     eval_bytes: int | None = setting(
-        None, "Validation text in whole documents, in place of eval_tokens: for any vocabulary."
+        None,
+        "Validation text to measure in whole documents, so that vocabularies compare; none: "
+        "eval_tokens instead.",
     )
     dtype: Dtype = setting("auto", "Compute type; auto: float32 on a CPU, bfloat16 on a GPU.")
 
@@ -32,7 +34,7 @@ class EvalConfig(StageConfig):
 class ReportConfig(StageConfig):
     """Settings of `report`."""
 
-    usd_per_hour: float | None = setting(None, "Price of the machine; absent: from the hardware.")
+    usd_per_hour: float | None = setting(None, "Price of the machine; none: from the hardware.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class SelfchatConfig(StageConfig):
     system_b: str | None = setting(None, "System text of side b.")
     max_new_tokens: int = setting(64, "Tokens of one turn at most.")
     max_context: int | None = setting(
-        None, "Positions that a conversation may fill; absent: the model's training length."
+        None, "Positions that a conversation may fill; none: the model's training length."
     )
     keep_looping: bool = setting(False, "Go on when the speakers repeat themselves.")
     max_minutes: float | None = setting(None, "Minutes of talking, all attempts together.")

@@ -279,10 +279,12 @@ def _write_rows(
                 yield Progress(
                     done=tasks.total(), total=num_rows, unit="rows", label=f"writing {path.name}"
                 )
+    num_rows = tasks.total()
+    yield Progress(done=num_rows, total=num_rows, unit="rows", label=f"writing {path.name}")
     return FileInfo(
         name=path.name,
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
-        num_rows=tasks.total(),
+        num_rows=num_rows,
         tasks=dict(sorted(tasks.items())),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -184,6 +185,16 @@ def test_charts_are_there_only_for_what_was_logged_and_line_up() -> None:
     assert (cpu.x.min(), cpu.x.max()) == (1005.0, 1080.0)
     assert cpu.points.on_axis(np.array([1002.0, 1080.0])).tolist() == [1.0, 40.0]
     assert charts["cpu"].span == charts["loss"].span == Span(start=1.0, end=40.0)
+
+
+def test_the_parts_of_a_step_have_charts_in_seconds_behind_the_main_ones() -> None:
+    one = subject(4)
+    logged = Series().extended(np.arange(1.0, 5.0), np.full(4, 0.25))
+    parts = {f"time_{part}_s": logged for part in ("data", "forward_backward", "eval", "new")}
+    one = replace(one, curves=StageCurves(curves={**one.curves.curves, **parts}))
+    assert [spec.title for spec in chart_specs([one], has_main=False)] == [
+        "loss", "CPU", "data, s", "forward-backward, s", "validation, s", "time_new_s",
+    ]  # fmt: skip
 
 
 def test_a_chart_that_did_not_change_is_the_same_object() -> None:

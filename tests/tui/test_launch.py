@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,16 @@ from tests.tui.frames import frame, lab_app, until, until_text
 from tui.app import LabApp
 from tui.launch.draft import OPTIONS, YES, Draft, command_line, run_words
 from tui.launch.examine import Examined, examine
-from tui.launch.fields import Field, form_lines, nothing_found
+from tui.launch.fields import (
+    Field,
+    FormLine,
+    Heading,
+    SectionHeading,
+    form_lines,
+    nothing_found,
+)
 from tui.launch.figures import plan_figures, plan_lines
+from tui.launch.sections import OTHERS, SECTIONS
 from tui.screens.launch import LaunchScreen
 from tui.screens.modal import ConfirmScreen, HelpScreen
 from tui.shell.environment import Environment
@@ -111,6 +120,30 @@ def test_the_row_that_is_to_blame_is_named_with_what_is_wrong(
     assert any(told in text for text in known.problems.values())
     assert not known.is_startable
     assert all("\n" not in text for text in known.problems.values())
+
+
+def rows_of(group: str, lines: Sequence[FormLine]) -> list[Field]:
+    return [line for line in lines if isinstance(line, Field) and line.group == group]
+
+
+def test_settings_of_training_stand_in_sections_and_depth_comes_first(tmp_path: Path) -> None:
+    lines = form_lines(examined({}, tmp_path).fields, "")
+    at = next(
+        n for n, line in enumerate(lines) if isinstance(line, Heading) and line.name == "base"
+    )
+    first = lines[at + 2]
+    assert isinstance(first, Field) and first.key == "base.depth"
+    base, sections = rows_of("base", lines), list(SECTIONS)
+    assert list(dict.fromkeys(row.section for row in base)) == sections
+    headings = [line.name for line in lines[at:] if isinstance(line, SectionHeading)]
+    assert headings[: len(sections)] == sections
+    assert OTHERS not in {row.section for stage in ("base", "mid") for row in rows_of(stage, lines)}
+
+
+def test_a_row_says_every_word_that_it_takes_beside_a_number(tmp_path: Path) -> None:
+    kinds = {item.key: item.kind for item in examined({}, tmp_path).fields}
+    assert kinds["base.device_batch_size"] == "a whole number, or auto"
+    assert kinds["base.grad_clip"] == "a number, or none"
 
 
 def test_rows_are_found_by_name_then_by_purpose_and_a_typo_names_the_closest(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from runs.events import EventLog
 from runs.paths import RunPaths
 from runs.views.query import load_run
-from runs.views.run_view import RunView
+from runs.views.run_view import RunView, StageView
 from tests.tui.builders import build_run, finish_until, running_run, step
+from tui.live import present
 from tui.live.focus import FocusedRun
 from tui.shell import format as fmt
 from tui.shell.environment import read_environment
@@ -54,6 +55,14 @@ def test_counts_take_at_most_five_characters(value: float) -> None:
 @given(st.floats(0, 86_400 * 99))
 def test_durations_take_at_most_six_characters(seconds: float) -> None:
     assert len(fmt.duration(seconds)) <= 6
+
+
+def test_a_stage_that_has_done_nothing_yet_says_what_it_is_at() -> None:
+    building = StageView(
+        stage="base", state="running", done=0.0, total=360.0, unit="steps", label="building kernels"
+    )
+    assert present.stage_count(building, 40) == "building kernels"
+    assert present.stage_count(replace(building, done=1.0, label=""), 40) == "1/360 steps"
 
 
 def focused_on(run: RunView) -> FocusedRun:

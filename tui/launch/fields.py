@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from core.config import STAGE_CONFIGS
 from core.plan import StagePlan
@@ -12,6 +12,7 @@ from core.plan_request import STAGES_RECIPE
 from core.setting import StageConfig
 from runs.errors import nearest
 from tui.launch.draft import NO, RECIPE, YES
+from tui.launch.sections import placed
 
 RUN_GROUP = "run"
 ABSENT = "none"
@@ -22,6 +23,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 class Field:
     """One row of the form.
 
+    section: of its group; "" in a group that has none.
     default: the text that stands for no change; "" where there is nothing by default.
     choices: what can be taken; others are possible only where `is_open`.
     """
@@ -31,6 +33,7 @@ class Field:
     name: str
     help: str
     kind: str
+    section: str = ""
     default: str = ""
     choices: tuple[str, ...] = ()
     is_open: bool = False
@@ -44,7 +47,14 @@ class Heading:
     about: str
 
 
-FormLine = Field | Heading
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionHeading:
+    """The line above a section of a group."""
+
+    name: str
+
+
+FormLine = Field | Heading | SectionHeading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +113,11 @@ def stage_fields(stages: Iterable[StagePlan]) -> tuple[Field, ...]:
     rows: list[Field] = []
     for stage in stages:
         # Once for all fields: Python parses every annotation anew each time.
-        hints = get_type_hints(type(stage.config))
+        hints, config = get_type_hints(type(stage.config)), stage.config
+        specs = sorted(fields(config), key=lambda spec: placed(config, spec.name)[0])
         rows += [
             _setting_field(stage, spec.name, str(spec.metadata.get("help", "")), hints[spec.name])
-            for spec in fields(stage.config)
+            for spec in specs
         ]
     return tuple(rows)
 
@@ -144,10 +155,15 @@ def form_lines(
     if not found:
         found = [item for item in pool if all(word in item.help.lower() for word in words)]
     lines: list[FormLine] = []
+    before: Field | None = None
     for item in found:
-        if not lines or _group(lines[-1]) != item.group:
+        is_new = before is None or before.group != item.group
+        if is_new:
             lines.append(Heading(name=item.group, about=_about(item.group)))
+        if item.section and (is_new or before is None or before.section != item.section):
+            lines.append(SectionHeading(name=item.section))
         lines.append(item)
+        before = item
     return tuple(lines)
 
 
@@ -167,13 +183,15 @@ def _setting_field(stage: StagePlan, name: str, text: str, hint: Any) -> Field:
         kind, choices = "a word", tuple(parts)
     else:
         plain = parts[0] if parts else hint
-        kind = _KINDS.get(plain, "a value")
+        words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+        kind = ", or ".join([_KINDS.get(plain, "a value"), *words])
         choices = ("true", "false") if plain is bool else ()
     return Field(
         key=f"{stage.stage}.{name}",
         group=stage.stage,
         name=name,
         help=text,
+        section=placed(stage.config, name)[1],
         kind=f"{kind}, or none" if is_optional else kind,
         default=value_text(getattr(stage.config, name)),
         choices=choices,
@@ -183,10 +201,6 @@ def _setting_field(stage: StagePlan, name: str, text: str, hint: Any) -> Field:
 
 def _path(item: Field) -> str:
     return item.key if "." in item.key else f"{RUN_GROUP}.{item.key}"
-
-
-def _group(line: FormLine) -> str:
-    return line.group if isinstance(line, Field) else line.name
 
 
 def _about(group: str) -> str:

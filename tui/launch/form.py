@@ -90,13 +90,14 @@ class Form:
             self.key = rows[0].key
 
     def move(self, by: int, *, is_group: bool) -> None:
-        """Mark another row, or the first of another group."""
+        """Mark another row, or the first of another section or group."""
         rows = self.rows
         if not rows:
             return
         here = next((place for place, row in enumerate(rows) if row.key == self.key), 0)
         if is_group:
-            starts = [n for n, row in enumerate(rows) if n == 0 or rows[n - 1].group != row.group]
+            places = [(row.group, row.section) for row in rows]
+            starts = [n for n, place in enumerate(places) if n == 0 or places[n - 1] != place]
             ahead = [n for n in starts if n > here]
             behind = [n for n in starts if n < here]
             there = (ahead[:1] if by > 0 else behind[-1:]) or [here]

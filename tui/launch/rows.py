@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tui.launch.draft import Draft
-from tui.launch.fields import Field, FormLine, Heading
+from tui.launch.fields import Field, FormLine, Heading, SectionHeading
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, Tone, ToneLine
 
@@ -36,6 +36,9 @@ def form_row(
     if isinstance(line, Heading):
         about = glyphs.cut(line.about, max(width - len(line.name) - 3, 0))
         return ToneLine((Piece(f" {line.name}  ", "strong"), Piece(about, "quiet")))
+    if isinstance(line, SectionHeading):
+        rule = glyphs.bar_empty * max(min(width, NAME_WIDTH + VALUE_WIDTH) - len(line.name) - 4, 0)
+        return ToneLine((Piece(f"  {line.name} ", "active"), Piece(rule, "quiet")))
     is_changed = line.key in state.draft.texts
     is_wrong = line.key in state.problems
     mark = WRONG if is_wrong else CHANGED if is_changed else " "

@@ -56,16 +56,26 @@ HOST = (
     ChartSpec(key=host.CPU, title="CPU", unit="percent", is_noisy=False, is_host=True),
     ChartSpec(key=host.RAM, title="RAM", unit="bytes", is_noisy=False, is_host=True),
 )
+# Where the seconds of a step go; measuring and saving are not of every step.
+PARTS = (
+    ChartSpec(key="time_data_s", title="data, s"),
+    ChartSpec(key="time_forward_backward_s", title="forward-backward, s"),
+    ChartSpec(key="time_optimizer_s", title="optimizer, s"),
+    ChartSpec(key="time_sync_s", title="sync, s"),
+    ChartSpec(key="time_eval_s", title="validation, s", is_noisy=False),
+    ChartSpec(key="time_save_s", title="saving, s", is_noisy=False),
+)
 
 
 def chart_specs(subjects: Sequence[Subject], *, has_main: bool) -> tuple[ChartSpec, ...]:
     """Return the charts for which there is data; `has_main`: the main ones even without."""
     logged = {key for one in subjects for key, points in one.curves.curves.items() if len(points)}
     known = [spec for spec in KNOWN if spec.key in logged or (has_main and spec in MAIN)]
-    names = {spec.key for spec in KNOWN} | COUNTERS
+    parts = [spec for spec in PARTS if spec.key in logged]
+    names = {spec.key for spec in (*KNOWN, *PARTS)} | COUNTERS
     others = [ChartSpec(key=key, title=key) for key in sorted(logged - names)]
     machine = [spec for spec in HOST if any(_has_host(one, spec.key) for one in subjects)]
-    return (*known, *machine, *others)[:MAX_CHARTS]
+    return (*known, *machine, *parts, *others)[:MAX_CHARTS]
 
 
 class ChartSet:

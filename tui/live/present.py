@@ -70,8 +70,11 @@ def stage_time(stage: StageView, now: float) -> str:
 
 
 def stage_count(stage: StageView, room: int) -> str:
-    """Return "1,234/2,000 steps" for the work that a stage counts, without the unit if narrow."""
-    if stage.done is None or not stage.total:
+    """Return "1,234/2,000 steps" for the work that a stage counts, without the unit if narrow.
+
+    Before the first is done it is what the stage is at, such as building kernels.
+    """
+    if stage.done is None or not stage.total or (stage.done == 0 and stage.label):
         return stage.label
     done, total = (
         (f"{stage.done:,.0f}", f"{stage.total:,.0f}")
