@@ -21,8 +21,8 @@ from runs.recipe import list_recipes, load_recipe
 
 # What the metavar of a parameter says of its values.
 _KINDS = {
-    "RUN": "run", "A": "run", "B": "run", "DIR|RUN": "run", "DELETED": "trashed",
-    "REF": "ref", "TOKENIZER": "ref", "PATH": "file",
+    "RUN": "run", "RUN|HOST:RUN": "run", "A": "run", "B": "run", "DIR|RUN": "run",
+    "DELETED": "trashed", "REF": "ref", "TOKENIZER": "ref", "PATH": "file",
     "FILTER": "filter", "KEY": "key", "FILE": "file", "DIR": "file", "SOURCE": "file",
 }  # fmt: skip
 _CHOICES = re.compile(r"[<\[(]?([a-z0-9][\w-]*(?:\|[a-z0-9][\w-]*)+)[>\])]?")

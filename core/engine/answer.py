@@ -125,7 +125,8 @@ def readable(parts: Sequence[Part]) -> str:
         before = parts[index - 1].type if index else None
         after = parts[index + 1].type if index + 1 < len(parts) else None
         if part.type == "text":
-            words.append(part.text)
+            is_joined = before in ("python", "python_output") and not part.text[:1].isspace()
+            words.append(f" {part.text}" if is_joined else part.text)
         elif part.type == "python":
             words.append(f"[{part.text}" if after == "python_output" else f"[{part.text}]")
         else:

@@ -41,7 +41,7 @@ app = lone_command()
 
 PromptsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PROMPT...", help="Ask this of every model.", show_default=False),
+    typer.Argument(metavar="PROMPT", help="Ask this of every model.", show_default=False),
 ]
 ModelsOption = Annotated[
     list[str] | None,

@@ -40,7 +40,7 @@ class Parse(StrEnum):
 
 Command = Annotated[
     list[str] | None,
-    typer.Argument(metavar="-- CMD...", help="The command line, after two dashes."),
+    typer.Argument(metavar="-- CMD", help="The command line, after two dashes."),
 ]
 Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Give the run a name.")]
 Tag = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.chat_format import Part
-from core.engine.answer import AnswerReader
+from core.engine.answer import AnswerReader, readable
 from tests.engine.builders import TOKENIZER
 
 special = TOKENIZER.special
@@ -63,3 +63,10 @@ def test_misplaced_markers_leave_readable_text() -> None:
         Part(type="python", text="1+"),
         Part(type="python_output", text="3"),
     )
+
+
+def test_a_text_stands_apart_from_the_tool_call_before_it() -> None:
+    call, result = Part(type="python", text="2*3"), Part(type="python_output", text="6")
+    assert readable([call, result, Part(type="text", text="It is 6.")]) == "[2*3 = 6] It is 6."
+    assert readable([call, result, Part(type="text", text=" It is 6.")]) == "[2*3 = 6] It is 6."
+    assert readable([call, Part(type="text", text="no")]) == "[2*3] no"

@@ -116,9 +116,7 @@ function answerView(turn, answer, index, options) {
     // A refusal says all there is to say.
     stats.hidden = !settings.hasStats || Boolean(answer.error && !answer.tokens.length);
     const words = statsWords(turn, answer);
-    const last = words.length - 1;
-    stats.replaceChildren(...words.flatMap((word, place) =>
-      [make("span", null, place < last ? `${word} |` : word), " "]));
+    stats.replaceChildren(...words.flatMap((word) => [make("span", null, word), " "]));
     node.classList.toggle("chosen", isSpread && turn.chosen === index);
     tools.replaceChildren(...(isWaiting ? [] : answerTools(turn, answer, index, options)));
   };

@@ -28,7 +28,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Run = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="Name the run; default: all runs.", show_default=False),
+    typer.Argument(metavar="RUN", help="Name the run; default: all runs.", show_default=False),
 ]
 
 

@@ -19,7 +19,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 Runs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[RUN | HOST:[RUN]]...",
+        metavar="RUN|HOST:RUN",
         help="Name runs here, or on machines that ssh reaches; default: the last one here.",
         show_default=False,
     ),
