@@ -21,8 +21,14 @@ from core.config import (
 from core.device_rows import planned
 from core.hardware import Hardware
 from core.plan_costs import Costs, StageWork, plan_costs
-from core.plan_machine import PRESET_KEYS, Machine, machine_for, preset_notes
-from core.plan_speed import fp8_notes
+from core.plan_machine import (
+    PRESET_KEYS,
+    Machine,
+    machine_for,
+    preset_notes,
+    require_attention,
+)
+from core.plan_speed import fp8_notes, uses_fp8
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
 from core.setting import StageConfig, naming
@@ -185,6 +191,10 @@ def resolve(
     stages = []
     for stage in chosen:
         config = configs[stage]
+        if isinstance(config, TrainConfig):
+            with naming(stage):
+                uses_fp8(config, machine.hardware)
+                require_attention(config.attention, machine.hardware)
         # Without base in the plan the row length is the parent's, and the stage itself checks.
         if isinstance(config, TrainConfig) and "base" in chosen:
             with naming(stage):

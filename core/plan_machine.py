@@ -28,6 +28,19 @@ def preset_notes(preset: Mapping[str, Any]) -> tuple[str, ...]:
     return (notes,) if isinstance(notes, str) else tuple(map(str, notes))
 
 
+def require_attention(setting: str, hardware: Hardware) -> None:
+    """Raise UsageError where an attention kernel needs a GPU that this hardware has not.
+
+    Of a GPU the stage itself looks whether the kernel is installed and fits.
+    """
+    if setting in ("flash", "flex") and hardware.device != "cuda":
+        what = hardware.gpus[0].name if hardware.gpus else hardware.cpu
+        raise UsageError(
+            f"attention = {setting} is not possible on {what}: it needs an NVIDIA GPU; use auto "
+            "or sdpa"
+        )
+
+
 def machine_for(
     preset: Mapping[str, Any], hardware: Hardware, *, nproc: int | None = None
 ) -> Machine:

@@ -10,6 +10,7 @@ from typing import Any
 
 from labcli.feed import FeedItem
 from labcli.tables import figure, percent, seconds, size
+from runs.errors import LabError
 from runs.events import VERSION, number
 from runs.record import EXPERIMENTS
 from tui.analysis.words import short_count
@@ -19,6 +20,8 @@ CHATTER_EVERY_S = 15.0
 CHATTER_AT_LEAST_S = 2.0
 BAR_WIDTH = 12
 RATE_WINDOW = 200
+_ERRORS: tuple[type[LabError], ...] = (LabError, *LabError.__subclasses__())
+OWN_ERRORS = frozenset(error.__name__ for error in _ERRORS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +243,13 @@ def _describe_checkpoint(data: Mapping[str, Any]) -> str:
     return f"checkpoint at step {data.get('step')} ({size(number(data.get('bytes')))})"
 
 
+def _describe_error(data: Mapping[str, Any]) -> str:
+    """Return what went wrong; the name of an error of ours says nothing to a person."""
+    kind, message = str(data.get("type")), str(data.get("message"))
+    is_told = kind in OWN_ERRORS or message.startswith(f"{kind}:")
+    return f"error: {message}" if is_told else f"error: {kind}: {message}"
+
+
 def _describe_artifact(data: Mapping[str, Any]) -> str:
     return f"{data.get('name')} at {data.get('path')} ({size(number(data.get('bytes')))})"
 
@@ -262,6 +272,6 @@ _DESCRIBERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "artifact": _describe_artifact,
     "alert": lambda data: f"{data.get('severity')}: {data.get('message')} [{data.get('code')}]",
     "note": lambda data: f"note: {data.get('message')}",
-    "error": lambda data: f"error: {data.get('type')}: {data.get('message')}",
+    "error": _describe_error,
     "end": lambda data: str(data.get("reason")),
 }

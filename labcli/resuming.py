@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.config import BaseConfig, TrainConfig, build_stage_config
 from core.device_rows import row_counts
 from core.scaling import micro_batches
+from core.setting import naming
 from runs.errors import UsageError
 from runs.record import RunRecord
 from runs.supervision.command import PARALLEL_STAGES
@@ -20,10 +21,11 @@ def check_ranks(record: RunRecord, nproc: int) -> None:
         raise UsageError(f"run {record.slug} has no stage that trains a model; leave --nproc out")
     configs = [build_stage_config(entry.stage, entry.config) for entry in training]
     row_len = next((c.sequence_len for c in configs if isinstance(c, BaseConfig)), None)
-    for config in configs:
+    for entry, config in zip(training, configs, strict=True):
         if row_len is None or not isinstance(config, TrainConfig):
             continue
-        if config.device_batch_size == "auto":
-            row_counts(config.total_batch_size, row_len, nproc)
-        else:
-            micro_batches(config, row_len, nproc)
+        with naming(entry.stage):
+            if config.device_batch_size == "auto":
+                row_counts(config.total_batch_size, row_len, nproc)
+            else:
+                micro_batches(config, row_len, nproc)

@@ -187,6 +187,16 @@ def test_a_stage_without_news_is_said_to_be_setting_up() -> None:
     assert narrator.status() == "base  setting up"
 
 
+def test_an_error_of_ours_is_told_without_its_class_and_no_class_twice() -> None:
+    ours = Error(type="UsageError", message="no such corpus", traceback="")
+    other = Error(type="ValueError", message="ValueError: too short", traceback="")
+    lines = tell(Narrator(), (0.0, ours), (0.0, other))
+    assert [line.text for line in lines] == [
+        "base: error: no such corpus",
+        "base: error: ValueError: too short",
+    ]
+
+
 def test_long_lines_are_broken_between_words() -> None:
     note = "base: note: training is compiled; the first step builds the kernels"
     assert broken(note, 40).split("\n") == [

@@ -1,0 +1,40 @@
+"""What `labcli runs resume --nproc` refuses before anything is started."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.hardware import Hardware
+from core.plan import resolve
+from labcli.resuming import check_ranks
+from runs.create import create_run
+from runs.errors import UsageError
+from runs.paths import LabHome
+from runs.recipe import load_recipe
+from runs.record import RunRecord, load_record
+
+LAPTOP = Hardware(
+    cpu="cpu", num_cpus=4, memory_bytes=2**34, gpus=(), has_cpu_bf16=False, has_compiler=True
+)
+
+
+def planned_run(home: LabHome, *overrides: str) -> RunRecord:
+    plan = resolve(load_recipe("speedrun"), preset="cpu", overrides=overrides, hardware=LAPTOP)
+    paths = create_run(home, plan=plan.to_json(), recipe="speedrun", preset="cpu")
+    return load_record(paths.run_dir)
+
+
+@pytest.mark.parametrize("rows", ["8", "auto"])
+def test_ranks_that_cannot_share_the_batch_are_refused_with_its_stage(
+    home: LabHome, rows: str
+) -> None:
+    record = planned_run(home, f"base.device_batch_size={rows}")
+    with pytest.raises(UsageError, match=r"^base: total_batch_size 4096 is not a multiple of"):
+        check_ranks(record, 3)
+
+
+def test_ranks_that_share_the_batch_may_go_on(home: LabHome) -> None:
+    record = planned_run(
+        home, "base.device_batch_size=auto", "mid.device_batch_size=4", "sft.device_batch_size=4"
+    )
+    check_ranks(record, 2)
