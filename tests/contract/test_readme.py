@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from core.config import BaseConfig, ChatTrainConfig
 from labcli.lazy import LazyGroup, load
 from labcli.root import COMMANDS, Entry
 from labcli.tree import app
@@ -62,3 +64,10 @@ def test_readme_has_the_two_set_up_commands() -> None:
 def test_every_file_that_the_readme_links_to_exists() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_readme_names_every_setting_of_training() -> None:
+    text = README.read_text(encoding="utf-8")
+    settings = {spec.name for kind in (BaseConfig, ChatTrainConfig) for spec in fields(kind)}
+    missing = [name for name in sorted(settings) if not re.search(rf"`{name}[`=]", text)]
+    assert missing == []
