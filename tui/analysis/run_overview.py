@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from runs.scheduling.budget import dollars
@@ -117,7 +119,7 @@ def _stage_rows(page: RunPage, width: int, glyphs: Glyphs, now: float) -> list[R
                     Cell(text=stage.stage, tone="strong"),
                     Cell(text=state, tone=state_tone(stage.state)),
                     Cell(text=present.stage_time(stage, now)),
-                    Cell(text=present.stage_count(stage, 20)),
+                    Cell(text=_count(stage)),
                     Cell(text=bpb, tone="strong"),
                     Cell(text=tries, tone="quiet"),
                 ),
@@ -130,6 +132,12 @@ def _stage_rows(page: RunPage, width: int, glyphs: Glyphs, now: float) -> list[R
         return [remark("no stages: run.json cannot be read")]
     header = ("stage", "state", "time", "done", "val bpb", "")
     return table(header, rows, width=width, glyphs=glyphs, right="llrrrl", flexible=3)
+
+
+def _count(stage: StageView) -> str:
+    """Return the work that a stage counts; of a finished one only what came to its end."""
+    is_short = None not in (stage.done, stage.total) and stage.done != stage.total
+    return "" if stage.state == "finished" and is_short else present.stage_count(stage, 20)
 
 
 def _stage_detail(page: RunPage, stage: StageView, now: float) -> str:
@@ -194,7 +202,9 @@ def _origin_rows(page: RunPage) -> list[Row]:
         rows.append(fact("seed", ", ".join(map(str, sorted(seeds))) or "none"))
         rows.append(fact("plan hash", record.plan_hash))
         rows.append(fact("source", describe(record.source)))
-        rows.append(fact("command", " ".join(record.argv)))
+        # Where the command is installed is no part of what was asked for.
+        words = [*(PurePath(word).name for word in record.argv[:1]), *record.argv[1:]]
+        rows.append(fact("command", shlex.join(words)))
         if record.parents:
             rows.append(fact("parents", " ".join(record.parents)))
     rows.append(fact("tags", " ".join(view.tags) or "none"))
