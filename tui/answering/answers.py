@@ -118,15 +118,19 @@ class Answer:
         if chunk.token_id is not None:
             self._take_token(chunk)
         if chunk.text:
-            self._close_call("] ")
+            self._close_call()
             nats = chunk.entropy_nats
             level = None if nats is None else level_of(nats / NATS_PER_BIT)
             self._pieces.append(Part(type="text", text=chunk.text))
-            self.tokens.append(TokenText(text=printable(chunk.text), level=level, last=self._last))
+            # The model goes on without a space: it has said no bracket.
+            is_joined = bool(self.tokens) and self.tokens[-1].is_tool
+            gap = " " if is_joined and not chunk.text[0].isspace() else ""
+            text = gap + printable(chunk.text)
+            self.tokens.append(TokenText(text=text, level=level, last=self._last))
         for part in chunk.parts:
             self._take_tool(part)
         if chunk.ending is not None:
-            self._close_call("]")
+            self._close_call()
             self.ending, self.phase = chunk.ending, "done"
 
     def stop(self) -> None:
@@ -161,14 +165,13 @@ class Answer:
         if part.type == "python":
             text = f"[{part.text}"
         else:
-            # The model goes on without a space: it has said no bracket.
-            text = f" = {part.text}] " if is_open else f"[= {part.text}] "
+            text = f" = {part.text}]" if is_open else f"[= {part.text}]"
         self.tokens.append(TokenText(text=printable(text), is_tool=True, last=self._last))
 
-    def _close_call(self, bracket: str) -> None:
+    def _close_call(self) -> None:
         """End a call that nothing answered, as people read it."""
         if self._pieces and self._pieces[-1].type == "python":
-            self.tokens.append(TokenText(text=bracket, is_tool=True, last=self.tokens[-1].last))
+            self.tokens.append(TokenText(text="]", is_tool=True, last=self.tokens[-1].last))
 
 
 def departure(first: Answer, own: Answer) -> int | None:
