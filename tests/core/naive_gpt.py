@@ -59,18 +59,16 @@ def _attention(
     if embeds is not None:
         gate = 3 * _sigmoid(x[:, :12] @ own["attn.value_gate.weight"].T)
         v = v + gate[:, :, None] * embeds.reshape(v.shape)
+    turned_q, turned_k = (
+        np.array([_rms(_turned(x[t], t, config.rope_base)) * config.qk_scale for t in range(num)])
+        for x in (q, k)
+    )
     outputs = np.zeros_like(q)
     for t in range(num):
         first = max(0, t - config.window(layer))
         for head in range(config.num_heads):
             shared = head * config.num_kv_heads // config.num_heads
-            query = _rms(_turned(q[t, head], t, config.rope_base)) * config.qk_scale
-            scores = np.array(
-                [
-                    query @ (_rms(_turned(k[s, shared], s, config.rope_base)) * config.qk_scale)
-                    for s in range(first, t + 1)
-                ]
-            ) / np.sqrt(dim)
+            scores = turned_k[first : t + 1, shared] @ turned_q[t, head] / np.sqrt(dim)
             share = np.exp(scores - scores.max())
             outputs[t, head] = (share / share.sum()) @ v[first : t + 1, shared]
     result: Array = outputs.reshape(num, -1) @ own["attn.out.weight"].T
@@ -78,12 +76,12 @@ def _attention(
 
 
 def _turned(x: Array, position: int, base: float) -> Array:
-    """Return a head's values turned backwards by their position's angles, halves paired."""
-    half = len(x) // 2
-    angle = position * base ** (-2 * np.arange(half) / len(x))
-    a, b = x[:half], x[half:]
+    """Return the heads' values turned backwards by their position's angles, halves paired."""
+    half = x.shape[-1] // 2
+    angle = position * base ** (-2 * np.arange(half) / x.shape[-1])
+    a, b = x[:, :half], x[:, half:]
     return np.concatenate(
-        [a * np.cos(angle) + b * np.sin(angle), -a * np.sin(angle) + b * np.cos(angle)]
+        [a * np.cos(angle) + b * np.sin(angle), -a * np.sin(angle) + b * np.cos(angle)], axis=-1
     )
 
 

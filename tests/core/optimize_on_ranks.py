@@ -1,6 +1,6 @@
-"""Trains tiny models as one of several ranks: `python -m tests.core.optimize_on_ranks JOBS`.
+"""Trains tiny models as one of several ranks.
 
-JOBS is a JSON list, done in its order by the first `world_size` of the processes; so a job may
+The jobs are done in their order by the first `world_size` of the processes; so a job may
 resume from what one before it left. Each rank writes the norms of its gradients, the bytes of
 its moments and its weights; rank 0 a checkpoint.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,6 @@ def optimize(job: dict[str, Any], ranks: Ranks) -> None:
 
 def main(jobs: list[dict[str, Any]]) -> None:
     """Do the jobs that this process has a part in."""
-    torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
     for job in jobs:
         if rank < job["world_size"]:
@@ -92,7 +90,3 @@ def main(jobs: list[dict[str, Any]]) -> None:
             # Joining waits for rank 0, which has finished every job before this one.
             with join(rank, job["world_size"], CPU) as ranks:
                 optimize(job, ranks)
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

@@ -10,10 +10,6 @@ takes another sign: at most one of 20 in a tensor.
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +19,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.scaling import moment_bytes
+from tests.core import optimize_on_ranks
 from tests.core.builders import tiny_config
+from tests.core.forked import free_port, start_ranks, wait_for_ranks
 
-TIMEOUT_S = 280
 TOLERANCE = 1e-5
 CLIPPED = {"config": {"optimizer": "classic", "grad_clip": 0.01}, "weight_decay": 0.0}
 # In the order in which they are done: name, ranks, what is not the same as in the others.
@@ -55,13 +52,6 @@ class Outcome:
     state: dict[str, Tensor]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def described(root: Path, name: str, world_size: int, job: dict[str, Any]) -> dict[str, Any]:
     resume = job.get("resume")
     (root / name).mkdir()
@@ -74,21 +64,11 @@ def described(root: Path, name: str, world_size: int, job: dict[str, Any]) -> di
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """Do all jobs in four processes: to start torch takes longer than to make the steps."""
+    """Do all jobs in four processes."""
     root = tmp_path_factory.mktemp("ranks")
     jobs = [described(root, *job) for job in JOBS]
-    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.core.optimize_on_ranks", json.dumps(jobs)]
-    workers = [
-        subprocess.Popen(command, env={**env, "RANK": str(rank)}, stderr=subprocess.PIPE)
-        for rank in range(4)
-    ]
-    try:
-        errors = [worker.communicate(timeout=TIMEOUT_S)[1].decode() for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-    assert [worker.returncode for worker in workers] == [0] * 4, errors
+    codes = wait_for_ranks(start_ranks(optimize_on_ranks.main, jobs, ranks=4, errors=root))
+    assert codes == [0] * 4, "".join(path.read_text() for path in root.glob("stderr.*.txt"))
     return {name: outcome(root / name, world_size) for name, world_size, _ in JOBS}
 
 

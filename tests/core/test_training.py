@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,25 +16,22 @@ from core import checkpoint
 from core.config import ChatTrainConfig
 from core.stages import base, mid, sft
 from core.stages.context import CheckpointRef, Input
+from core.train.compiling import compiled_loss
 from runs.errors import Corrupt, NotFound, StageFailed, UsageError
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Sample, Step
+from tests.core import train_base
 from tests.core.builders import base_config, context, make_world
+from tests.core.forked import start_ranks, wait_for_ranks
 
 
 def run_process(root: Path, *, ranks: int = 1, **options: Any) -> dict[int, float]:
-    """Train in a process of its own; return the loss of every step that it printed."""
-    command = [sys.executable, "-m"]
-    if ranks > 1:
-        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
-    command += ["tests.core.train_base", str(root), json.dumps(options)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if "kill_after" in options:
-        assert done.returncode == -9
-    else:
-        assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {line["step"]: line["loss"] for line in lines}
+    """Train in processes of their own; return the loss of every step that the first rank told."""
+    out = root / str(options.get("name", "base"))
+    codes = wait_for_ranks(start_ranks(train_base.main, root, options, ranks=ranks, errors=out))
+    errors = "".join(path.read_text() for path in out.glob("stderr.*.txt"))
+    assert codes == [-9 if "kill_after" in options else 0] * ranks, errors
+    lines = [json.loads(line) for line in (out / "told.0.jsonl").read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
 def weights(root: Path, name: str, step: int) -> Mapping[str, torch.Tensor]:
@@ -314,17 +309,16 @@ def test_compile_on_without_a_compiler_is_refused(
         )
 
 
+def tell_fallback(compiler: Path, told: Path) -> None:
+    """Write why nothing compiles with a compiler, which torch reads once, with inductor."""
+    os.environ.update(CXX=str(compiler), TORCHINDUCTOR_CACHE_DIR=str(told.parent / "kernels"))
+    told.write_text(str(compiled_loss("auto", torch.device("cpu"))[1]))
+
+
 def test_a_broken_compiler_falls_back_to_eager(tmp_path: Path) -> None:
-    broken = tmp_path / "g++"
+    broken, told = tmp_path / "g++", tmp_path / "told"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    # A process of its own: torch reads the compiler's name once, when inductor is imported.
-    code = (
-        "import sys, torch; from core.train.compiling import compiled_loss; "
-        "sys.stdout.write(str(compiled_loss('auto', torch.device('cpu'))[1]))"
-    )
-    env = {**os.environ, "CXX": str(broken), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "kernels")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
-    )
-    assert "training runs eager: torch.compile fails on this machine" in done.stdout
+    started = start_ranks(tell_fallback, broken, told, ranks=1, errors=tmp_path)
+    assert wait_for_ranks(started) == [0], (tmp_path / "stderr.0.txt").read_text()
+    assert "training runs eager: torch.compile fails on this machine" in told.read_text()

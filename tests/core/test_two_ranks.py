@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core import checkpoint
+from tests.core import train_base
 from tests.core.builders import make_world
+from tests.core.forked import start_ranks, wait_for_ranks
 
 DEADLINE_S = 120
 
@@ -26,14 +27,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def start(root: Path, *, ranks: int, **options: Any) -> subprocess.Popen[bytes]:
+def start(root: Path, *, ranks: int, **options: Any) -> list[ForkServerProcess]:
     """Start a training of `ranks` processes."""
-    command = [sys.executable, "-m"]
-    if ranks > 1:
-        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
-    command += ["tests.core.train_base", str(root), json.dumps(options)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    errors = root / str(options["name"])
+    return start_ranks(train_base.main, root, options, ranks=ranks, errors=errors)
 
 
 def told(root: Path, name: str, rank: int) -> list[dict[str, Any]]:
@@ -53,10 +50,10 @@ def test_a_signal_to_one_rank_stops_all_at_one_step_with_one_checkpoint(world: P
     deadline = time.monotonic() + DEADLINE_S
     while not (len(told(world, name, 1)) > 4 and len(told(world, name, 0)) > 4):
         assert time.monotonic() < deadline
-        assert both.poll() is None
+        assert all(process.is_alive() for process in both)
         time.sleep(0.05)
     os.kill(told(world, name, 1)[0]["pid"], signal.SIGTERM)
-    assert both.wait(DEADLINE_S) == 0
+    assert wait_for_ranks(both) == [0, 0]
     ends = [told(world, name, rank)[-2:] for rank in (0, 1)]
     assert ends[0] == ends[1]
     assert ends[0][1] == {"end": "stopped"}
@@ -70,7 +67,7 @@ def test_one_rank_and_two_measure_the_same_bits_per_byte(world: Path) -> None:
     options = {"name": "measured", "num_iterations": 2, "eval_tokens": 19 * 32}
     found = []
     for ranks in (1, 1, 2):
-        assert start(world, ranks=ranks, **options).wait(DEADLINE_S) == 0
+        assert set(wait_for_ranks(start(world, ranks=ranks, **options))) == {0}
         found.append(measured(world, "measured"))
     assert found[0] == found[1]
     assert found[2] == pytest.approx(found[0], rel=1e-9)

@@ -1,8 +1,8 @@
-"""Runs the base stage as a process of its own: `python -m tests.core.train_base ROOT OVERRIDES`.
+"""Runs the base stage as a process of its own, or as one of its ranks.
 
-Prints one JSON line per step, and kills itself after step `kill_after` when that is given.
-With `first_scale` a training in float16 starts from that loss scale. Every rank leaves
-told.R.jsonl: its process id, then the steps, measurements and end that it told.
+Rank 0 kills itself after step `kill_after` when that is given. With `first_scale` a training in
+float16 starts from that loss scale. Every rank leaves told.R.jsonl: its process id, then the
+steps, measurements and end that it told.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from tests.core.builders import base_config, context
 
 
 def main(root: Path, options: dict[str, object]) -> None:
-    """Train in `root`, which holds a world made by `make_world`."""
+    """Train in `root`, which holds a world made by `make_world`; options are settings and ours."""
+    options = dict(options)
     inputs = {
         "corpus": Input(path=root / "data" / "corpus", sha256="c"),
         "tokenizer": Input(path=root / "tokenizer.json", sha256="t"),
@@ -52,11 +52,8 @@ def main(root: Path, options: dict[str, object]) -> None:
         for event in base.run(config, ctx, stop=is_stopping.is_set, resume=resume):
             if line := _line(event):
                 told.write(line + "\n")
-            if isinstance(event, Step) and rank == 0:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
-                if event.step == kill_after:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if isinstance(event, Step) and rank == 0 and event.step == kill_after:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _line(event: Event) -> str:
@@ -79,7 +76,3 @@ def start_from(scale: object) -> None:
             return scaler_for(dtype, state or given)
 
         vars(loop)["scaler_for"] = scaler
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
