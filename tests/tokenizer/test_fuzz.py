@@ -1,6 +1,6 @@
 """Random texts, vocabularies and patterns against tiktoken, rustbpe and the oracle, for a while.
 
-The default suite fuzzes for 20 s; `LABCLI_FUZZ_S=600 pytest -m soak tests/tokenizer/test_fuzz.py`
+The default suite fuzzes for 6 s; `LABCLI_FUZZ_S=600 pytest -m soak tests/tokenizer/test_fuzz.py`
 for as long as one likes, each time from a new seed, which a failure names.
 """
 
@@ -21,7 +21,7 @@ from core import _bpe, bpe
 from core.tokenizer import Tokenizer
 from core.vocab.patterns import PATTERNS
 
-DEFAULT_S = 20.0
+DEFAULT_S = 6.0
 SOAK_S = float(os.environ.get("LABCLI_FUZZ_S", "600"))
 # Where splitters go wrong: long s, NEL, ideographic space, numbers that are no digits, marks,
 # characters of two, three and four bytes, and words that are cut in several ways.
