@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,8 @@ import psutil
 from runs.paths import LabHome
 
 DEADLINE_S = 90.0
+# select and pselect6 of Linux, by their numbers on x86-64 and on arm64.
+SELECT_CALLS = ("23", "270", "72")
 
 
 class Keyboard:
@@ -66,7 +69,7 @@ class Keyboard:
         be seen at the end of the line.
         """
         deadline = time.monotonic() + DEADLINE_S
-        while psutil.Process(self.process.pid).status() != psutil.STATUS_SLEEPING:
+        while not _waits_for_input(self.process.pid):
             assert time.monotonic() < deadline, "it never waited for a key"
         self.press(keys)
 
@@ -105,6 +108,17 @@ class Keyboard:
             except OSError:
                 return
             self.shown += data.decode("utf-8", errors="replace")
+
+
+def _waits_for_input(pid: int) -> bool:
+    """Return whether a process sleeps, and not for a lock that another thread of it holds."""
+    if psutil.Process(pid).status() != psutil.STATUS_SLEEPING:
+        return False
+    try:
+        call = Path(f"/proc/{pid}/syscall").read_text().split()[0]
+    except OSError:
+        return True
+    return call in SELECT_CALLS
 
 
 def _take_terminal() -> None:

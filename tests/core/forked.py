@@ -37,7 +37,8 @@ def start_ranks(
     What rank R writes to stderr lies in `errors`, as stderr.R.txt.
     """
     told = {
-        "WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+        **os.environ, "WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
     }  # fmt: skip
     errors.mkdir(parents=True, exist_ok=True)
     started = []
@@ -45,7 +46,6 @@ def start_ranks(
         process = _CONTEXT.Process(
             target=_act,
             args=(act, args, {**told, "RANK": str(rank)}, errors / f"stderr.{rank}.txt"),
-            daemon=True,
         )
         process.start()
         started.append(process)
@@ -68,10 +68,15 @@ def wait_for_ranks(processes: Sequence[ForkServerProcess]) -> list[int | None]:
             if any(codes):
                 break
     finally:
-        for process in running.values():
-            process.kill()
-            process.join()
+        kill_ranks(list(running.values()))
     return [process.exitcode for process in processes]
+
+
+def kill_ranks(processes: Sequence[ForkServerProcess]) -> None:
+    """Make sure that no rank is left."""
+    for process in processes:
+        process.kill()
+        process.join()
 
 
 def _act(
@@ -79,6 +84,7 @@ def _act(
 ) -> None:
     import torch
 
+    os.environ.clear()
     os.environ.update(env)
     torch.set_num_threads(1)
     os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)

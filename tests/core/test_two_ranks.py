@@ -15,7 +15,7 @@ import pytest
 from core import checkpoint
 from tests.core import train_base
 from tests.core.builders import make_world
-from tests.core.forked import start_ranks, wait_for_ranks
+from tests.core.forked import kill_ranks, start_ranks, wait_for_ranks
 
 DEADLINE_S = 120
 
@@ -47,13 +47,16 @@ def test_a_signal_to_one_rank_stops_all_at_one_step_with_one_checkpoint(world: P
     both = start(
         world, ranks=2, name=name, num_iterations=100_000, save_every=None, eval_every=None
     )
-    deadline = time.monotonic() + DEADLINE_S
-    while not (len(told(world, name, 1)) > 4 and len(told(world, name, 0)) > 4):
-        assert time.monotonic() < deadline
-        assert all(process.is_alive() for process in both)
-        time.sleep(0.05)
-    os.kill(told(world, name, 1)[0]["pid"], signal.SIGTERM)
-    assert wait_for_ranks(both) == [0, 0]
+    try:
+        deadline = time.monotonic() + DEADLINE_S
+        while not (len(told(world, name, 1)) > 4 and len(told(world, name, 0)) > 4):
+            assert time.monotonic() < deadline
+            assert all(process.is_alive() for process in both)
+            time.sleep(0.05)
+        os.kill(told(world, name, 1)[0]["pid"], signal.SIGTERM)
+        assert wait_for_ranks(both) == [0, 0]
+    finally:
+        kill_ranks(both)
     ends = [told(world, name, rank)[-2:] for rank in (0, 1)]
     assert ends[0] == ends[1]
     assert ends[0][1] == {"end": "stopped"}
