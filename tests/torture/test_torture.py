@@ -260,7 +260,7 @@ def home(tmp_path: Path) -> Iterator[LabHome]:
 @pytest.mark.parametrize(
     ("duration_s", "true_within_s"),
     [
-        (20.0, SHORT_FORM_WITHIN_S),
+        (12.0, SHORT_FORM_WITHIN_S),
         pytest.param(180.0, TRUE_WITHIN_S, marks=[pytest.mark.soak, pytest.mark.timeout(500)]),
     ],
 )
