@@ -27,7 +27,7 @@ from core.train.precision import Scaler, ScalerState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """What one step measured, equal on all ranks; one that is not finite was not applied.
+    """What one step measured, equal on all ranks; no weight has taken in what is not finite.
 
     is_skipped: the gradients overflowed float16, and nothing was changed but the loss scale.
     """
@@ -39,7 +39,7 @@ class StepResult:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the step was applied, or rightly left out."""
+        """Whether training can go on from here: the step was applied, or rightly left out."""
         return math.isfinite(self.loss) and (self.is_skipped or math.isfinite(self.grad_norm))
 
 
@@ -128,7 +128,8 @@ class Stepper:
     def launch(self, step: int, first_row: int, own: Flags) -> Launched:
         """Make step `step` + 1 from the rows that start at `first_row`, and wait for no number.
 
-        A step whose loss or gradient is not finite is not applied. What all ranks say in `own`
+        A loss or gradient that is not finite is not applied: the weights stay as they were or,
+        where the device runs ahead, move by their momentum alone. What all ranks say in `own`
         comes back with the numbers.
 
         Raises:

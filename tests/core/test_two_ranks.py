@@ -1,4 +1,4 @@
-"""Two ranks: they agree when to stop, and measure what one rank measures."""
+"""Two ranks: they agree when to stop and why, and measure what one rank measures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 
 from core import checkpoint
+from core.data.packing import PackedRows
+from core.data.shards import load_manifest
+from core.data.token_cache import TokenCache, build_tokens, open_shards, shard_names
+from core.tokenizer import Tokenizer
 from tests.core import train_base
 from tests.core.builders import make_world
 from tests.core.forked import kill_ranks, start_ranks, wait_for_ranks
@@ -74,3 +78,31 @@ def test_one_rank_and_two_measure_the_same_bits_per_byte(world: Path) -> None:
         found.append(measured(world, "measured"))
     assert found[0] == found[1]
     assert found[2] == pytest.approx(found[0], rel=1e-9)
+
+
+def test_a_document_that_breaks_one_rank_is_named_by_all_and_written_down_once(
+    world: Path,
+) -> None:
+    tokenizer = Tokenizer.from_file(world / "tokenizer.json")
+    cache = TokenCache(corpus_dir=world / "data" / "corpus", tokenizer=tokenizer)
+    names = shard_names(load_manifest(cache.corpus_dir), "train")
+    list(build_tokens(cache, names))
+    split = open_shards(cache, names)
+    rows = PackedRows(split, row_len=32, pad=tokenizer.bos, seed=42, crop=True)
+    # Of the two rows of the first step, the second is the second rank's.
+    (token, *_) = sorted({*rows.row(1)[0].tolist()} - {*rows.row(0)[0].tolist()})
+    name = "broken"
+    small = {"device_batch_size": 1, "total_batch_size": 64}
+    broken = start(world, ranks=2, name=name, broken_token=token, **small)
+    try:
+        for process in broken:
+            process.join(DEADLINE_S)
+        assert [process.exitcode for process in broken] == [1, 1]
+    finally:
+        kill_ranks(broken)
+    reasons = [told(world, name, rank)[-1]["failed"] for rank in (0, 1)]
+    first = rows.documents(1)[0]
+    for reason in reasons:
+        assert "at step 1; 1 of its 2 rows break the numbers" in reason
+        assert f"document {first.document} of {first.shard}" in reason
+    assert [path.name for path in (world / name).rglob("batch-*.json")] == ["batch-1.json"]
