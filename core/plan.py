@@ -179,13 +179,13 @@ def resolve(
         needed = ", ".join(NEEDED_STAGES)
         raise UsageError(f"{recipe['name']} lacks the stage {missing[0]}; a recipe has {needed}")
     chosen = _chosen(known, only=only, until=until)
-    configs = stage_configs(recipe, presets[slug], overrides)
+    machine = machine_for(presets[slug], hardware, nproc=nproc)
+    ranks = nproc or max(1, len(machine.hardware.gpus))
+    configs = stage_configs(recipe, presets[slug], overrides, num_ranks=ranks)
     base, tok = configs["base"], configs["tok"]
     assert isinstance(base, BaseConfig) and isinstance(tok, TokConfig)
     with naming("base"):
         model = model_config(base, tok.vocab_size)
-    machine = machine_for(presets[slug], hardware, nproc=nproc)
-    ranks = nproc or max(1, len(machine.hardware.gpus))
     if machine.hardware.device == "mps" and ranks > 1:
         raise UsageError(f"an Apple GPU runs one rank, not {ranks}; leave out --nproc")
     stages = []
@@ -215,14 +215,18 @@ def resolve(
 
 
 def stage_configs(
-    recipe: Mapping[str, Any], preset: Mapping[str, Any], overrides: Sequence[str] = ()
+    recipe: Mapping[str, Any],
+    preset: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    num_ranks: int = 1,
 ) -> dict[str, StageConfig]:
     """Return the settings of every stage of a recipe, as a preset and the overrides leave them.
 
     Where a setting of `base` says "auto", the laws of core.scaling_laws give its number.
     """
     values = _values(recipe, preset, overrides)
-    _apply_laws(values)
+    _apply_laws(values, num_ranks)
     return {stage: build_stage_config(stage, values[stage]) for stage in recipe["stages"]}
 
 
@@ -285,7 +289,7 @@ def _drop_rival(settings: dict[str, Any], name: str, value: str) -> None:
                 settings.pop(rival, None)
 
 
-def _apply_laws(values: dict[str, dict[str, Any]]) -> None:
+def _apply_laws(values: dict[str, dict[str, Any]], num_ranks: int) -> None:
     base = values.get("base", {})
     asked = [name for name in AUTO_SETTINGS if base.get(name) == AUTO]
     if not asked:
@@ -294,7 +298,7 @@ def _apply_laws(values: dict[str, dict[str, Any]]) -> None:
     config = build_stage_config("base", numbers)
     tok = build_stage_config("tok", values["tok"])
     assert isinstance(config, BaseConfig) and isinstance(tok, TokConfig)
-    values["base"] = with_laws(base, config, tok.vocab_size)
+    values["base"] = with_laws(base, config, tok.vocab_size, num_ranks=num_ranks)
 
 
 def _preset_slug(recipe: str, asked: str, presets: Mapping[str, Any], hardware: Hardware) -> str:

@@ -93,11 +93,13 @@ def warmup_share(num_steps: int) -> float:
     return min(MAX_WARMUP_SHARE, WARMUP_STEPS / num_steps)
 
 
-def with_laws(values: Mapping[str, Any], base: BaseConfig, vocab_size: int) -> dict[str, Any]:
+def with_laws(
+    values: Mapping[str, Any], base: BaseConfig, vocab_size: int, *, num_ranks: int = 1
+) -> dict[str, Any]:
     """Return settings of `base` with a number for every "auto".
 
     base: the same settings, with any numbers in place of the words. D is the run's real horizon,
-    also where it was given in steps or FLOPs.
+    also where it was given in steps or FLOPs. The batch is one that `num_ranks` can share.
     """
     model = model_config(base, vocab_size)
     reference = reference_tokens(base, vocab_size)
@@ -105,6 +107,7 @@ def with_laws(values: Mapping[str, Any], base: BaseConfig, vocab_size: int) -> d
     told = dict(values)
     if told.get("total_batch_size") == AUTO:
         batch = REFERENCE_BATCH_TOKENS if is_classic else _auto_batch(base, model, reference)
+        batch = _in_whole_passes(batch, base, num_ranks)
         told["total_batch_size"] = batch
         base = replace(base, total_batch_size=batch)
     num_steps = horizon_steps(base, model)
@@ -127,6 +130,16 @@ def _auto_batch(base: BaseConfig, model: ModelConfig, reference: float) -> int:
         return batch_tokens(base.target_flops / flops_per_token(model), reference)
     assert base.target_param_data_ratio is not None
     return batch_tokens(base.target_param_data_ratio * horizon_params(base, model), reference)
+
+
+def _in_whole_passes(batch: int, base: BaseConfig, num_ranks: int) -> int:
+    """Return the batch nearest to the law's that all ranks can share, each in whole passes.
+
+    The law's own, where it is one: the law asks for less than a pass in runs of some hundred steps.
+    """
+    rows = 1 if base.device_batch_size == "auto" else base.device_batch_size
+    per_pass = rows * base.sequence_len * num_ranks
+    return per_pass * max(1, round(batch / per_pass))
 
 
 def _power_of_two(value: float) -> int:

@@ -37,6 +37,21 @@ def with_gpus(name: str, count: int, memory_gib: int = 80) -> Hardware:
     return replace(LAPTOP, gpus=(Gpu(name=name, memory_bytes=memory_gib * GIB),) * count)
 
 
+@pytest.mark.parametrize("preset", ["8xh100", "gpu-24g", "dgx-spark"])
+def test_a_run_of_a_few_steps_is_planned_on_any_machine(preset: str) -> None:
+    made = base_of(plan(preset, "speedrun", "base.num_iterations=20"))
+    assert made.num_iterations == 20
+    assert made.total_batch_size <= 2**19
+
+
+def test_a_batch_that_the_law_gives_is_shared_by_ranks_of_any_number() -> None:
+    whole = base_of(plan("8xh100"))
+    for nproc in (3, 5, 6):
+        made = base_of(plan("8xh100", nproc=nproc, only="base"))
+        assert made.total_batch_size % (16 * 2048 * nproc) == 0
+        assert made.total_batch_size == pytest.approx(whole.total_batch_size, rel=0.1)
+
+
 def base_of(made: Plan) -> BaseConfig:
     config = next(stage.config for stage in made.stages if stage.stage == "base")
     assert isinstance(config, BaseConfig)
