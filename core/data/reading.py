@@ -9,10 +9,11 @@ two million, with what packing drops. A window that is encoded ahead holds no tr
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ from core.data.tokens import Ints
 from core.stages.context import StageContext
 from core.tokenizer import Tokenizer
 from runs.events import Event, Note
+
+Found = TypeVar("Found")
 
 # Text that is read up to four times teaches almost as much as new text (arXiv 2305.16264). Where
 # best fit would read it more often, rows without waste are taken, if it drops as much as this.
@@ -141,6 +144,22 @@ def prepare_text(text: Text, ctx: StageContext) -> Iterator[Event]:
             first = [name for name in text.parts[0] if name in here]
             yield from build_tokens(text.cache, first)
         yield _note(text)
+
+
+def until_stopped(
+    events: Generator[Event, None, Found], stop: Callable[[], bool]
+) -> Generator[Event, None, Found | None]:
+    """Pass on events and return what they return; None when told to stop between two of them."""
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                found: Found = end.value
+                return found
+            yield event
+            if stop():
+                return None
 
 
 @contextmanager

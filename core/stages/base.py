@@ -20,6 +20,7 @@ from core.data.reading import (
     prepare_validation,
     reading,
     text_packing,
+    until_stopped,
 )
 from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, open_shards, open_validation
@@ -36,7 +37,7 @@ from core.train.job import Training
 from core.train.loop import train
 from core.train.pair_start import start_from_pairs
 from runs.errors import UsageError
-from runs.events import Event
+from runs.events import End, Event
 
 
 def run(
@@ -53,7 +54,12 @@ def run(
     shape = model_config(config, tokenizer.vocab_size)
     total_steps = horizon_steps(config, shape)
     cache = find_cache(ctx, tokenizer)
-    text = yield from _prepared_text(config, ctx, cache, shape)
+    # Several ranks would hear of it at different moments: they agree on it with their first step.
+    is_told = stop if ctx.world_size == 1 else lambda: False
+    text = yield from until_stopped(_prepared_text(config, ctx, cache, shape), is_told)
+    if text is None:
+        yield End(reason="stopped")
+        return
     model = _model(config, shape, device, resume)
     plain = RowShape(row_len=config.sequence_len, seed=config.seed)
     num_rows = total_steps * config.total_batch_size // config.sequence_len

@@ -128,9 +128,8 @@ class Stepper:
     def launch(self, step: int, first_row: int, own: Flags) -> Launched:
         """Make step `step` + 1 from the rows that start at `first_row`, and wait for no number.
 
-        A loss or gradient that is not finite is not applied: the weights stay as they were or,
-        where the device runs ahead, move by their momentum alone. What all ranks say in `own`
-        comes back with the numbers.
+        No loss or gradient that is not finite is applied: the weights stay or, where the device
+        runs ahead, move by momentum alone. What all ranks say in `own` comes with the numbers.
 
         Raises:
             StageFailed: float16 overflows at every loss scale.

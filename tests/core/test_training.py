@@ -125,6 +125,16 @@ def test_stopped_run_checkpoints_at_the_step_boundary_and_goes_on(
     assert tokens == [128.0 * step for step in range(1, 13)]
 
 
+def test_a_stop_while_text_is_prepared_is_obeyed_before_all_of_it_is(tmp_path: Path) -> None:
+    inputs = make_world(tmp_path)
+    events = list(
+        base.run(base_config(), context(tmp_path, inputs), stop=lambda: True, resume=None)
+    )
+    assert events[-1] == End(reason="stopped")
+    (made,) = (tmp_path / "data" / "corpus").glob("tokens-*/*.lengths.npy")
+    assert made.name == "shard_00001.parquet.lengths.npy"
+
+
 def test_training_learns_and_checkpoints_before_it_measures(
     tmp_path: Path, inputs: dict[str, Input]
 ) -> None:
