@@ -107,10 +107,12 @@ def save(
 
 
 def _clear_left_overs(checkpoints_dir: Path) -> None:
-    """Remove what a kill has left of checkpoints that were being written or removed.
+    """Remove what a kill has left of checkpoints and small files that were written or removed.
 
     One worker at a time writes here, so that what is not committed is nobody's any more.
     """
+    for left in checkpoints_dir.glob(".*.partial"):
+        left.unlink(missing_ok=True)
     for path in _step_dirs(checkpoints_dir).values():
         if not (path / COMMITTED).is_file():
             shutil.rmtree(path, ignore_errors=True)

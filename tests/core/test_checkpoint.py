@@ -12,6 +12,7 @@ from core.config import ChatTrainConfig
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import alone
+from core.train.saving import MEASURED_FILE
 from runs.errors import Corrupt
 from tests.core.builders import tiny_config
 
@@ -51,6 +52,13 @@ def test_a_copy_under_another_name_is_no_step_and_stays(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {
         "step_000100", "step_000100.bak", "step_000200", "step_best", "step_notes"
     }  # fmt: skip
+
+
+def test_what_a_kill_left_of_a_small_file_goes_with_the_next_checkpoint(tmp_path: Path) -> None:
+    left = tmp_path / f".{MEASURED_FILE}.4711.partial"
+    left.write_text("{")
+    save(tmp_path, step=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000003"]
 
 
 def test_a_changed_word_of_what_a_checkpoint_says_of_itself_is_corrupt(tmp_path: Path) -> None:
