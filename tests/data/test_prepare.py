@@ -132,7 +132,7 @@ def test_prepared_before_is_found_until_a_file_changes(tmp_path: Path, sources: 
         ("a.jsonl", b'{"body": "x"}\n', UsageError, "--column names one of: body"),
         ("a.jsonl", b'{"text": 3}\n', UsageError, "is no text"),
         ("a.jsonl", b"[1]\n", UsageError, "--column"),
-        ("a.jsonl.gz", gzip.compress(jsonl(["x"] * 9))[:-9], Corrupt, "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(jsonl(["x"] * 9), mtime=0)[:-9], Corrupt, "cannot be read"),
         ("a.jsonl.zst", b"nothing of the sort", Corrupt, "cannot be read"),
         ("a.parquet", b"PAR1", Corrupt, "cannot be read"),
         ("a.txt", b"x", UsageError, "neither parquet nor JSONL"),
