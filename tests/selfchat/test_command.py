@@ -91,7 +91,7 @@ def test_a_model_given_twice_talks_to_itself(labcli: Labcli) -> None:
         (["--seeds", "0"], ExitCode.USAGE, "num_seeds must be above 0"),
         (["--temperature", "warm"], ExitCode.USAGE, "'warm'"),
         (["--temperature", "0.5,"], ExitCode.USAGE, "temperatures"),
-        (["--temperature", "nan"], ExitCode.USAGE, "0 or more"),
+        (["--temperature", "nan"], ExitCode.USAGE, "takes a number"),
         (["--temperature", "-1"], ExitCode.USAGE, "0 or more"),
         (["--temperature", "1,1.0"], ExitCode.USAGE, "none twice"),
         (["--top-k", "0"], ExitCode.USAGE, "top_k"),
