@@ -197,9 +197,9 @@ class Detector:
         share = now / usual
         is_calm = share > (1 + self._rules.mfu_share) / 2
         if self._slow.begins(share < self._rules.mfu_share, is_calm=is_calm):
-            what = "MFU" if name == "mfu" else "tokens per second"
             whose = "earlier runs like it had" if name in self._usual else "it had at first"
-            message = f"{what} {now:.4g} is {share:.0%} of the {usual:.4g} that {whose}"
+            what, form = ("MFU", ".1%") if name == "mfu" else ("tokens per second", ",.0f")
+            message = f"{what} {now:{form}} is {share:.0%} of the {usual:{form}} that {whose}"
             yield Finding(code="mfu-drop", severity="warning", message=message, step=step)
 
 

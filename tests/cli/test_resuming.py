@@ -8,10 +8,12 @@ from core.hardware import Hardware
 from core.plan import resolve
 from labcli.resuming import check_ranks
 from runs.create import create_run
-from runs.errors import UsageError
+from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome
 from runs.recipe import load_recipe
 from runs.record import RunRecord, load_record
+from tests.builders import build_finished_run
+from tests.cli.conftest import Labcli
 
 LAPTOP = Hardware(
     cpu="cpu", num_cpus=4, memory_bytes=2**34, gpus=(), has_cpu_bf16=False, has_compiler=True
@@ -38,3 +40,12 @@ def test_ranks_that_share_the_batch_may_go_on(home: LabHome) -> None:
         home, "base.device_batch_size=auto", "mid.device_batch_size=4", "sft.device_batch_size=4"
     )
     check_ranks(record, 2)
+
+
+def test_of_a_finished_run_it_is_said_that_it_is_finished_whatever_the_ranks(
+    home: LabHome, labcli: Labcli
+) -> None:
+    slug = build_finished_run(home).slug
+    result = labcli("runs", "resume", slug, "--nproc", "3")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "is finished; there is nothing to resume" in result.err

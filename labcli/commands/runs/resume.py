@@ -18,6 +18,7 @@ from runs.refs import resolve_run
 from runs.scheduling.budget import raise_budget, run_budget
 from runs.supervision.requests import resume as resume_run
 from runs.views.cost import worked_s
+from runs.views.query import load_run
 
 NumProcesses = Annotated[
     int | None,
@@ -42,7 +43,8 @@ def resume(
 ) -> None:
     """Continue a run from its newest checkpoint, and watch it."""
     run_dir = resolve_run(home_of(ctx, home), run)
-    if nproc is not None:
+    # That a finished run cannot be resumed is for resuming to say, on any number of ranks.
+    if nproc is not None and load_run(run_dir).state != "finished":
         check_ranks(load_record(run_dir), nproc)
     if limits.is_given:
         record = load_record(run_dir)
