@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
 import traceback
+
+from labcli.wrapping import wrapped
 
 CLEAR_LINE = "\r\x1b[2K"
 # Terminals narrower than this break lines themselves: a word a line reads worse.
@@ -73,14 +74,7 @@ def _broken_line(line: str, width: int) -> str:
     if width < LEAST_COLUMNS or "\x1b" in line:
         return line
     indent = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(
-        line.strip(),
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return "\n".join(wrapped(line.strip(), width, start=indent, hang=indent + "  "))
 
 
 def fit(text: str, width: int) -> str:

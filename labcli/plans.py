@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labcli.tables import ABSENT, render, seconds, size
+from labcli.wrapping import wrapped
 from tui.analysis.words import short_count
 
 # A column of sources that is narrower than this is not worth breaking lines for.
@@ -41,7 +41,7 @@ def plan_text(plan: Mapping[str, Any], headline: str, *, width: int | None = Non
     ]
     lines = _aligned(rows, width)
     for note in plan.get("notes") or ():
-        lines += _broken(f"note: {note}", width, hang="      ")
+        lines += _broken("note: ", note, width)
     stages = render(
         ("STAGE", "STEPS", "TAKES FROM", "CONFIG"),
         [_stage_row(stage) for stage in plan["stages"]],
@@ -55,19 +55,16 @@ def _aligned(rows: Sequence[tuple[str, str, str]], width: int | None) -> list[st
     lines = []
     for name, value, source in rows:
         start = f"{name.ljust(name_width)}  {value.ljust(value_width)}  "
-        lines += _broken(f"{start}{source}".rstrip(), width, hang=" " * len(start))
+        lines += _broken(start, source, width)
     return lines
 
 
-def _broken(line: str, width: int | None, *, hang: str) -> list[str]:
-    """Return a line broken to a width; all but the first begin with `hang`."""
-    if width is None or len(line) <= width or width - len(hang) < LEAST_SOURCE_WIDTH:
+def _broken(start: str, text: str, width: int | None) -> list[str]:
+    """Return a text behind `start`, broken to a width; its other lines stand below it."""
+    line = f"{start}{text}".rstrip()
+    if width is None or len(line) <= width or width - len(start) < LEAST_SOURCE_WIDTH:
         return [line]
-    # The start is not to be broken, nor its blanks to be taken for a place to break.
-    rest = textwrap.wrap(
-        line[len(hang) :], width - len(hang), break_long_words=False, break_on_hyphens=False
-    )
-    return [line[: len(hang)] + rest[0], *(hang + more for more in rest[1:])]
+    return wrapped(text, width, start=start, hang=" " * len(start))
 
 
 def _where(plan: Mapping[str, Any]) -> str:

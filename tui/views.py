@@ -86,7 +86,7 @@ VIEWS: Mapping[str, View] = {
     "playground": View(
         target="tui.screens.playground:PlaygroundScreen",
         key="f3",
-        summary="See the tokens of a text as it is typed, by several tokenizers.",
+        summary="See the tokens of a text as it is typed.",
         needs=("home", "environment", "vocabularies", "tokenizers", "file"),
     ),
     "arena": View(
@@ -98,7 +98,7 @@ VIEWS: Mapping[str, View] = {
     "selfchat": View(
         target="tui.screens.selfchat:SelfchatScreen",
         key="f5",
-        summary="Watch models talk to themselves, every token measured, live or replayed.",
+        summary="Watch models talk to themselves, every token measured.",
         needs=("home", "environment", "focus", "clock"),
     ),
     "chat": View(

@@ -39,18 +39,22 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is measured: `rounds` times `steps` steps of each side.
+class Learning:
+    """A comparison of what both sides learn in `steps` steps on a directory of shards."""
 
-    loss_steps: after so many steps on `corpus`, a directory of shards, losses are compared.
-    """
+    steps: int
+    corpus: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured: `rounds` times `steps` steps of each side, and what they learn."""
 
     job: TrainJob
     steps: int
     rounds: int
     with_baseline: bool
-    loss_steps: int | None = None
-    corpus: Path | None = None
+    learning: Learning | None = None
 
 
 class Worker:
@@ -144,12 +148,12 @@ def measure(plan: Plan) -> Row:
         row["ratio"] = row["tok_per_sec"] / other["tok_per_sec"]
         row["step_memory_ratio"] = row["step_memory_bytes"] / other["step_memory_bytes"]
         row["peak_memory_ratio"] = row["peak_memory_bytes"] / other["peak_memory_bytes"]
-    if plan.loss_steps is not None and plan.corpus is not None:
-        row["loss"] = compare_losses(plan.job, plan.loss_steps, plan.corpus, status)
+    if plan.learning is not None:
+        row["loss"] = compare_learning(plan.job, plan.learning, status)
     return row
 
 
-def compare_losses(job: TrainJob, num_steps: int, corpus: Path, status: StatusLine) -> Row:
+def compare_learning(job: TrainJob, learning: Learning, status: StatusLine) -> Row:
     """Return the bits per byte that both sides reach in equally many steps, seed by seed."""
     from core.bench.corpus_text import write_tokenizer
 
@@ -157,19 +161,21 @@ def compare_losses(job: TrainJob, num_steps: int, corpus: Path, status: StatusLi
     with TemporaryDirectory(prefix="labcli-bench-") as directory:
         status.update("training a tokenizer")
         path = Path(directory) / "tokenizer.json"
-        write_tokenizer(corpus, job.vocab_size, path)
-        job = replace(job, corpus=str(corpus), tokenizer=str(path), total_steps=num_steps)
+        write_tokenizer(learning.corpus, job.vocab_size, path)
+        job = replace(
+            job, corpus=str(learning.corpus), tokenizer=str(path), total_steps=learning.steps
+        )
         for seed in range(NUM_SEEDS):
             for side, figures in reached.items():
                 status.update(f"training: {side}, seed {seed + 1} of {NUM_SEEDS}")
                 with _working(replace(job, side=side, seed=seed)) as worker:
                     # The first step was made when the worker got ready.
-                    worker.steps(num_steps - 1)
+                    worker.steps(learning.steps - 1)
                     figures.append(worker.ask("bpb"))
     status.clear()
     return {
-        "steps": num_steps,
-        "tokens": num_steps * job.device_batch_size * job.sequence_len,
+        "steps": learning.steps,
+        "tokens": learning.steps * job.device_batch_size * job.sequence_len,
         "ours": reached["ours"],
         "baseline": reached["baseline"],
         "is_no_worse": mean(reached["ours"]) <= max(reached["baseline"]),

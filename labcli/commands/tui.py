@@ -93,7 +93,7 @@ def playground(
     *,
     serving: ServeOptions,
 ) -> None:
-    """See the tokens of a text as it is typed, by several tokenizers."""
+    """See the tokens of a text as it is typed."""
     show(ctx, home, "playground", serving, tokenizers=tuple(tokenizer or ()), file=file)
 
 
@@ -115,7 +115,7 @@ def arena(
 def selfchat(
     ctx: typer.Context, home: HomeOption = None, run: RunOption = None, *, serving: ServeOptions
 ) -> None:
-    """Watch models talk to themselves, every token measured, live or replayed."""
+    """Watch models talk to themselves, every token measured."""
     show(ctx, home, "selfchat", serving, run=run)
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     ),
     "serve": Entry(
         "labcli.commands.bench.serve:app",
-        "Measure `labcli serve` under many streams beside the engine alone: speed and latencies.",
+        "Measure the server under many streams: speed, latencies.",
     ),
     "registry": Entry(
         "labcli.commands.bench.registry:app", "Measure event logs, the registry and history."

@@ -21,16 +21,19 @@ ModelOption = Annotated[
         "--model", "REF", "Measure RUN[:STAGE][@STEP] or a checkpoint; default: random weights."
     ),
 ]
-DepthOption = Annotated[int, typer.Option(min=1, metavar="N", help="Give it this many layers.")]
+DepthOption = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Give the model this many layers.")
+]
 ModelVocabOption = Annotated[
-    int, typer.Option(min=265, max=MAX_VOCAB_SIZE, metavar="N", help="Give it this many tokens.")
+    int,
+    typer.Option(min=265, max=MAX_VOCAB_SIZE, metavar="N", help="Give the model this many tokens."),
 ]
 PromptOption = Annotated[
     int, typer.Option(min=1, metavar="N", help="Ask with prompts of N tokens.")
 ]
 NewOption = Annotated[int, typer.Option(min=2, metavar="N", help="Let answers have N tokens.")]
 RoundsOption = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Measure every tool this often; medians count.")
+    int, typer.Option(min=1, metavar="N", help="Measure this often; medians count.")
 ]
 DeviceOption = Annotated[
     str | None,

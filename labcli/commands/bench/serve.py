@@ -43,9 +43,10 @@ def serve(
     json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Measure `labcli serve` under many streams beside the engine alone: speed and latencies.
+    """Measure the server under many streams: speed, latencies.
 
-    The two take turns with the same requests. Without --model the weights are random.
+    It takes turns with its engine alone, which answers the same requests. Without --model the
+    weights are random.
     """
     # As in the server's workers, before torch loads OpenMP.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -67,7 +67,7 @@ def train(
     compiled, all logits at once, text tokenised on the way. Each side has a process of its own,
     and they take turns. MFU is against the best matrix product of this CPU, or a GPU's peak.
     """
-    from labcli.bench.train import Plan, measure, render_row
+    from labcli.bench.train import Learning, Plan, measure, render_row
     from labcli.bench.train_job import TrainJob
     from labcli.harvested import harvested_corpus
 
@@ -88,15 +88,12 @@ def train(
         seed=42,
         total_steps=2 + steps * rounds,
     )
-    plan = Plan(
-        job=job,
-        steps=steps,
-        rounds=rounds,
-        with_baseline=baseline,
-        loss_steps=loss_steps,
-        corpus=None if loss_steps is None else harvested_corpus(home_of(ctx, home)),
+    learning = None
+    if loss_steps is not None:
+        learning = Learning(steps=loss_steps, corpus=harvested_corpus(home_of(ctx, home)))
+    row = measure(
+        Plan(job=job, steps=steps, rounds=rounds, with_baseline=baseline, learning=learning)
     )
-    row = measure(plan)
     if json:
         emit_json_line(row)
     else:
