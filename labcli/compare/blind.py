@@ -109,8 +109,8 @@ def vote(
             )
             add_vote(home, ballot)
             num_kept += 1
-        kept = "kept" if decision != "skip" else "skipped"
-        diagnostics.say(f"1 was {names[0]}\n2 was {names[1]}; {kept}\n")
+        outcome = "skipped" if decision == "skip" else "vote kept"
+        diagnostics.say(f"1 was {names[0]}\n2 was {names[1]}\n{outcome}\n")
     return num_kept
 
 

@@ -129,7 +129,7 @@ def test_a_vote_names_the_answer_that_was_shown_at_that_place(
     captured = capsys.readouterr()
     for one in votes:
         assert one.first.model == f"model-{one.first.text}"
-        assert f"1 was {one.first.model}\n2 was {one.second.model}; kept" in captured.err
+        assert f"1 was {one.first.model}\n2 was {one.second.model}\nvote kept\n" in captured.err
     # Nothing on the page of answers tells whose they are.
     assert "model-" not in captured.out
 
@@ -166,7 +166,7 @@ def test_a_vote_survives_a_kill_right_after_it(home: LabHome) -> None:
     with Keyboard(home, "compare", "--blind", "hello", *words) as keys:
         keys.wait_for("q(uit): ")
         keys.press("2\r")
-        assert "1 was" in keys.wait_for("; kept")
+        assert "1 was" in keys.wait_for("vote kept")
         os.kill(keys.process.pid, signal.SIGKILL)
         keys.process.wait()
 
