@@ -16,6 +16,10 @@ from core.loss import IGNORED
 
 Ints = npt.NDArray[np.int64]
 
+# A device's math library keeps kernels and buffers for every shape that it has met: with windows
+# as long as they happen to be, the first measurement took hundreds of MB of a CPU's memory.
+LENGTH_STEP = 64
+
 
 def count_documents(split: TokenSplit, token_bytes_V: Ints, num_bytes: int) -> int:
     """Return how many documents, from the first on, hold at least `num_bytes` bytes of text."""
@@ -32,8 +36,8 @@ def window_batches(
 ) -> Iterator[tuple[Ints, Ints]]:
     """Yield inputs and targets, each (B, T), of the first documents, shortest windows first.
 
-    T is that of the longest window of a batch, at most `row_len`; a batch holds as many tokens as
-    `batch_size` full rows at most.
+    T is that of the longest window of a batch, rounded up to LENGTH_STEP and at most `row_len`; a
+    batch holds as many tokens as `batch_size` full rows at most.
     """
     windows = [
         window for index in range(num_documents) for window in _windows(split, index, row_len)
@@ -43,11 +47,15 @@ def window_batches(
     while first < len(windows):
         last = first
         while last < len(windows):
-            if (last + 1 - first) * len(windows[last][0]) > batch_size * row_len:
+            if (last + 1 - first) * _padded(windows[last], row_len) > batch_size * row_len:
                 break
             last += 1
-        yield _stacked(windows[first:last], pad)
+        yield _stacked(windows[first:last], _padded(windows[last - 1], row_len), pad)
         first = last
+
+
+def _padded(window: tuple[Ints, Ints], row_len: int) -> int:
+    return min(row_len, -(-len(window[0]) // LENGTH_STEP) * LENGTH_STEP)
 
 
 def _windows(split: TokenSplit, index: int, row_len: int) -> Iterator[tuple[Ints, Ints]]:
@@ -62,8 +70,8 @@ def _windows(split: TokenSplit, index: int, row_len: int) -> Iterator[tuple[Ints
         start, num_seen = end - 1 - row_len // 2, end
 
 
-def _stacked(windows: list[tuple[Ints, Ints]], pad: int) -> tuple[Ints, Ints]:
-    shape = len(windows), len(windows[-1][0])
+def _stacked(windows: list[tuple[Ints, Ints]], length: int, pad: int) -> tuple[Ints, Ints]:
+    shape = len(windows), length
     ids_BT, targets_BT = np.full(shape, pad), np.full(shape, IGNORED)
     for row, (ids, targets) in enumerate(windows):
         ids_BT[row, : len(ids)] = ids
