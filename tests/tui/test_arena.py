@@ -63,6 +63,7 @@ async def test_columns_stream_at_once_with_figures_and_a_mark_where_they_part(
         screen = await opened(pilot, app)
         shorten(screen, 20)
         await ask(pilot, screen)
+        await until_text(pilot, app, "20 tok")
         text = "\n".join(frame(app))
         assert ":mid@12" in text and ":sft@12" in text
         assert "20 tok" in text and "TTFT" in text and "bits" in text
