@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from core.config import ModelConfig, TrainConfig
+from core.config import ModelConfig
 from core.hardware import Hardware
 from core.scaling import training_memory_bytes
+from core.settings.training import TrainConfig
 from runs.errors import UsageError
 
 # What of a device's memory is counted on; the rest is for fragments and the libraries.

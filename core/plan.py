@@ -9,29 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from core.config import (
-    BaseConfig,
-    DataConfig,
-    ModelConfig,
-    TokConfig,
-    TrainConfig,
-    build_stage_config,
-    config_hash,
-)
+from core.config import ModelConfig, config_hash
 from core.device_rows import planned
 from core.hardware import Hardware
-from core.plan_costs import Costs, StageWork, plan_costs
-from core.plan_machine import (
-    PRESET_KEYS,
-    Machine,
-    machine_for,
-    preset_notes,
-    require_attention,
-)
-from core.plan_speed import fp8_notes, uses_fp8
+from core.planning.costs import Costs, StageWork, plan_costs
+from core.planning.machine import Machine, machine_for, preset_notes, require_attention
+from core.planning.settings import stage_configs
+from core.planning.speed import fp8_notes, uses_fp8
 from core.scaling import count_params, micro_batches, model_config
-from core.scaling_laws import AUTO, AUTO_SETTINGS, horizon_steps, with_laws
-from core.setting import StageConfig, naming
+from core.scaling_laws import horizon_steps
+from core.settings.setting import StageConfig, naming
+from core.settings.text import DataConfig, TokConfig
+from core.settings.training import BaseConfig, TrainConfig
 from runs.errors import UsageError, nearest
 
 MODEL_STAGES = ("base", "mid", "sft")
@@ -39,9 +28,6 @@ MODEL_STAGES = ("base", "mid", "sft")
 NEEDED_STAGES = ("data", "tok", "base")
 # The preset that `auto` takes of a recipe that has none for this kind of machine.
 ANY_MACHINE = "default"
-# What stands for "auto" while the shape of the model is worked out.
-_UNSET = {"total_batch_size": 1, "weight_decay": 0.0, "warmup_ratio": 0.0}
-_HORIZONS = ("num_iterations", "target_param_data_ratio", "target_flops")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,22 +200,6 @@ def resolve(
     return _plan(recipe["name"], slug, stages, configs, model, machine, notes)
 
 
-def stage_configs(
-    recipe: Mapping[str, Any],
-    preset: Mapping[str, Any],
-    overrides: Sequence[str] = (),
-    *,
-    num_ranks: int = 1,
-) -> dict[str, StageConfig]:
-    """Return the settings of every stage of a recipe, as a preset and the overrides leave them.
-
-    Where a setting of `base` says "auto", the laws of core.scaling_laws give its number.
-    """
-    values = _values(recipe, preset, overrides)
-    _apply_laws(values, num_ranks)
-    return {stage: build_stage_config(stage, values[stage]) for stage in recipe["stages"]}
-
-
 def stage_inputs(stage: str, known: Iterable[str]) -> dict[str, str]:
     """Return the inputs of a stage by name, each with the stage that makes it."""
     order = list(known)
@@ -256,49 +226,6 @@ def _chosen(known: Sequence[str], *, only: str | None, until: str | None) -> Seq
     if only is not None:
         return (only,)
     return known if until is None else known[: known.index(until) + 1]
-
-
-def _values(
-    recipe: Mapping[str, Any], preset: Mapping[str, Any], overrides: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    known = recipe["stages"]
-    values = {stage: dict(recipe["settings"].get(stage, {})) for stage in known}
-    for stage, settings in preset.items():
-        if stage in PRESET_KEYS:
-            continue
-        if stage not in values:
-            raise UsageError(f"preset names stage {stage!r}{nearest(stage, known)}")
-        values[stage].update(settings)
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        stage, dot, name = key.partition(".")
-        if not separator or not dot:
-            raise UsageError(f"--set takes stage.key=value, such as base.depth=6, not {override!r}")
-        if stage not in values:
-            raise UsageError(f"--set {override}: no stage {stage!r}{nearest(stage, known)}")
-        values[stage][name] = value
-        _drop_rival(values[stage], name, value)
-    return values
-
-
-def _drop_rival(settings: dict[str, Any], name: str, value: str) -> None:
-    """Let one horizon replace another: the preset may have set the one, the user the other."""
-    if name in _HORIZONS and value not in ("none", "null"):
-        for rival in _HORIZONS:
-            if rival != name:
-                settings.pop(rival, None)
-
-
-def _apply_laws(values: dict[str, dict[str, Any]], num_ranks: int) -> None:
-    base = values.get("base", {})
-    asked = [name for name in AUTO_SETTINGS if base.get(name) == AUTO]
-    if not asked:
-        return
-    numbers = {**base, **{name: _UNSET[name] for name in asked}}
-    config = build_stage_config("base", numbers)
-    tok = build_stage_config("tok", values["tok"])
-    assert isinstance(config, BaseConfig) and isinstance(tok, TokConfig)
-    values["base"] = with_laws(base, config, tok.vocab_size, num_ranks=num_ranks)
 
 
 def _preset_slug(recipe: str, asked: str, presets: Mapping[str, Any], hardware: Hardware) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from core.config import BaseConfig, ModelConfig, TrainConfig
+from core.config import ModelConfig
+from core.settings.training import BaseConfig, TrainConfig
 from runs.errors import UsageError
 
 # A gate reads so many of the model's first channels; a narrower model's gates read all it has.

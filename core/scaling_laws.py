@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.config import BaseConfig, ModelConfig
+from core.config import ModelConfig
 from core.scaling import count_params, flops_per_token, model_config
 from core.schedule import steps_for_ratio
+from core.settings.training import BaseConfig
 
 AUTO = "auto"
 REFERENCE_DEPTH = 12

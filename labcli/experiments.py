@@ -16,7 +16,7 @@ from typing import Any
 
 from core.config import config_hash
 from core.hardware import detect
-from core.setting import StageConfig
+from core.settings.setting import StageConfig
 from labcli import diagnostics
 from labcli.attached import detached_hints, watch_to_end
 from labcli.speaker import find_tokenizer_file

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.config import DataConfig, TrainConfig
 from core.plan import Plan
-from core.plan_disk import how_to_fit
+from core.planning.disk import how_to_fit
+from core.settings.text import DataConfig
+from core.settings.training import TrainConfig
 from labcli.tables import size
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome

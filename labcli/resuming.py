@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from core.config import BaseConfig, TrainConfig, build_stage_config
+from core.config import build_stage_config
 from core.device_rows import row_counts
 from core.scaling import micro_batches
-from core.setting import naming
+from core.settings.setting import naming
+from core.settings.training import BaseConfig, TrainConfig
 from runs.errors import UsageError
 from runs.record import RunRecord
 from runs.supervision.command import PARALLEL_STAGES

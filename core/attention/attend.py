@@ -15,7 +15,7 @@ from torch import Tensor
 from core.attention.blocks import attend_in_blocks
 from core.attention.choice import Backend, abilities, choose_backend
 from core.attention.flash import Flash, attend_flash, find_flash
-from core.config import AttentionChoice
+from core.settings.training import AttentionChoice
 
 if TYPE_CHECKING:
     from core.attention.flex import SlidingFlex

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from core.attention.flash import find_flash
-from core.config import AttentionChoice
+from core.settings.training import AttentionChoice
 from runs.errors import UsageError
 
 Backend = Literal["flash", "flex", "sdpa"]

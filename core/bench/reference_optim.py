@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.config import TrainConfig
 from core.model import GPT
 from core.optim.groups import StepRates, adam_groups, matrix_groups
 from core.optim.polar_express import POLAR_EXPRESS
 from core.optim.variance import SECOND_MOMENT_DECAY
+from core.settings.training import TrainConfig
 
 
 def adamw_kernel(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, settings: Tensor) -> None:

@@ -19,13 +19,13 @@ from core.bench.documents import Documents
 from core.bench.reference_model import reference_loss
 from core.bench.reference_optim import ReferenceOptimizer
 from core.bench.reference_rows import ReferenceRows
-from core.config import BaseConfig
 from core.data.packing import PackedRows
 from core.device import training_dtype
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import model_config
+from core.settings.training import BaseConfig
 from core.train.allocator import keep_freed_memory, release_garbage
 from core.train.compiling import compiled_loss, why_eager
 from core.train.fp8 import use_fp8

@@ -18,11 +18,11 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from core.config import DataConfig
 from core.data import harvest, prose
 from core.data.publish import building_directory, publish
 from core.data.shards import file_sha256, read_texts
 from core.engine import tools
+from core.settings.text import DataConfig
 from core.tasks import arithmetic, counting, exchange, identity, spelling, standard_library, words
 from core.tasks.exchange import Exchange, messages
 from core.tasks.standard_library import Fact, library_facts

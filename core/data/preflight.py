@@ -6,7 +6,6 @@ import os
 import threading
 from pathlib import Path
 
-from core.config import DataConfig
 from core.data.catalogue import EMBEDDED, find_named
 from core.data.own.documents import find_files
 from core.data.remote.backoff import Policy
@@ -16,7 +15,8 @@ from core.data.remote.index import load_index
 from core.data.remote.known import REMOTE_CORPORA, access
 from core.data.remote.requests import open_client
 from core.data.shards import MANIFEST
-from core.plan_disk import CHARS_PER_TOKEN, SHARD_BYTES, SHARD_CHARS
+from core.planning.disk import CHARS_PER_TOKEN, SHARD_BYTES, SHARD_CHARS
+from core.settings.text import DataConfig
 
 TOKEN_BYTES = 2
 # A person waits: a server that does not answer twice is told of at once.

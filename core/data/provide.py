@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from core.config import DataConfig
 from core.data.catalogue import EMBEDDED, find_named
 from core.data.corpus import Corpus, build_corpus, find_corpus
 from core.data.own.prepare import Preparation, find_prepared, prepare_corpus, prepared_files
@@ -19,6 +18,7 @@ from core.data.remote.corpus import Wanted, downloads_dir, fetch_shards, publish
 from core.data.remote.known import REMOTE_CORPORA, access
 from core.data.shards import MANIFEST
 from core.data.sources import Source
+from core.settings.text import DataConfig
 from runs.events import Progress
 
 POLL_S = 0.5

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from core.config import PackingChoice, TokenCacheChoice
 from core.data.arrivals import Errand, bringing
 from core.data.growing import GrowingRows
 from core.data.packing import PackedRows, Rows
@@ -32,6 +31,7 @@ from core.data.token_cache import (
     open_validation,
 )
 from core.data.tokens import Ints
+from core.settings.training import PackingChoice, TokenCacheChoice
 from core.stages.context import StageContext
 from core.tokenizer import Tokenizer
 from runs.events import Event, Note

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from core.config import TrainConfig
 from core.model import GPT
 from core.scaling_laws import REFERENCE_BATCH_TOKENS, rate_factor
+from core.settings.training import TrainConfig
 
 TABLE_EPS = 1e-10
 # At initialisation every block adds zero and the norms undo any factor, so the gradients of the

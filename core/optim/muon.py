@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from core.config import Optimizer
 from core.optim.groups import MatrixGroup, StepRates
 from core.optim.newton_schulz import newton_schulz
 from core.optim.polar_express import polar_express
 from core.optim.sharding import Shard, stack_shard
 from core.optim.variance import moment_shape, scale_of_update
 from core.ranks import Ranks
+from core.settings.training import Optimizer
 
 # What a CPU works on at once, so that it stays in its cache from one operation to the next.
 CACHED_ELEMENTS = 2**18

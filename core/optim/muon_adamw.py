@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from core.config import TrainConfig
 from core.model import GPT
 from core.optim.adamw import AdamW
 from core.optim.groups import StepRates, adam_groups, matrix_groups
 from core.optim.muon import Muon
 from core.optim.sharding import Shard
 from core.ranks import Ranks
+from core.settings.training import TrainConfig
 
 
 class MuonAdamW:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from core import checkpoint
-from core.config import BaseConfig, ModelConfig
+from core.config import ModelConfig
 from core.data.prefetch import PrefetchedRows
 from core.data.reading import (
     RowShape,
@@ -26,10 +26,11 @@ from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, open_shards, open_validation
 from core.device import pick_device, set_up_device, training_dtype
 from core.model import GPT
-from core.plan_disk import NUM_EXTRA_CHECKPOINTS, num_kept
+from core.planning.disk import NUM_EXTRA_CHECKPOINTS, num_kept
 from core.ranks import join
 from core.scaling import checkpoint_bytes, model_config
 from core.scaling_laws import horizon_steps
+from core.settings.training import BaseConfig
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.garbage import collecting_rarely

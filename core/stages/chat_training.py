@@ -8,7 +8,6 @@ from contextlib import ExitStack
 import torch
 
 from core import checkpoint
-from core.config import ChatTrainConfig
 from core.data.conversation_rows import render_conversations
 from core.data.mixtures import MixedRows
 from core.data.packing import PackedRows, Rows
@@ -25,6 +24,7 @@ from core.data.shards import load_manifest
 from core.data.token_cache import open_validation
 from core.device import pick_device, set_up_device, training_dtype
 from core.ranks import join
+from core.settings.training import ChatTrainConfig
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer
 from core.train.garbage import collecting_rarely

@@ -17,7 +17,6 @@ from core import checkpoint
 from core.chat_format import prompt_ids
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
-from core.experiment_config import CompareConfig
 from core.experiments.compare.answering import answer_batch, request_for
 from core.experiments.compare.answers import (
     ANSWERS_FILE,
@@ -37,6 +36,7 @@ from core.experiments.compare.answers import (
 )
 from core.experiments.compare.pairs import Said, pairs_of
 from core.files import sync_path
+from core.settings.experiments import CompareConfig
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.hardware_table import HardwareTable, shipped_table
-from core.setting import StageConfig
+from core.settings.setting import StageConfig
 from runs.errors import NotFound
 from runs.events import Event
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from core.config import DataConfig
 from core.data.catalogue import EMBEDDED
 from core.data.conversations import Conversations, build_conversations, find_conversations
 from core.data.corpus import num_readers
 from core.data.provide import Provided, Waiting, provide_corpus
 from core.data.shards import MANIFEST, file_sha256
 from core.data.sources import PACKAGES, Source, embedded_sources
+from core.settings.text import DataConfig
 from core.stages.context import CheckpointRef, StageContext
 from runs.events import Artifact, End, Event, Note
 

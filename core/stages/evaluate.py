@@ -20,7 +20,7 @@ from core.engine.engine import Engine
 from core.evals.bpb import measured_text, validation_bpb
 from core.evals.samples import sample_events
 from core.evals.skills import Marked, ask, load_items, score
-from core.experiment_config import EvalConfig
+from core.settings.experiments import EvalConfig
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import Tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.config import ChatTrainConfig
+from core.settings.training import ChatTrainConfig
 from core.stages.chat_training import train_on_conversations
 from core.stages.context import CheckpointRef, StageContext
 from runs.events import Event

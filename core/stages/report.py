@@ -10,10 +10,10 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from core.config import STAGE_CONFIGS
-from core.experiment_config import ReportConfig
 from core.hardware_table import GIB, HardwareTable, shipped_table
 from core.markdown import ABSENT, count, duration, fence, figure, percent, table
 from core.run_summary import RunSummary, StageSummary, read_summary
+from core.settings.experiments import ReportConfig
 from core.stages.artifacts import write_artifact
 from core.stages.context import CheckpointRef, StageContext
 from runs.events import Event

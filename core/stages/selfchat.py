@@ -16,7 +16,6 @@ import torch
 from core import checkpoint
 from core.device import inference_dtype, pick_device
 from core.engine.engine import Engine
-from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import TURNS_FILE
 from core.experiments.selfchat.cost import check_context
 from core.experiments.selfchat.grid import make_conversations, make_settings, token_share
@@ -24,6 +23,7 @@ from core.experiments.selfchat.journal import Line, TurnJournal
 from core.experiments.selfchat.script import Cast, load_script
 from core.experiments.selfchat.talk import Said, SelfChat, Speaker, ended
 from core.experiments.selfchat.transcript import Conversation, Experiment, Setting, Side, with_turns
+from core.settings.experiments import SelfchatConfig
 from core.stages.context import CheckpointRef, StageContext
 from core.stages.selfchat_outcome import announce, write_outcome
 from core.tokenizer import Tokenizer

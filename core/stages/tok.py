@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from core._bpe import Trainer, WordCounter
 from core.bpe import NUM_BYTES
-from core.config import TokConfig
 from core.data.shards import load_manifest, read_arrays, read_texts
+from core.settings.text import TokConfig
 from core.stages.context import CheckpointRef, StageContext
 from core.tokenizer import SPLIT_PATTERN, Tokenizer
 from runs.errors import StageFailed

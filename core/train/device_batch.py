@@ -10,11 +10,11 @@ import psutil
 import torch
 
 from core import checkpoint
-from core.config import TrainConfig
 from core.device_rows import GPU_SHARE, SomeConfig, estimated_rows, probed_rows, row_counts
 from core.loss import LossFn
 from core.model import GPT
 from core.ranks import Ranks
+from core.settings.training import TrainConfig
 from core.stages.context import CheckpointRef
 from runs.errors import StageFailed
 from runs.events import Note

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from core.checkpoint import CheckpointMeta
-from core.config import TrainConfig
 from core.data.packing import Rows
 from core.data.tokens import TokenSplit
 from core.model import GPT
 from core.ranks import Ranks
 from core.scaling import flops_per_token
+from core.settings.training import TrainConfig
 from core.stages.context import StageContext
 from core.tokenizer import Tokenizer
 from core.train.pace import smoothed_loss

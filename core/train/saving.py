@@ -18,7 +18,7 @@ from torch import Tensor
 from core import checkpoint
 from core.files import replace_file
 from core.optim.muon_adamw import MuonAdamW
-from core.plan_disk import GB
+from core.planning.disk import GB
 from core.train.job import Progressed, Training
 from core.train.retention import Kept, Policy, given_up, outdated
 from runs.errors import StageFailed

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from core import schedule
-from core.config import TrainConfig
 from core.data.packing import Rows
 from core.device import exact_dtype
 from core.loss import LossFn
@@ -21,6 +20,7 @@ from core.optim.groups import StepRates
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks
 from core.scaling import micro_batches
+from core.settings.training import TrainConfig
 from core.train.phases import Phases
 from core.train.precision import Scaler, ScalerState
 

@@ -18,10 +18,11 @@ def random_model(depth: int, vocab_size: int, device: str = "cpu") -> tuple[GPT,
     """
     import torch
 
-    from core.config import BaseConfig, build_stage_config
+    from core.config import build_stage_config
     from core.device import pick_device
     from core.model import GPT
     from core.scaling import model_config
+    from core.settings.training import BaseConfig
     from core.tokenizer import Tokenizer
 
     config = build_stage_config("base", {"depth": depth, "num_iterations": 1})

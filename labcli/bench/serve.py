@@ -101,9 +101,10 @@ def save_random(model: GPT, tokenizer: Tokenizer, run_dir: Path) -> Path:
 
     from core import checkpoint
     from core.checkpoint import CheckpointMeta
-    from core.config import BaseConfig, build_stage_config
+    from core.config import build_stage_config
     from core.optim.muon_adamw import MuonAdamW
     from core.ranks import alone
+    from core.settings.training import BaseConfig
 
     (run_dir / "artifacts" / "tok").mkdir(parents=True)
     config = build_stage_config("base", {"num_iterations": 1})

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def subject_of(job: TrainJob) -> Subject:
     """Return the settings that a job describes."""
     from core.bench.subjects import Subject
-    from core.config import BaseConfig, build_stage_config
+    from core.config import build_stage_config
     from core.device import pick_device
+    from core.settings.training import BaseConfig
 
     config = build_stage_config(
         "base",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.plan import Plan
-from core.plan_request import PlanRequest
+from core.planning.request import PlanRequest
 from labcli import diagnostics
 from labcli.attached import detached_hints, open_dashboard, watch_to_end
 from labcli.budget_options import BudgetOptions

@@ -24,8 +24,8 @@ from runs.views.query import load_run
 from tui.analysis.words import short_count
 
 if TYPE_CHECKING:
-    from core.experiment_config import SelfchatConfig
     from core.experiments.selfchat.script import Script
+    from core.settings.experiments import SelfchatConfig
     from labcli.selfchat.casting import Casting
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -217,8 +217,8 @@ def _prepare(
 ) -> NewExperiment:
     """Return the experiment that was asked for, and say what was not spelt out."""
     from core.config import build_stage_config
-    from core.experiment_config import SelfchatConfig
     from core.experiments.selfchat.script import Script
+    from core.settings.experiments import SelfchatConfig
     from labcli.selfchat.casting import cast_models, cast_timeline
 
     config = build_stage_config(STAGE, settings)

@@ -68,8 +68,8 @@ def run_experiment(
     Raises:
         UsageError: a prompt does not fit a model.
     """
-    from core.experiment_config import CompareConfig
     from core.experiments.compare.answers import ASKED_FILE, Asked
+    from core.settings.experiments import CompareConfig
     from labcli.experiments import (
         GivenFile,
         NewExperiment,

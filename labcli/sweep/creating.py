@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.plan_request import PlanRequest
+from core.planning.request import PlanRequest
 from labcli.sweep.planning import Planned
 from runs.ids import new_slug, new_ulid
 from runs.lineage.inputs import given_inputs

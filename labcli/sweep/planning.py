@@ -8,7 +8,7 @@ from typing import Any
 
 from core.hardware import Hardware
 from core.plan import MODEL_STAGES, Plan
-from core.plan_request import PlanRequest
+from core.planning.request import PlanRequest
 from labcli import diagnostics
 from labcli.launching import machine_of, make_plan
 from labcli.sweep.axes import SEED, Changed

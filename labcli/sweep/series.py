@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.config import STAGE_CONFIGS
-from core.plan_request import recipe_of
+from core.planning.request import recipe_of
 from labcli.sweep.axes import Axes, Changed, expand
 from runs.recipe import list_recipes, load_recipe
 

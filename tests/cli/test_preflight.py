@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.config import DataConfig
 from core.data.preflight import check_text, own_text_bytes
 from core.data.remote.known import REMOTE_CORPORA
+from core.settings.text import DataConfig
 from labcli.preflight import absolute_corpus
 from runs.errors import LabError, StageFailed
 from runs.paths import LabHome

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from core.experiment_config import CompareConfig
 from core.experiments.compare.answers import (
     ANSWERS_FILE,
     PAIRS_FILE,
@@ -25,6 +24,7 @@ from core.experiments.compare.answers import (
     make_cells,
     read_answers,
 )
+from core.settings.experiments import CompareConfig
 from core.stages import compare
 from core.stages.context import Input, StageContext
 from labcli import experiments

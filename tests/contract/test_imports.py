@@ -19,7 +19,7 @@ import tui
 HEAVY = ("torch", "duckdb", "pyarrow", "numpy", "textual", "fastapi", "rich")
 TORCH_FREE_CORE = (
     "config", "plan", "scaling", "schedule", "hardware", "tokenizer", "bpe", "_bpe", "chat_format",
-    "plan_request",
+    "planning.request",
     "vocab.exporting", "vocab.importing", "vocab.known", "vocab.live", "vocab.training",
     "inspection.apart", "inspection.compression", "inspection.conversation",
     "inspection.difference", "inspection.explained", "inspection.languages", "inspection.merges",

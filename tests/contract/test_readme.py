@@ -12,7 +12,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from core.config import BaseConfig, ChatTrainConfig
+from core.settings.training import BaseConfig, ChatTrainConfig
 from labcli.lazy import LazyGroup, load
 from labcli.root import COMMANDS, Entry
 from labcli.tree import app

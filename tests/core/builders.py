@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.config import BaseConfig, ModelConfig, build_stage_config
+from core.config import ModelConfig, build_stage_config
 from core.data.shard_writer import write_shards
 from core.data.shards import SourceCount
+from core.settings.training import BaseConfig
 from core.stages.context import Input, StageContext
 from core.tokenizer import Tokenizer
 

@@ -17,12 +17,12 @@ from safetensors.torch import save_file
 
 from core import checkpoint
 from core.checkpoint import CheckpointMeta
-from core.config import ChatTrainConfig
 from core.loss import summed_loss
 from core.model import GPT
 from core.optim.groups import StepRates
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import Ranks, join
+from core.settings.training import ChatTrainConfig
 from tests.core.builders import tiny_config
 
 CPU = torch.device("cpu")

@@ -14,9 +14,9 @@ from core.attention import flash
 from core.attention.attend import Attend
 from core.attention.blocks import attend_in_blocks
 from core.attention.choice import Abilities, Backend, choose_backend
-from core.config import AttentionChoice
 from core.loss import summed_loss
 from core.model import GPT
+from core.settings.training import AttentionChoice
 from runs.errors import UsageError
 from tests.core.builders import tiny_config
 

@@ -14,10 +14,10 @@ from core.bench.reference_model import reference_loss
 from core.bench.reference_rows import ReferenceRows
 from core.bench.subjects import OurTrainee, ReferenceTrainee, Subject
 from core.bench.tensor_memory import tensor_peak_bytes
-from core.config import BaseConfig
 from core.loss import summed_loss
 from core.model import GPT
 from core.scaling import model_config
+from core.settings.training import BaseConfig
 from runs.errors import UsageError
 from tests.core.builders import base_config, make_world
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from core import checkpoint
-from core.config import ChatTrainConfig
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import alone
+from core.settings.training import ChatTrainConfig
 from core.train.saving import MEASURED_FILE
 from runs.errors import Corrupt
 from tests.core.builders import tiny_config

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core import checkpoint
-from core.config import ModelConfig, TrainConfig, build_stage_config
+from core.config import ModelConfig, build_stage_config
 from core.device_rows import (
     CPU_TOKENS,
     GPU_SHARE,
@@ -23,6 +23,7 @@ from core.hardware_table import GIB
 from core.model import GPT
 from core.ranks import alone
 from core.scaling import training_memory_bytes
+from core.settings.training import TrainConfig
 from core.stages import base
 from core.stages.context import CheckpointRef, Input
 from core.train import device_batch, loop

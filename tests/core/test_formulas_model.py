@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from core.config import BaseConfig, ModelConfig
+from core.config import ModelConfig
 from core.scaling import (
     count_params,
     decode_flops,
@@ -38,6 +38,7 @@ from core.scaling import (
     prefill_flops,
 )
 from core.scaling_laws import horizon_steps
+from core.settings.training import BaseConfig
 
 DEPTHS = (4, 6, 8, 12, 16, 20, 24, 26, 32, 34)
 

@@ -28,7 +28,6 @@ import pytest
 import torch
 
 from core import schedule
-from core.config import Arch, BaseConfig, ChatTrainConfig
 from core.loss import summed_loss
 from core.model import GPT
 from core.optim import groups
@@ -43,6 +42,8 @@ from core.schedule import (
     muon_momentum,
     weight_decay_multiplier,
 )
+from core.settings.setting import Arch
+from core.settings.training import BaseConfig, ChatTrainConfig
 from tests.core.builders import tiny_config
 from tests.core.naive_optimizer import NaiveAdamW, NaiveMuon
 from tests.core.published import published_rate

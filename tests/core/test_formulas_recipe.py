@@ -33,13 +33,12 @@ import pytest
 import torch
 
 from core import scaling_laws
-from core.config import BaseConfig, TrainConfig
 from core.data.packing import validation_batches
 from core.data.tokens import ragged
 from core.hardware_table import shipped_table
 from core.loss import IGNORED, bits_per_byte
 from core.model import GPT
-from core.plan import stage_configs
+from core.planning.settings import stage_configs
 from core.scaling import flops_per_token, micro_batches, model_config
 from core.scaling_laws import (
     batch_tokens,
@@ -48,6 +47,7 @@ from core.scaling_laws import (
     reference_tokens,
     weight_decay,
 )
+from core.settings.training import BaseConfig, TrainConfig
 from core.stages import base as base_stage
 from runs.errors import UsageError
 from runs.events import Note, Step

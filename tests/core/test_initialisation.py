@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.config import Arch, BaseConfig, ModelConfig
+from core.config import ModelConfig
 from core.model import GPT
 from core.scaling import model_config
+from core.settings.setting import Arch
+from core.settings.training import BaseConfig
 
 WIDTH, LAYERS = 128, 5
 ARCHS = pytest.mark.parametrize("arch", ["current", "classic"])

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.config import BaseConfig, ModelConfig
+from core.config import ModelConfig
 from core.loss import IGNORED, bits_per_byte, summed_loss
 from core.model import GPT
 from core.scaling import checkpoint_bytes, count_params, model_config, training_memory_bytes
+from core.settings.training import BaseConfig
 from runs.errors import UsageError
 from tests.core.builders import tiny_config
 from tests.core.naive_gpt import naive_logits

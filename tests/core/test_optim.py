@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.config import ChatTrainConfig
 from core.loss import summed_loss
 from core.model import GPT
 from core.optim.groups import StepRates
@@ -22,6 +21,7 @@ from core.schedule import (
     steps_for_ratio,
     weight_decay_multiplier,
 )
+from core.settings.training import ChatTrainConfig
 from runs.errors import UsageError
 from tests.core.builders import tiny_config
 

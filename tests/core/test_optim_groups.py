@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from core.config import BaseConfig, Optimizer
 from core.model import GPT
 from core.optim.groups import AdamGroup, MatrixGroup, adam_groups, matrix_groups
 from core.scaling import count_params, model_config
+from core.settings.training import BaseConfig, Optimizer
 
 VOCAB = 32_768
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import BaseConfig, ChatTrainConfig, ModelConfig
+from core.config import ModelConfig
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import alone
@@ -24,6 +24,7 @@ from core.scaling import (
     prefill_flops,
     training_memory_bytes,
 )
+from core.settings.training import BaseConfig, ChatTrainConfig
 
 CURRENT: dict[str, Any] = {
     "head_dim": 128, "sequence_len": 2048, "window_pattern": "SSSL", "num_iterations": 1,

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import BaseConfig
 from core.model import GPT
 from core.optim.groups import adam_groups
 from core.scaling import flops_per_token, model_config
@@ -22,6 +21,7 @@ from core.scaling_laws import (
     weight_decay,
     with_laws,
 )
+from core.settings.training import BaseConfig
 
 VOCAB = 32_768
 

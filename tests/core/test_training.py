@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from core import checkpoint
-from core.config import ChatTrainConfig
+from core.settings.training import ChatTrainConfig
 from core.stages import base, mid, sft
 from core.stages.context import CheckpointRef, Input
 from core.train.compiling import compiled_loss

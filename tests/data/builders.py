@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from core.config import DataConfig
+from core.settings.text import DataConfig
 
 Result = TypeVar("Result")
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wi", "zo")

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.config import TokenCacheChoice
 from core.data import growing, parts
 from core.data.growing import GrowingRows
 from core.data.packing import PackedRows, Rows
@@ -33,6 +32,7 @@ from core.data.row_plans import Packing
 from core.data.shard_writer import write_shards
 from core.data.shards import SourceCount, load_manifest
 from core.data.token_cache import TokenCache, build_tokens, open_shards
+from core.settings.training import TokenCacheChoice
 from core.stages import base
 from core.stages.context import Input, StageContext
 from core.tokenizer import Tokenizer

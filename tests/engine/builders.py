@@ -11,12 +11,13 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import CheckpointMeta
-from core.config import BaseConfig, ModelConfig, build_stage_config
+from core.config import ModelConfig, build_stage_config
 from core.engine.decoder import Place
 from core.engine.engine import Engine
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from core.ranks import alone
+from core.settings.training import BaseConfig
 from core.tokenizer import Tokenizer
 
 # No merges: every byte is a token, so multi-byte characters always span several.

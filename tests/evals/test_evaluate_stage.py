@@ -16,8 +16,8 @@ from core.data.shards import load_manifest
 from core.data.token_cache import TokenCache, build_validation, open_validation
 from core.evals.bpb import validation_bpb
 from core.evals.samples import CONTINUATIONS, QUESTIONS, sample_events
-from core.experiment_config import EvalConfig
 from core.model import GPT
+from core.settings.experiments import EvalConfig
 from core.stages.context import Input, StageContext
 from core.stages.evaluate import run
 from core.tasks.registry import TASKS

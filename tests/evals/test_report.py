@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from core.experiment_config import ReportConfig
 from core.hardware_table import shipped_table
 from core.markdown import fence
 from core.run_summary import RunSummary, parse_summary
+from core.settings.experiments import ReportConfig
 from core.stages.context import Input, StageContext
 from core.stages.report import changed_settings, render_report, run
 from runs.errors import Corrupt, NotFound

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.setting import StageConfig
+from core.settings.setting import StageConfig
 from core.stages.context import CheckpointRef, Stage, StageContext
 from labcli import worker
 from runs.events import Event

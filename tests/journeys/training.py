@@ -10,7 +10,7 @@ from typing import Any
 
 from core.config import build_stage_config, config_hash
 from core.plan import stage_inputs
-from core.setting import StageConfig
+from core.settings.setting import StageConfig
 from runs.create import create_run
 from runs.paths import LabHome, RunPaths
 from tests.core.builders import base_config

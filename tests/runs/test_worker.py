@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.setting import StageConfig
+from core.settings.setting import StageConfig
 from core.stages.context import CheckpointRef, Stage, StageContext
 from labcli.journal import current_phase
 from labcli.stage_inputs import resolve_inputs

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from core.engine.decoder import Place
 from core.engine.engine import Engine
-from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.grid import make_conversations, make_settings
 from core.experiments.selfchat.script import Cast
 from core.experiments.selfchat.talk import SelfChat, Speaker
 from core.experiments.selfchat.transcript import Conversation, Setting, Side, Turn
 from core.model import GPT
+from core.settings.experiments import SelfchatConfig
 from tests.engine.builders import TOKENIZER, random_model, tiny_config
 
 CAST = Cast(key_a="a", key_b="a", name_a="m", name_b="m")

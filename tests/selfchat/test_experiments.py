@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.config import build_stage_config
-from core.experiment_config import SelfchatConfig
+from core.settings.experiments import SelfchatConfig
 from labcli import experiments
 from labcli.experiments import GivenFile, NewExperiment, start_experiment
 from labcli.stage_inputs import resolve_inputs

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import load_experiment
 from core.experiments.selfchat.script import Script, dump_script
+from core.settings.experiments import SelfchatConfig
 from labcli.experiments import GivenFile, NewExperiment, start_experiment
 from labcli.selfchat.casting import cast_models
 from labcli.selfchat.result import read_result

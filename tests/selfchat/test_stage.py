@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import load_experiment
 from core.experiments.selfchat.journal import TurnJournal
 from core.experiments.selfchat.script import Cast, Script, dump_script
+from core.settings.experiments import SelfchatConfig
 from core.stages.context import Input, StageContext
 from core.stages.selfchat import run
 from runs.errors import Corrupt, UsageError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.config import TokConfig
 from core.data.shard_writer import write_shards
+from core.settings.text import TokConfig
 from core.stages import tok
 from core.stages.context import Input, StageContext
 from core.tokenizer import Tokenizer

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from core.experiment_config import SelfchatConfig
 from core.experiments.measures.summary import summarise
 from core.experiments.selfchat.archive import (
     EXPERIMENT_FILE,
@@ -20,6 +19,7 @@ from core.experiments.selfchat.archive import (
 from core.experiments.selfchat.journal import TurnJournal
 from core.experiments.selfchat.talk import Said
 from core.experiments.selfchat.transcript import Conversation, Experiment, Turn, with_turns
+from core.settings.experiments import SelfchatConfig
 from core.stages.selfchat import turn_event
 from runs.create import create_run
 from runs.events import End, EventLog

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.config import EXPERIMENT_CONFIGS, STAGE_CONFIGS
-from core.plan import stage_configs
+from core.planning.settings import stage_configs
 from runs.analysis.diff import environment
 from runs.errors import LabError
 from runs.events import EventRecord, EventTail, decode

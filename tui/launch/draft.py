@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from core.plan_request import STAGES_RECIPE
+from core.planning.request import STAGES_RECIPE
 
 YES, NO = "yes", "no"
 # The options of `labcli run`, in the order in which they are written.

@@ -12,7 +12,7 @@ from typing import Any
 from core.config import STAGE_CONFIGS
 from core.hardware import Hardware
 from core.plan import Plan
-from core.plan_request import PlanRequest, plan_for, recipe_of
+from core.planning.request import PlanRequest, plan_for, recipe_of
 from runs.errors import LabError, UsageError
 from runs.labels import check_name, check_note, check_tag
 from runs.lineage.inputs import given_inputs, missing_inputs

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from core.config import STAGE_CONFIGS
 from core.plan import StagePlan
-from core.plan_request import STAGES_RECIPE
-from core.setting import StageConfig
+from core.planning.request import STAGES_RECIPE
+from core.settings.setting import StageConfig
 from runs.errors import nearest
 from tui.launch.draft import NO, RECIPE, YES
 from tui.launch.sections import placed

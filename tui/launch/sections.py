@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.config import TrainConfig
-from core.setting import StageConfig
+from core.settings.setting import StageConfig
+from core.settings.training import TrainConfig
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "model": (

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 
 from core.config import build_stage_config
-from core.experiment_config import SelfchatConfig
 from core.experiments.selfchat.archive import STAGE
 from core.experiments.selfchat.topics import built_in_topics
+from core.settings.experiments import SelfchatConfig
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 

@@ -10,8 +10,8 @@ from core.engine.answer import join_parts, readable
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
-from core.experiment_config import CompareConfig
 from core.experiments.compare.answers import Answer, Cell, Times
+from core.settings.experiments import CompareConfig
 
 
 def request_for(engine: Engine, config: CompareConfig, cell: Cell, *, is_base: bool) -> Request:

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Literal
 
-from core.experiment_config import CompareConfig
+from core.settings.experiments import CompareConfig
 from runs.errors import Corrupt
 from runs.statistics import Estimate, mean_interval
 

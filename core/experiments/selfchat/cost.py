@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.config import ModelConfig
-from core.experiment_config import SelfchatConfig
 from core.hardware import Hardware
 from core.scaling import count_params
+from core.settings.experiments import SelfchatConfig
 from runs.errors import UsageError
 
 # Of one CPU core in float32, on steps of a few rows and on prompts, as measured on 2 cores.

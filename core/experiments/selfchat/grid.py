@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from itertools import product
 
-from core.experiment_config import SelfchatConfig
 from core.experiments.measures.repetition import find_loop
 from core.experiments.selfchat.script import Cast
 from core.experiments.selfchat.transcript import Conversation, ConversationEnd, Setting, Side, Turn
+from core.settings.experiments import SelfchatConfig
 
 
 def make_settings(config: SelfchatConfig, casts: Sequence[Cast]) -> tuple[Setting, ...]:

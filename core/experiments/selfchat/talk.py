@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from core.engine.engine import Engine
 from core.engine.request import Request, Token
 from core.engine.scheduler import Scheduler
-from core.experiment_config import SelfchatConfig
 from core.experiments.reading import DECIMALS, embed_text, surprisals
 from core.experiments.selfchat.grid import end_after, speaker_of, turn_seed
 from core.experiments.selfchat.transcript import (
@@ -27,6 +26,7 @@ from core.experiments.selfchat.transcript import (
     TokenTrace,
     Turn,
 )
+from core.settings.experiments import SelfchatConfig
 from core.tokenizer import Tokenizer
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from core.plan_request import PlanRequest
+from core.planning.request import PlanRequest
 from labcli.budget_options import BudgetOptions
 from labcli.commands.run import (
     DryRun,

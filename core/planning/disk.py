@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import DataConfig, ModelConfig, TokenCacheChoice, TrainConfig
+from core.config import ModelConfig
 from core.data.parts import window_chars
 from core.scaling import checkpoint_bytes
+from core.settings.text import DataConfig
+from core.settings.training import TokenCacheChoice, TrainConfig
 
 EMBEDDED = "embedded"
 # Text, its tokens and the conversations.

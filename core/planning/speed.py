@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.config import ModelConfig, TrainConfig
+from core.config import ModelConfig
 from core.hardware import Hardware
+from core.settings.training import TrainConfig
 from runs.errors import UsageError
 
 # nanochat's d26 on eight H100 went from 630,000 to 740,000 tokens a second by 8-bit floats. The

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from core.config import BaseConfig, build_stage_config, config_hash
+from core.config import build_stage_config, config_hash
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
 from core.plan import Plan, resolve, stage_inputs
+from core.settings.training import BaseConfig
 from runs.errors import UsageError
 from runs.recipe import load_recipe
 

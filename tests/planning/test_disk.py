@@ -9,7 +9,7 @@ import pytest
 from core.data.parts import WHOLE_CHARS, window_chars
 from core.hardware import Hardware
 from core.plan import Plan, resolve
-from core.plan_disk import how_to_fit
+from core.planning.disk import how_to_fit
 from core.scaling import checkpoint_bytes
 from runs.recipe import load_recipe
 

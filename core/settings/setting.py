@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from runs.errors import UsageError
 
+Arch = Literal["current", "classic"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from core.config import BaseConfig, DataConfig
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
 from core.plan import Plan, resolve
-from core.plan_costs import shards_for_tokens
+from core.planning.costs import shards_for_tokens
 from core.scaling import count_params, flops_per_token, model_config
+from core.settings.text import DataConfig
+from core.settings.training import BaseConfig
 from runs.errors import UsageError
 from runs.recipe import list_recipes, load_recipe
 

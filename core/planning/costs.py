@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.config import BaseConfig, ChatTrainConfig, DataConfig, ModelConfig, TrainConfig
+from core.config import ModelConfig
 from core.hardware import Hardware
-from core.plan_disk import (
+from core.planning.disk import (
     CHARS_PER_TOKEN,
     EMBEDDED,
     SHARD_CHARS,
@@ -19,12 +19,14 @@ from core.plan_disk import (
     plan_disk,
     token_cache_source,
 )
-from core.plan_speed import speed_source, training_flops_per_s
+from core.planning.speed import speed_source, training_flops_per_s
 from core.scaling import (
     count_params,
     flops_per_token,
     training_memory_bytes,
 )
+from core.settings.text import DataConfig
+from core.settings.training import BaseConfig, ChatTrainConfig, TrainConfig
 
 # Start-up and work of a stage that does not train, on a CPU.
 OTHER_STAGE_S = 15.0

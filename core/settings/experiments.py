@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.setting import Dtype, StageConfig, require_not_negative, require_positive, setting
+from core.settings.setting import (
+    Dtype,
+    StageConfig,
+    require_not_negative,
+    require_positive,
+    setting,
+)
 from runs.errors import UsageError
 
 
