@@ -25,9 +25,9 @@ from core.engine import tools
 from core.settings.text import DataConfig
 from core.tasks import arithmetic, counting, exchange, identity, spelling, standard_library, words
 from core.tasks.exchange import Exchange, messages
-from core.tasks.standard_library import Fact, library_facts
+from core.tasks.standard_library import Fact, library_facts, manual
 from core.tasks.words import WordSplit, corpus_words, split_words
-from runs.errors import Corrupt, NotFound
+from runs.errors import Corrupt, NotFound, StageFailed
 from runs.events import Progress
 
 MANIFEST = "manifest.json"
@@ -188,10 +188,23 @@ def build_conversations(
 
 
 def gather_material(corpus_dir: Path) -> Material:
-    """Return the words of a corpus and the facts of the standard library."""
-    facts = library_facts(Path(sysconfig.get_path("stdlib")))
+    """Return the words of a corpus and the facts of the standard library.
+
+    Text that is short or in another script gives too few words: Python's manual lends its own.
+    """
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    facts = library_facts(stdlib)
+    fixed_texts = tuple(_fixed_texts(facts))
     found = corpus_words(_limited(read_texts(corpus_dir, "train")))
-    return Material(words=split_words(found, fixed_texts=_fixed_texts(facts)), facts=facts)
+    split = split_words(found, fixed_texts=fixed_texts)
+    if not split.is_enough:
+        split = split_words({*found, *corpus_words(manual(stdlib))}, fixed_texts=fixed_texts)
+    if not split.is_enough:
+        raise StageFailed(
+            f"the corpus gave {len(found)} words to spell, too few, and this Python has no "
+            "pydoc_data to take others from; use a larger corpus"
+        )
+    return Material(words=split, facts=facts)
 
 
 def _limited(texts: Iterable[str]) -> Iterator[str]:

@@ -94,6 +94,7 @@ COMPILED: Mapping[str, object] = {
     "bytes": bytes,
 }
 
+_MANUAL = "pydoc_data/topics.py"
 NUM_COMMON = 2
 QUESTIONS = (
     "What does {name} do?",
@@ -128,6 +129,14 @@ def library_facts(stdlib: Path) -> tuple[Fact, ...]:
         found.update(_from_objects(prefix, owner))
     names = sorted(name for name in found if len(name) <= MAX_NAME_CHARS)
     return tuple(Fact(name=name, sentence=found[name]) for name in names)
+
+
+def manual(stdlib: Path) -> Iterator[str]:
+    """Yield the prose of the language's manual, which Python's own help shows."""
+    path = stdlib / _MANUAL
+    if path.is_file():
+        for block in read_text(path.read_text(encoding="utf-8"), label=_MANUAL):
+            yield from block.paragraphs
 
 
 def generate(rng: Random, fact: Fact, *, variety: float) -> Exchange:

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runs.errors import StageFailed
-
 MIN_COUNT = 3
 MIN_WORDS = 8
 # One word in so many is kept for the test.
@@ -30,6 +28,11 @@ class WordSplit:
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether questions can be made of them."""
+        return min(len(self.train), len(self.held_out)) >= MIN_WORDS
 
 
 def corpus_words(texts: Iterable[str]) -> list[str]:
@@ -50,11 +53,6 @@ def split_words(words: Iterable[str], *, fixed_texts: Iterable[str]) -> WordSpli
             train.append(word)
         elif word not in spoken:
             held_out.append(word)
-    if min(len(train), len(held_out)) < MIN_WORDS:
-        raise StageFailed(
-            f"the corpus gave {len(train)} words to spell and {len(held_out)} to test with, "
-            f"and {MIN_WORDS} of each are needed; use a larger corpus"
-        )
     return WordSplit(train=tuple(train), held_out=tuple(held_out))
 
 

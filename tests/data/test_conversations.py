@@ -17,11 +17,14 @@ from core.data.conversations import (
     Material,
     build_conversations,
     find_conversations,
+    gather_material,
     held_out_rows,
     load_conversations,
     training_rows,
 )
 from core.data.corpus import Corpus
+from core.data.shard_writer import write_shards
+from core.data.shards import SourceCount
 from core.engine.tools import calculate
 from core.tasks.arithmetic import is_held_out_expression
 from core.tasks.registry import TASKS
@@ -140,6 +143,15 @@ def test_same_settings_give_the_same_files_and_are_found_again(
     assert find_conversations(tmp_path / "one", SMALL, corpus.path.name) == one
     changed = replace(SMALL, seed=1)
     assert find_conversations(tmp_path / "one", changed, corpus.path.name) is None
+
+
+def test_text_in_another_script_borrows_the_words_of_the_manual(tmp_path: Path) -> None:
+    counts = {"book": SourceCount(num_docs=2, num_chars=2)}
+    texts = ["\u0431\u0435\u043b\u044b\u0439 \u0434\u043e\u043c ", "kot"]
+    write_shards(tmp_path, train=texts, val=texts, sources={"book": "1"}, counts=counts)
+    material = gather_material(tmp_path)
+    assert min(len(material.words.train), len(material.words.held_out)) > 40
+    assert len(list(held_out_rows(40, material))) == 120
 
 
 def test_damaged_conversations_are_corrupt(tmp_path: Path, corpus: Corpus) -> None:
