@@ -140,10 +140,24 @@ def read_shard(path: Path) -> Iterator[pa.StringArray]:
     try:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
-                yield from file.read_row_group(group, columns=["text"])["text"].chunks
+                chunks = file.read_row_group(group, columns=["text"])["text"].chunks
+                yield from map(_plain, chunks)
     # A page that cannot be unpacked is an OSError of pyarrow's.
     except (pa.ArrowException, OSError, KeyError) as error:
         raise Corrupt(f"shard {path} cannot be read: {error}") from None
+
+
+def _plain(texts: pa.Array) -> pa.Array:
+    """Return texts in the layout that tokenizers read; what is no text stays as it is."""
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    return texts.cast(pa.large_string()) if pa.types.is_string_view(texts.type) else texts
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds text, in whichever of Arrow's layouts."""
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def file_sha256(path: Path) -> str:
@@ -160,8 +174,12 @@ def measure_shard(path: Path, split: Split) -> ShardInfo:
     """
     num_docs = num_chars = 0
     for texts in read_shard(path):
-        if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        if not is_text(texts.type):
             raise Corrupt(f"the column text of {path} holds {texts.type}, not text")
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise Corrupt(f"shard {path} holds text that is not UTF-8: {error}") from None
         num_docs += len(texts)
         num_chars += pc.sum(pc.utf8_length(texts)).as_py() or 0
     return ShardInfo(

@@ -110,6 +110,10 @@ class TokenCache:
                 return
             try:
                 self._write(name, target, num_threads, on_documents, stop)
+            except ValueError as error:
+                raise Corrupt(
+                    f"shard {self.corpus_dir / name} cannot be tokenised: {error}"
+                ) from None
             except OSError as error:
                 raise StageFailed(
                     f"the tokens of {name} could not be written to {target} "

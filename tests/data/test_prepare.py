@@ -166,6 +166,27 @@ def test_halves_of_surrogate_pairs_become_question_marks(tmp_path: Path) -> None
     assert "half ? pair" in every_text(prepare(tmp_path / "data", [path]))
 
 
+def test_bytes_that_are_no_utf8_are_replaced_wherever_they_come_from(tmp_path: Path) -> None:
+    bad = pa.array([b"half \xc3 letter"])
+    said_to_be_text = pa.StringArray.from_buffers(1, *bad.buffers()[1:])
+    pq.write_table(pa.table({"text": said_to_be_text}), tmp_path / "a.parquet")
+    line = b'\xef\xbb\xbf{"text": "odd \xff byte"}\n'
+    (tmp_path / "b.jsonl").write_bytes(line + jsonl(texts(0, 3)))
+    files = [tmp_path / "a.parquet", tmp_path / "b.jsonl"]
+    found = every_text(prepare(tmp_path / "data", files))
+    assert {"half \ufffd letter", "odd \ufffd byte"} < set(found)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_every_way_to_store_text_in_parquet_is_read(tmp_path: Path, kind: pa.DataType) -> None:
+    stored = pa.array([*texts(0, 9), None, ""]).cast(kind)
+    pq.write_table(pa.table({"text": stored}), tmp_path / "a.parquet")
+    found = every_text(prepare(tmp_path / "data", [tmp_path / "a.parquet"]))
+    assert sorted(found) == texts(0, 9)
+
+
 def test_stopped_preparation_leaves_nothing(tmp_path: Path, sources: Path) -> None:
     steps = prepare_corpus(tmp_path / "data", prepared_files([sources]), HOW, stop=lambda: True)
     assert drain(steps) is None

@@ -111,3 +111,25 @@ def test_a_column_that_holds_no_text_is_corrupt(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": [1, 2, 3]}), path)
     with pytest.raises(Corrupt, match=r"numbers\.parquet.*int64, not text"):
         measure_shard(path, "train")
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_text_in_any_of_its_layouts_is_counted_and_read(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "shard.parquet"
+    pq.write_table(pa.table({"text": pa.array(["one", None, "\u00e9", ""]).cast(kind)}), path)
+    found = measure_shard(path, "train")
+    assert (found.num_docs, found.num_chars) == (4, 4)
+    (texts,) = read_shard(path)
+    assert texts.to_pylist() == ["one", None, "\u00e9", ""]
+    assert str(texts.type) in ("string", "large_string")
+
+
+def test_text_that_is_not_utf8_is_corrupt_before_a_run_counts_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "latin.parquet"
+    bad = pa.array([b"caf\xe9 au lait"])
+    said_to_be_text = pa.StringArray.from_buffers(1, *bad.buffers()[1:])
+    pq.write_table(pa.table({"text": said_to_be_text}), path)
+    with pytest.raises(Corrupt, match=r"latin\.parquet holds text that is not UTF-8"):
+        measure_shard(path, "train")

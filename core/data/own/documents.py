@@ -12,6 +12,7 @@ from typing import IO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.data.shards import is_text
 from runs.errors import Corrupt, NotFound, UsageError
 
 Kind = Literal["parquet", "jsonl"]
@@ -101,9 +102,19 @@ def _parquet(file: DocumentFile, column: str) -> Iterator[str]:
             texts = batch.column(0)
             if pa.types.is_dictionary(texts.type):
                 texts = texts.dictionary_decode()
-            if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+            if not is_text(texts.type):
                 raise UsageError(f"column {column!r} of {file.path} holds {texts.type}, not text")
-            yield from filter(None, texts.to_pylist())
+            yield from filter(None, _strings(texts))
+
+
+def _strings(texts: pa.Array) -> list[str | None]:
+    try:
+        strings: list[str | None] = texts.to_pylist()
+        return strings
+    except UnicodeDecodeError:
+        # Parquet takes its writer's word for it that text is UTF-8.
+        raw = texts.cast(pa.large_binary()).to_pylist()
+        return [None if text is None else text.decode("utf-8", "replace") for text in raw]
 
 
 def _lines(file: DocumentFile, column: str) -> Iterator[str]:
@@ -113,7 +124,7 @@ def _lines(file: DocumentFile, column: str) -> Iterator[str]:
                 continue
             where = f"{file.path}, line {number}"
             try:
-                body = json.loads(line)
+                body = json.loads(line.decode("utf-8-sig", "replace"))
             except (ValueError, RecursionError):
                 raise Corrupt(f"{where} is not JSON; repair or remove that line") from None
             if not isinstance(body, dict) or column not in body:
