@@ -103,25 +103,15 @@ class TokenCache:
             StageFailed: the disk is full. Corrupt: the shard cannot be read.
         """
         target = self.directory if is_kept or self.window is None else self.window
-        for directory in (self.directory, target):
-            directory.mkdir(parents=True, exist_ok=True)
-        with _locked(target / f".{name}.lock"):
-            if self.find(name) is not None:
-                return
-            try:
-                self._write(name, target, num_threads, on_documents, stop)
-            except ValueError as error:
-                raise Corrupt(
-                    f"shard {self.corpus_dir / name} cannot be tokenised: {error}"
-                ) from None
-            except OSError as error:
-                raise StageFailed(
-                    f"the tokens of {name} could not be written to {target} "
-                    f"({error.strerror or error}); free some disk space (labcli runs gc), or start "
-                    "a run with base.token_cache=none, which keeps no tokens"
-                ) from error
-            finally:
-                (target / f".{name}.tokens.partial").unlink(missing_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with _locked(target / f".{name}.lock"):
+                if self.find(name) is None:
+                    self._write(name, target, num_threads, on_documents, stop)
+        except ValueError as error:
+            raise Corrupt(f"shard {self.corpus_dir / name} cannot be tokenised: {error}") from None
+        except OSError as error:
+            raise _not_written(f"the tokens of {name}", target, error) from error
 
     def _write(
         self,
@@ -133,19 +123,22 @@ class TokenCache:
     ) -> None:
         aside = target / f".{name}.tokens.partial"
         lengths = [np.zeros(0, dtype=np.uint32)]
-        with open(aside, "wb") as stream:
-            for texts in read_shard(self.corpus_dir / name):
-                if stop():
-                    raise EncodingStoppedError
-                ids, starts = self.tokenizer.bulk.encode_arrow(
-                    texts, prefix=self.tokenizer.bos, num_threads=num_threads
-                )
-                ids.astype(self.tokenizer.id_dtype, copy=False).tofile(stream)
-                lengths.append(np.diff(starts).astype(np.uint32))
-                on_documents(len(texts))
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(target / f"{name}.tokens")
+        try:
+            with open(aside, "wb") as stream:
+                for texts in read_shard(self.corpus_dir / name):
+                    if stop():
+                        raise EncodingStoppedError
+                    ids, starts = self.tokenizer.bulk.encode_arrow(
+                        texts, prefix=self.tokenizer.bos, num_threads=num_threads
+                    )
+                    ids.astype(self.tokenizer.id_dtype, copy=False).tofile(stream)
+                    lengths.append(np.diff(starts).astype(np.uint32))
+                    on_documents(len(texts))
+                stream.flush()
+                os.fsync(stream.fileno())
+            aside.replace(target / f"{name}.tokens")
+        finally:
+            aside.unlink(missing_ok=True)
         lengths_aside = target / f".{name}.lengths.partial"
         with open(lengths_aside, "wb") as stream:
             np.save(stream, np.concatenate(lengths))
@@ -264,6 +257,13 @@ class _Building:
             self._num_docs += num_docs
 
 
+def _not_written(what: str, directory: Path, error: OSError) -> StageFailed:
+    return StageFailed(
+        f"{what} could not be written to {directory} ({error.strerror or error}); free some disk "
+        "space (labcli runs gc), or start a run with base.token_cache=none, which keeps no tokens"
+    )
+
+
 def _missing(cache: TokenCache, names: Sequence[str]) -> list[str]:
     return [name for name in names if cache.find(name) is None]
 
@@ -277,7 +277,14 @@ def _mapped(path: Path, id_dtype: npt.DTypeLike) -> TokenArray:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
+    """Hold the lock of a file in a directory of tokens, which is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _not_written("tokens", path.parent, error) from error
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

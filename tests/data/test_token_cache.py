@@ -147,6 +147,26 @@ def test_full_disk_is_one_line_that_says_what_to_do(
     assert not list(cache.directory.glob(".*.tokens.partial"))
 
 
+def test_corpus_on_a_disk_that_cannot_be_written_is_read_when_its_tokens_are_there(
+    cache: TokenCache,
+) -> None:
+    num_tokens = built(cache).num_tokens
+    (cache.corpus_dir / ".tokens.lock").unlink()
+    (cache.corpus_dir / ".tokens.lock").mkdir()
+    assert built(cache).num_tokens == num_tokens
+
+
+@pytest.mark.parametrize("in_the_way", ["lock", "directory"])
+def test_place_where_tokens_cannot_be_kept_is_one_line(cache: TokenCache, in_the_way: str) -> None:
+    # Even who may write anywhere cannot write here.
+    if in_the_way == "lock":
+        (cache.corpus_dir / ".tokens.lock").mkdir()
+    else:
+        cache.directory.write_text("")
+    with pytest.raises(StageFailed, match=f"could not be written to {cache.corpus_dir}"):
+        built(cache)
+
+
 BUILD = """
 import sys
 from pathlib import Path
