@@ -50,6 +50,10 @@ class Faults:
     truncates: set[str] = field(default_factory=set)
     stalls: dict[str, int] = field(default_factory=dict)
     delay_s_per_chunk: float = 0.0
+    trickles: set[str] = field(default_factory=set)
+    rings: set[str] = field(default_factory=set)
+    miscounts: dict[str, int] = field(default_factory=dict)
+    damaged_at: int = -9
 
 
 class Hub:
@@ -120,6 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.status.get(name):
             self._plain(faults.status[name].pop(0))
             return
+        if name in faults.rings:
+            self._redirect()
+            return
         body = self._body(name)
         start, status = 0, 200
         asked = self.headers["Range"]
@@ -135,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {told}-{len(body) - 1}/{len(body)}")
         if name in faults.truncates:
             rest = rest[: len(rest) // 2]
-        self.send_header("Content-Length", str(len(rest)))
+        self.send_header("Content-Length", str(max(0, len(rest) + faults.miscounts.get(name, 0))))
         self.end_headers()
         self._send(name, rest)
 
@@ -144,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = hub.files[name]
         if hub.faults.corrupt.get(name, 0) > 0:
             hub.faults.corrupt[name] -= 1
-            body = body[:-9] + bytes([body[-9] ^ 1]) + body[-8:]
+            changed = bytearray(body)
+            changed[hub.faults.damaged_at] ^= 1
+            body = bytes(changed)
         return body + b"more" if name in hub.faults.longer else body
 
     def _send(self, name: str, rest: bytes) -> None:
@@ -156,6 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.released.wait(10)
             self.close_connection = True
             return
+        while name in faults.trickles and rest and not self.server.released.wait(0.05):
+            self.wfile.write(rest[:1])
+            self.wfile.flush()
+            rest = rest[1:]
         limit = len(rest)
         if faults.num_drops.get(name, 0) > 0:
             faults.num_drops[name] -= 1
@@ -165,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             if faults.delay_s_per_chunk:
                 self.wfile.flush()
                 time.sleep(faults.delay_s_per_chunk)
-        self.close_connection = limit < len(rest)
+        self.close_connection = limit < len(rest) or name in faults.miscounts
 
     def _json(self, value: object, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps(value).encode()
@@ -175,6 +188,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _redirect(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _plain(self, status: int) -> None:
         self.send_response(status)

@@ -76,6 +76,53 @@ def test_dropped_connections_go_on_by_range(hub: Hub, tmp_path: Path) -> None:
     assert hub.asked(NAME) == [None, *(f"bytes={3000 * n}-" for n in (1, 2, 3, 4))]
 
 
+def test_line_that_drops_after_next_to_nothing_gets_there(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.drop_after[NAME], hub.faults.num_drops[NAME] = 200, 10_000
+    assert fetch(hub, tmp_path)
+    check(hub, tmp_path, EVERY)
+
+
+def test_server_that_drops_and_forgets_where_is_given_up(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.wrong_range = True
+    hub.faults.drop_after[NAME], hub.faults.num_drops[NAME] = 3000, 10_000
+    with pytest.raises(StageFailed, match=NAME):
+        fetch(hub, tmp_path)
+
+
+def test_server_that_sends_a_byte_now_and_then_is_given_up(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.trickles.add(NAME)
+    server = Access(endpoint=hub.endpoint)
+    hasty = Policy(num_tries=2, first_delay_s=0.001, longest_delay_s=0.01, timeout_s=0.2)
+    with pytest.raises(StageFailed, match=f"{NAME}.*next to nothing"):
+        drain(fetch_shards(tmp_path, WANTED, server, stop=never, policy=hasty))
+
+
+def test_file_that_changes_between_two_ranges_is_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.drop_after[NAME], hub.faults.num_drops[NAME] = 3000, 1
+    hub.faults.corrupt[NAME], hub.faults.damaged_at = 1, 100
+    assert fetch(hub, tmp_path)
+    check(hub, tmp_path, EVERY)
+
+
+def test_redirects_that_go_in_a_ring_are_one_error(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.rings.add(NAME)
+    with pytest.raises(StageFailed, match=f"{NAME}.*redirects"):
+        fetch(hub, tmp_path)
+
+
+def test_length_that_is_less_than_the_body_is_an_error(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.miscounts[NAME] = -1000
+    with pytest.raises(StageFailed, match=f"{NAME}.*connection ended after"):
+        fetch(hub, tmp_path)
+    assert not (downloads_dir(tmp_path, TINY) / NAME).exists()
+
+
+def test_length_that_is_more_than_the_body_harms_no_whole_file(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.miscounts[NAME] = 1000
+    assert fetch(hub, tmp_path)
+    check(hub, tmp_path, EVERY)
+
+
 def test_server_without_ranges_starts_the_file_again(hub: Hub, tmp_path: Path) -> None:
     hub.faults.refuses_ranges = True
     hub.faults.drop_after[NAME], hub.faults.num_drops[NAME] = 3000, 2

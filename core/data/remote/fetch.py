@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,12 @@ from runs.errors import Corrupt
 PARTIAL = ".partial"
 # A whole file with another hash may be one bad cache on the way; twice it is what is served.
 MOST_MISMATCHES = 2
-# A try that brings this share of a file counts as progress, however often the line drops.
+# So much more of a file than ever before is progress, however often the line drops: this share of
+# it, or so many bytes of a large one. Failures count anew then.
 GAIN_SHARE = 0.02
+GAIN_BYTES = 64 << 10
+# A line that brings less within the time that silence is borne for counts as silent.
+LEAST_BYTES = 1 << 10
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -45,7 +50,7 @@ class Fetch:
     on_bytes: Callable[[int], None]
     num_counted: int = 0
     num_mismatches: int = 0
-    size_before: int = 0
+    size_gained: int = 0
 
     @property
     def target(self) -> Path:
@@ -65,7 +70,7 @@ class Fetch:
             Corrupt: what the server gives is not the file that its publisher describes.
             StoppedError: told to stop; what has arrived stays.
         """
-        self.num_counted = min(self._size(), self.file.bytes)
+        self.num_counted = self.size_gained = min(self._size(), self.file.bytes)
         patiently(
             self._attempt,
             f"shard {self.file.name} could not be downloaded",
@@ -79,8 +84,7 @@ class Fetch:
 
     def _attempt(self) -> None:
         """Bring the partial file to its full size and check it."""
-        self.size_before = self._size()
-        if self.size_before > self.file.bytes:
+        if self._size() > self.file.bytes:
             self._restart()
         if self._size() < self.file.bytes:
             self._receive()
@@ -120,14 +124,20 @@ class Fetch:
         return start
 
     def _copy(self, response: httpx.Response, write: Callable[[bytes], int], *, room: int) -> None:
+        until_s, num_heard = time.monotonic() + self.policy.timeout_s, 0
         for chunk in response.iter_raw():
             if len(chunk) > room:
                 self._mismatch(f"more than the published {self.file.bytes:,} bytes")
             write(chunk)
             room -= len(chunk)
+            num_heard += len(chunk)
             self._count(len(chunk))
             if self.stop.is_set():
                 raise StoppedError
+            if time.monotonic() > until_s:
+                if num_heard < LEAST_BYTES and room:
+                    raise TransientError("the server sends next to nothing")
+                until_s, num_heard = time.monotonic() + self.policy.timeout_s, 0
 
     def _mismatch(self, difference: str) -> None:
         """Throw away what arrived, and start again unless it happened before."""
@@ -147,7 +157,15 @@ class Fetch:
         self.on_bytes(num_bytes)
 
     def _has_gained(self) -> bool:
-        return self._size() - self.size_before > GAIN_SHARE * self.file.bytes
+        """Return whether more is here than at the last gain, and by enough.
+
+        More than ever: what is fetched again after it was thrown away is no gain.
+        """
+        gained = self._size() - self.size_gained
+        if gained < min(GAIN_SHARE * self.file.bytes, GAIN_BYTES):
+            return False
+        self.size_gained += gained
+        return True
 
     def _size(self) -> int:
         try:
