@@ -13,6 +13,7 @@ from runs.views.fold import StageFacts
 from runs.views.presence import Presence
 from runs.views.run_view import RunView
 from tui.analysis.event_times import FileTimes
+from tui.live.saved import SavedCheckpoint
 from tui.live.state import StageRecord
 
 Section = Literal[
@@ -23,19 +24,6 @@ SECTIONS: tuple[Section, ...] = (
     "overview", "config", "environment", "lineage", "checkpoints", "evals", "time", "events",
     "files",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedCheckpoint:
-    """A checkpoint that a stage wrote; `is_kept` says whether it is still on disk, whole."""
-
-    stage: str
-    step: int
-    num_bytes: int | None
-    sha256: str
-    t: float
-    is_kept: bool
-    val_bpb: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

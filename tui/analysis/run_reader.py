@@ -23,14 +23,20 @@ from runs.paths import LabHome, RunPaths
 from runs.recipe import load_recipe
 from runs.supervision.control import Control
 from runs.views.card import RunCard
-from runs.views.checkpoints import committed
 from runs.views.facts import EventFile, FoldCache, event_files, load_facts
 from runs.views.fold import StageFacts
 from runs.views.presence import presence
 from runs.views.query import load_run
 from runs.views.run_view import RunView
 from tui.analysis.event_times import EventTimes, FileTimes
-from tui.analysis.run_page import FileSize, RunPage, SavedCheckpoint, Section, Setting
+from tui.analysis.run_page import FileSize, RunPage, Section, Setting
+from tui.live.saved import (
+    Place,
+    SavedCheckpoint,
+    WrittenCheckpoint,
+    kept_on_disk,
+    saved_checkpoints,
+)
 from tui.live.state import StageRecord
 
 # Of a long log the beginning and the end are read: a training of a million steps says 250 MB.
@@ -180,32 +186,30 @@ def _help_of(stage: str, name: str) -> str:
 def _checkpoints(
     run_dir: Path, view: RunView, facts: Mapping[str, StageFacts]
 ) -> tuple[SavedCheckpoint, ...]:
-    found = []
-    for stage in view.stages:
-        kept = {item.step for item in committed(RunPaths(run_dir).checkpoints_dir(stage.stage))}
-        measured = {
-            entry["step"]: entry["val_bpb"]
-            for entry in facts.get(stage.stage, StageFacts()).evals
-            if entry["val_bpb"] is not None
-        }
-        newest = {
-            item.step: item
-            for item in stage_log(run_dir, stage.stage).made
-            if item.name == CHECKPOINT and item.step is not None
-        }
-        found += [
-            SavedCheckpoint(
-                stage=stage.stage,
-                step=step,
-                num_bytes=item.num_bytes,
-                sha256=item.sha256,
-                t=item.t,
-                is_kept=step in kept,
-                val_bpb=measured.get(step),
-            )
-            for step, item in sorted(newest.items())
-        ]
-    return tuple(found)
+    written: list[WrittenCheckpoint] = []
+    measured: dict[Place, float] = {}
+    for stage in (one.stage for one in view.stages):
+        written += _written(run_dir, stage)
+        for entry in facts.get(stage, StageFacts()).evals:
+            if entry["val_bpb"] is not None:
+                measured[stage, entry["step"]] = entry["val_bpb"]
+    kept = kept_on_disk(run_dir, dict.fromkeys(one.stage for one in written))
+    return saved_checkpoints(written, kept, measured)
+
+
+def _written(run_dir: Path, stage: str) -> list[WrittenCheckpoint]:
+    return [
+        WrittenCheckpoint(
+            stage=stage,
+            step=item.step,
+            t=item.t,
+            num_bytes=item.num_bytes,
+            sha256=item.sha256,
+            path=str(item.path),
+        )
+        for item in stage_log(run_dir, stage).made
+        if item.name == CHECKPOINT and item.step is not None
+    ]
 
 
 def _events(run_dir: Path) -> tuple[tuple[StageRecord, ...], int]:

@@ -8,9 +8,10 @@ from runs.statistics import share_interval
 from runs.views.run_view import StageView
 from tui.analysis.lineage_tree import TreeRow, rebuild_commands, tree_rows, why_stale
 from tui.analysis.rows import Cell, Row, TableRow, blank, heading, remark, table
-from tui.analysis.run_page import RunPage, SavedCheckpoint
+from tui.analysis.run_page import RunPage
 from tui.analysis.words import HASH_CHARS, pretty
 from tui.live.present import MODEL_STAGES
+from tui.live.saved import SavedCheckpoint
 from tui.shell import format as fmt
 from tui.shell.format import counted
 from tui.shell.glyphs import ASCII_TREE, UNICODE_TREE, Glyphs
@@ -74,12 +75,7 @@ def checkpoints(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
     if not page.checkpoints:
         text = "no checkpoints yet: a model stage writes them every save_every steps"
         return [remark(page.problems.get("checkpoints", text))]
-    measured = [one for one in page.checkpoints if one.val_bpb is not None]
-    best = {
-        min((one for one in measured if one.stage == stage), key=lambda one: one.val_bpb or 0.0)
-        for stage in dict.fromkeys(one.stage for one in measured)
-    }
-    rows = [_checkpoint_row(one, page.view.slug, one in best, glyphs) for one in page.checkpoints]
+    rows = [_checkpoint_row(one, page.view.slug, glyphs) for one in page.checkpoints]
     header = ("reference", "step", "size", "val bpb", "sha256", "", "written")
     shown = table(header, rows, width=width, glyphs=glyphs, right="lrrrlll", flexible=0)
     kept = sum(one.is_kept for one in page.checkpoints)
@@ -87,33 +83,32 @@ def checkpoints(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
     return [*shown, blank(), Row(line=ToneLine((Piece(note, "quiet"),)), is_heading=True)]
 
 
-def _checkpoint_row(one: SavedCheckpoint, slug: str, is_best: bool, glyphs: Glyphs) -> TableRow:
-    reference = f"{slug}:{one.stage}@{one.step}"
+def _checkpoint_row(one: SavedCheckpoint, slug: str, glyphs: Glyphs) -> TableRow:
+    made = one.written
+    reference = f"{slug}:{made.stage}@{made.step}"
     tone: Tone = "plain" if one.is_kept else "quiet"
     bpb = "" if one.val_bpb is None else f"{one.val_bpb:.4f}"
-    size = "" if one.num_bytes is None else fmt.size(one.num_bytes)
-    marks = (("best", is_best), ("removed", not one.is_kept))
-    mark = ", ".join(word for word, holds in marks if holds)
+    size = "" if made.num_bytes is None else fmt.size(made.num_bytes)
     detail = [
         reference,
         "",
-        f"step     {one.step:,}",
+        f"step     {made.step:,}",
         f"size     {size}",
         f"val bpb  {bpb or 'not measured at this step'}",
-        f"sha256   {one.sha256}",
+        f"sha256   {made.sha256}",
         f"on disk  {'yes' if one.is_kept else 'no, removed to save room'}",
         "",
         f"labcli chat --model {reference}",
     ]
     return TableRow(
         cells=(
-            Cell(text=f":{one.stage}@{one.step}", tone="strong" if one.is_kept else "quiet"),
-            Cell(text=f"{one.step:,}", tone=tone),
+            Cell(text=f":{made.stage}@{made.step}", tone="strong" if one.is_kept else "quiet"),
+            Cell(text=f"{made.step:,}", tone=tone),
             Cell(text=size, tone=tone),
-            Cell(text=bpb or glyphs.absent, tone="strong" if is_best else tone),
-            Cell(text=one.sha256[:HASH_CHARS], tone="quiet"),
-            Cell(text=mark, tone="good" if is_best else "quiet"),
-            Cell(text=fmt.clock(one.t), tone="quiet"),
+            Cell(text=bpb or glyphs.absent, tone="strong" if one.is_best else tone),
+            Cell(text=made.sha256[:HASH_CHARS], tone="quiet"),
+            Cell(text=one.mark, tone="good" if one.is_best else "quiet"),
+            Cell(text=fmt.clock(made.t), tone="quiet"),
         ),
         key=reference,
         value=reference,

@@ -16,9 +16,11 @@ from runs.paths import RunPaths
 from runs.settings import AlertRules, load_settings
 from runs.views.run_view import RunView
 from tui.charts.plot import NO_RUN
+from tui.charts.series import Series
 from tui.live import journal, present
 from tui.live.axes import Subject
 from tui.live.feed import DRAIN_BYTES, LogTail, RunFeed
+from tui.live.saved import Place, SavedCheckpoint, kept_on_disk, saved_checkpoints
 from tui.live.state import LiveView, apply
 from tui.shell.tones import ToneLine
 
@@ -35,6 +37,7 @@ class FocusedRun:
         self.picked: str | None = None
         self.log_lines: tuple[ToneLine, ...] = ()
         self._found_alerts: tuple[RunAlert, ...] = ()
+        self._kept: frozenset[Place] = frozenset()
         self._feed = RunFeed(run.path, [stage.stage for stage in run.stages])
         self._log = LogTail(run.path)
         self._log_place: tuple[str, int] | None = None
@@ -73,6 +76,24 @@ class FocusedRun:
         if records:
             self.view = apply(self.view, records)
         return self._advance_log() or bool(records)
+
+    def look_at_disk(self) -> bool:
+        """See which checkpoints are left, and return whether others are than before."""
+        before = self._kept
+        stages = dict.fromkeys(one.stage for one in self.view.checkpoints)
+        self._kept = kept_on_disk(self.run_dir, stages)
+        return self._kept != before
+
+    @property
+    def checkpoints(self) -> tuple[SavedCheckpoint, ...]:
+        """Every checkpoint, oldest first, as it was when the disk was looked at."""
+        written = self.view.checkpoints
+        measured = {
+            (stage, int(step)): value
+            for stage in dict.fromkeys(one.stage for one in written)
+            for step, value in _points(self.view.stage(stage).curve("val_bpb"))
+        }
+        return saved_checkpoints(written, self._kept, measured)
 
     def subject(self, *, stage: str | None = None, run: int = NO_RUN, letter: str = "") -> Subject:
         """Return what the charts show of it: of a stage where it has that, else of its own."""
@@ -126,3 +147,7 @@ def _rules(run_dir: Path) -> AlertRules:
     except LabError:
         # Whoever uses the settings names what is wrong with them; alerts are shown all the same.
         return AlertRules()
+
+
+def _points(curve: Series) -> list[tuple[float, float]]:
+    return list(zip(curve.x.tolist(), curve.y.tolist(), strict=True))

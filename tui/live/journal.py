@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from runs.alerting.host_alerts import RunAlert
 from tui.live.narrate import Line
-from tui.live.state import LiveView, SavedCheckpoint
+from tui.live.saved import SavedCheckpoint
+from tui.live.state import LiveView
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, Tone, ToneLine
@@ -61,8 +62,12 @@ def checkpoint_lines(checkpoints: Sequence[SavedCheckpoint]) -> tuple[ToneLine, 
     """Return a table of checkpoints with its heading."""
     if not checkpoints:
         return ()
-    head = f"{'stage':{_STAGE_WIDTH}}{'step':>8}  {'size':>10}  {'written':{_WRITTEN_WIDTH}}  path"
-    return (heading(head), *(_checkpoint(item) for item in checkpoints))
+    marked = max(len(item.mark) + 2 if item.mark else 0 for item in checkpoints)
+    head = (
+        f"{'stage':{_STAGE_WIDTH}}{'step':>8}  {'size':>10}  {'written':{_WRITTEN_WIDTH}}"
+        f"{'':{marked}}  path"
+    )
+    return (heading(head), *(_checkpoint(item, marked) for item in checkpoints))
 
 
 def alert_lines(alerts: Sequence[RunAlert], glyphs: Glyphs) -> tuple[ToneLine, ...]:
@@ -98,10 +103,16 @@ def nothing_yet(pane: str, view: LiveView) -> tuple[ToneLine, ...]:
     return (heading(what.get(pane, "nothing yet")),)
 
 
-def _checkpoint(item: SavedCheckpoint) -> ToneLine:
+def _checkpoint(item: SavedCheckpoint, marked: int) -> ToneLine:
+    made = item.written
+    size = "" if made.num_bytes is None else fmt.size(made.num_bytes)
     pieces = (
-        Piece(f"{item.stage:{_STAGE_WIDTH}}{item.step:>8,.0f}", "strong"),
-        Piece(f"  {fmt.size(item.num_bytes):>10}  {fmt.clock(item.t):{_WRITTEN_WIDTH}}"),
-        Piece(f"  {item.path}", "quiet"),
+        Piece(f"{made.stage:{_STAGE_WIDTH}}{made.step:>8,}", "strong" if item.is_kept else "quiet"),
+        Piece(
+            f"  {size:>10}  {fmt.clock(made.t):{_WRITTEN_WIDTH}}",
+            "plain" if item.is_kept else "quiet",
+        ),
+        Piece(f"  {item.mark}".ljust(marked), "good" if item.is_best else "quiet"),
+        Piece(f"  {made.path}", "quiet"),
     )
-    return StepLine(pieces, item.step)
+    return StepLine(pieces, float(made.step))

@@ -15,6 +15,7 @@ from runs.events import EventRecord, number
 from tui.charts.series import Series
 from tui.live.host import host_values
 from tui.live.narrate import Line, narrate
+from tui.live.saved import WrittenCheckpoint
 
 MAX_LINES = 1000
 MAX_SAMPLES = 2000
@@ -42,19 +43,6 @@ class SampleText:
     step: float
     prompt: str
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedCheckpoint:
-    """A checkpoint that a stage announced; `path` is relative to the run directory."""
-
-    stage: str
-    attempt: int
-    t: float
-    step: float
-    num_bytes: float
-    path: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,7 +77,7 @@ class LiveView:
     host: Mapping[str, Series] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
     samples: tuple[SampleText, ...] = ()
-    checkpoints: tuple[SavedCheckpoint, ...] = ()
+    checkpoints: tuple[WrittenCheckpoint, ...] = ()
     alerts: tuple[RunAlert, ...] = ()
     num_records: int = 0
     num_lines: int = 0
@@ -128,7 +116,7 @@ class _Fold:
         self.stages = dict(view.stages)
         self.lines: list[Line] = []
         self.samples: list[SampleText] = []
-        self.checkpoints: list[SavedCheckpoint] = []
+        self.checkpoints = list(view.checkpoints)
         self.alerts: list[RunAlert] = []
         self.num_records = 0
         self.pending: dict[tuple[str, str], _Points] = {}
@@ -171,6 +159,9 @@ class _Fold:
             curves[key], replayed = series.split(limit)
             if len(replayed):
                 ghosts[key] = (*ghosts.get(key, ()), replayed)
+        self.checkpoints = [
+            one for one in self.checkpoints if one.stage != item.stage or one.step <= limit
+        ]
         self.current = item.stage
         self.stages[item.stage] = replace(
             before,
@@ -239,12 +230,11 @@ class _Fold:
     def checkpoint(self, item: StageRecord) -> None:
         data = item.record.data
         self.checkpoints.append(
-            SavedCheckpoint(
+            WrittenCheckpoint(
                 stage=item.stage,
-                attempt=item.attempt,
                 t=item.record.t,
-                step=number(data.get("step")) or 0.0,
-                num_bytes=number(data.get("bytes")) or 0.0,
+                step=int(number(data.get("step")) or 0),
+                num_bytes=number(data.get("bytes")),
                 path=str(data.get("path") or ""),
                 sha256=str(data.get("sha256") or ""),
             )
@@ -278,7 +268,7 @@ class _Fold:
             host=host,
             lines=(*view.lines, *self.lines)[-MAX_LINES:],
             samples=(*view.samples, *self.samples)[-MAX_SAMPLES:],
-            checkpoints=(*view.checkpoints, *self.checkpoints)[-MAX_LINES:],
+            checkpoints=tuple(self.checkpoints[-MAX_LINES:]),
             alerts=(*view.alerts, *self.alerts)[-MAX_LINES:],
             num_records=view.num_records + self.num_records,
             num_lines=view.num_lines + len(self.lines),

@@ -177,6 +177,7 @@ class DashboardScreen(RunListing):
             self._opening = None
             self._focused = message.focused
             self._focused.advance()
+            self._focused.look_at_disk()
             self.header.problem = ""
             self._draw_soon()
             self._show_body(self._focused)
@@ -207,7 +208,7 @@ class DashboardScreen(RunListing):
         if focused.run.state in ACTIVE or self._is_due:
             self._is_due = False
             try:
-                self._is_dirty |= focused.advance()
+                self._is_dirty |= focused.advance() | focused.look_at_disk()
             except Exception as error:
                 self._focused, self._opening = None, focused.run_dir
                 self.header.problem = f"cannot read the events: {error}"

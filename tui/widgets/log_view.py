@@ -207,9 +207,9 @@ class CheckpointsView(PointingView):
 
     BINDING_GROUP_TITLE = "Checkpoints"
     HELP = """\
-The checkpoints that the stages wrote, newest last. Older ones of a stage may have been removed
-to save room: a stage keeps as many as its setting keep_checkpoints says, and the best one.
-Enter moves the crosshair of the charts to the step of one.
+The checkpoints that the stages wrote, newest last. Those that are no longer on disk are marked
+removed: a stage keeps as many as its setting keep_checkpoints says, and the best one. Enter
+moves the crosshair of the charts to the step of one.
 """
 
 

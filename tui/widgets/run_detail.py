@@ -289,7 +289,7 @@ class RunDetail(Horizontal):
                 self.samples.samples = view.samples
                 return
             case "checkpoints":
-                lines = journal.checkpoint_lines(view.checkpoints)
+                lines = journal.checkpoint_lines(focused.checkpoints)
             case "alerts":
                 lines = journal.alert_lines(focused.alerts, self._glyphs)
             case "log":
