@@ -39,8 +39,8 @@ def alert_object(alert: RunAlert) -> dict[str, Any]:
     }
 
 
-def alert_table(alerts: Sequence[Shown]) -> str:
-    """Return the table of `runs alerts`."""
+def alert_table(alerts: Sequence[Shown], *, width: int | None = None) -> str:
+    """Return the table of `runs alerts`, its messages broken to a width if one is given."""
     if not alerts:
         return "no alerts"
     rows = [
@@ -57,7 +57,7 @@ def alert_table(alerts: Sequence[Shown]) -> str:
     if len({one.run for one in alerts}) == 1:
         header.remove("RUN")
         rows = [[*row[:2], *row[3:]] for row in rows]
-    return render(header, rows)
+    return render(header, rows, width=width)
 
 
 def alert_line(alert: RunAlert) -> str:

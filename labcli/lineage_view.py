@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labcli.tables import ABSENT, render, size
@@ -28,18 +28,22 @@ def lineage_object(lineage: Lineage) -> dict[str, Any]:
 def lineage_text(lineage: Lineage, *, width: int) -> str:
     """Return the tree of `runs lineage`, and what to run again where something is stale."""
     rows = [_cells(row) for row in tree_rows(lineage, _BRANCHES)]
-    full = render(("STAGE", "STATE", "MADE", "SHA256", "SIZE", "ALSO FROM"), rows, right="llllr")
-    if max(map(len, full.splitlines())) > width:
-        # What is left out is in the JSON; a tree that wraps can no longer be read.
-        full = render(
-            ("STAGE", "STATE", "MADE", "SHA256", "SIZE"), [row[:5] for row in rows], right="llllr"
-        )
-    blocks = [full]
+    blocks = [_table(rows, width)]
     if lineage.stale:
         blocks.append("\n".join(why_stale(node) for node in lineage.stale))
         commands = (f"  {line}" for line in rebuild_commands(lineage))
         blocks.append("\n".join(["to rebuild, in this order:", *commands]))
     return "\n\n".join(blocks)
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> str:
+    header = ("STAGE", "STATE", "MADE", "SIZE", "SHA256", "ALSO FROM")
+    table = render(header, rows, right="lllr")
+    # What is left out is in the JSON; a tree that wraps can no longer be read.
+    for num_columns in (5, 4):
+        if max(map(len, table.splitlines())) > width:
+            table = render(header[:num_columns], [row[:num_columns] for row in rows], right="lllr")
+    return table
 
 
 def _cells(row: TreeRow) -> list[str]:
@@ -51,7 +55,7 @@ def _output_cells(output: Output | None) -> list[str]:
         return [ABSENT, "", ""]
     mark = "" if output.condition == "ok" else f" ({output.condition})"
     num_bytes = size(output.num_bytes)
-    return [output.label + mark, output.sha256[:HASH_CHARS] or ABSENT, num_bytes]
+    return [output.label + mark, num_bytes, output.sha256[:HASH_CHARS] or ABSENT]
 
 
 def _place(node: StageNode) -> dict[str, str]:

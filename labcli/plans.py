@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labcli.tables import ABSENT, render, seconds, size
-from labcli.wrapping import wrapped
+from labcli.wrapping import hung
 from tui.analysis.words import short_count
-
-# A column of sources that is narrower than this is not worth breaking lines for.
-LEAST_SOURCE_WIDTH = 20
 
 
 def plan_text(plan: Mapping[str, Any], headline: str, *, width: int | None = None) -> str:
@@ -41,7 +38,7 @@ def plan_text(plan: Mapping[str, Any], headline: str, *, width: int | None = Non
     ]
     lines = _aligned(rows, width)
     for note in plan.get("notes") or ():
-        lines += _broken("note: ", note, width)
+        lines += hung("note: ", note, width)
     stages = render(
         ("STAGE", "STEPS", "TAKES FROM", "CONFIG"),
         [_stage_row(stage) for stage in plan["stages"]],
@@ -55,16 +52,8 @@ def _aligned(rows: Sequence[tuple[str, str, str]], width: int | None) -> list[st
     lines = []
     for name, value, source in rows:
         start = f"{name.ljust(name_width)}  {value.ljust(value_width)}  "
-        lines += _broken(start, source, width)
+        lines += hung(start, source, width)
     return lines
-
-
-def _broken(start: str, text: str, width: int | None) -> list[str]:
-    """Return a text behind `start`, broken to a width; its other lines stand below it."""
-    line = f"{start}{text}".rstrip()
-    if width is None or len(line) <= width or width - len(start) < LEAST_SOURCE_WIDTH:
-        return [line]
-    return wrapped(text, width, start=start, hang=" " * len(start))
 
 
 def _where(plan: Mapping[str, Any]) -> str:

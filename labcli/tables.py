@@ -5,25 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from labcli.wrapping import hung
 from tui.shell.format import duration
 
 ABSENT = "-"
 
 
-def render(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> str:
+def render(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: str = "",
+    width: int | None = None,
+) -> str:
     """Return a table with two spaces between columns.
 
-    `right` has one letter per column: "r" aligns that column to the right.
+    right: one letter per column; "r" aligns that column to the right.
+    width: the columns to which the text of the last one is broken; None leaves it whole.
     """
     cells = [list(header), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = []
     for row in cells:
         parts = [
-            text.rjust(width) if right[column : column + 1] == "r" else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.rjust(room) if right[column : column + 1] == "r" else text.ljust(room)
+            for column, (text, room) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  ".join(parts).rstrip())
+        start = "".join(f"{part}  " for part in parts[:-1])
+        lines += hung(start, parts[-1].rstrip(), width)
     return "\n".join(lines)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
+# Words in a column that is narrower than this are not worth breaking lines for.
+LEAST_COLUMN = 20
+
 
 def wrapped(text: str, width: int, *, start: str, hang: str) -> list[str]:
     """Return lines of at most `width`, the first after `start`, the others after `hang`.
@@ -18,3 +21,14 @@ def wrapped(text: str, width: int, *, start: str, hang: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def hung(start: str, text: str, width: int | None) -> list[str]:
+    """Return a text behind `start`, broken to a width; its other lines stand below it.
+
+    width: None leaves the line whole, as pipes want it.
+    """
+    line = f"{start}{text}".rstrip()
+    if width is None or len(line) <= width or width - len(start) < LEAST_COLUMN:
+        return [line]
+    return wrapped(text, width, start=start, hang=" " * len(start))

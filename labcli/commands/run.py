@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,7 +16,7 @@ from labcli.budget_options import BudgetOptions
 from labcli.launching import Terms, machine_of, make_plan, start_run
 from labcli.option_group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of
-from labcli.output import emit, emit_json
+from labcli.output import emit, emit_json, stdout_columns
 from labcli.plans import plan_text
 from labcli.sweep.creating import NewSweep
 from labcli.sweep.offer import Offered, offer_sweep
@@ -225,8 +224,7 @@ def _show(home: LabHome, plan: Plan, *, is_queued: bool, json: bool) -> None:
         emit_json({**plan.to_json(), "source": source})
     else:
         code = f"\ncode       {describe(source)}" if is_queued else ""
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        emit(plan_text(plan.to_json(), plan.headline() + code, width=width))
+        emit(plan_text(plan.to_json(), plan.headline() + code, width=stdout_columns()))
 
 
 def _attend(lab: LabHome, paths: RunPaths, *, detach: bool, tui: bool, json: bool) -> int:

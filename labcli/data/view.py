@@ -37,8 +37,8 @@ def corpus_row(path: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def list_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return corpora as a table."""
+def list_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) -> str:
+    """Return corpora as a table, how complete they are broken to a width if one is given."""
     return render(
         ("NAME", "CORPUS", "SHARDS", "DOCUMENTS", "CHARACTERS", "SIZE", "STATE"),
         [
@@ -54,6 +54,7 @@ def list_text(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ],
         right="llrrrrl",
+        width=width,
     )
 
 

@@ -15,9 +15,9 @@ from core.inspection.merges import merge_tree
 from core.inspection.nearest import NearToken, nearest_tokens
 from labcli import diagnostics
 from labcli.cells import cut
-from labcli.output import emit, emit_json
+from labcli.output import emit, emit_json, stdout_columns
 from labcli.tok import objects
-from labcli.tok.given import columns, is_coloured
+from labcli.tok.given import is_coloured
 from labcli.tok.refs import NamedTokenizer
 from labcli.tok.views import (
     conversation_table,
@@ -106,25 +106,25 @@ def _whole_text(named: NamedTokenizer, explained: Explained, asked: Asked) -> st
     shown = range(min(explained.num_tokens, asked.limit))
     if shown:
         # Every token takes a cell at least, so no more of them than cells are ever shown.
-        num_cells = RIBBON_LINES * (columns() or 80)
+        num_cells = RIBBON_LINES * (stdout_columns() or 80)
         tokens = [explained.token(at) for at in range(min(explained.num_tokens, num_cells))]
         parts.append(
             ribbon(
                 tokens,
-                columns=columns() or 80,
+                columns=stdout_columns() or 80,
                 num_lines=RIBBON_LINES,
                 is_coloured=is_coloured(),
             )
         )
-        parts.append(token_table(named.tokenizer, explained, shown, columns()))
+        parts.append(token_table(named.tokenizer, explained, shown, stdout_columns()))
     if explained.num_tokens <= MAX_TREES:
         trees = [_tree(named, int(token_id), asked) for token_id in dict.fromkeys(explained.ids)]
         parts.extend(tree for tree in trees if tree)
     if asked.has_steps:
         for word in _words(explained, None):
-            parts.append(steps_table(named.tokenizer, word, columns()))
+            parts.append(steps_table(named.tokenizer, word, stdout_columns()))
     if asked.num_near:
-        parts.append(near_table(_near(named, explained.data, asked), columns()))
+        parts.append(near_table(_near(named, explained.data, asked), stdout_columns()))
     return "\n\n".join(parts)
 
 
@@ -144,13 +144,13 @@ def _one_token(named: NamedTokenizer, explained: Explained, index: int, asked: A
         before = why_apart(tokenizer, explained, index - 1)
         facts.append(("before it", apart_text(before)))
     facts.append(("after it", apart_text(why_apart(tokenizer, explained, index))))
-    parts = [facts_text(facts, columns())]
+    parts = [facts_text(facts, stdout_columns())]
     parts.append(_tree(named, int(explained.ids[index]), asked, always=True))
     if asked.has_steps:
-        parts.append(steps_table(tokenizer, word, columns()))
+        parts.append(steps_table(tokenizer, word, stdout_columns()))
     if asked.num_near:
         near = _near(named, explained.token(index), asked)
-        parts.append(near_table(near, columns()))
+        parts.append(near_table(near, stdout_columns()))
     return "\n\n".join(parts)
 
 
@@ -173,9 +173,9 @@ def show_id(named: NamedTokenizer, token_id: int, asked: Asked) -> None:
         return
     parts = [_tree(named, token_id, asked, always=True)]
     if asked.has_steps:
-        parts.append(steps_table(named.tokenizer, data, columns()))
+        parts.append(steps_table(named.tokenizer, data, stdout_columns()))
     if asked.num_near:
-        parts.append(near_table(near, columns()))
+        parts.append(near_table(near, stdout_columns()))
     emit("\n\n".join(parts))
 
 
@@ -188,7 +188,7 @@ def show_conversation(named: NamedTokenizer, messages: list[dict[str, Any]], ask
     num_learnt = sum(row.mask for row in rows)
     emit(
         f"{counted(len(rows), 'token')}  {num_learnt:,} learnt  {named.name}\n\n"
-        + conversation_table(rows[: asked.limit], columns())
+        + conversation_table(rows[: asked.limit], stdout_columns())
     )
     if len(rows) > asked.limit:
         diagnostics.say(f"{asked.limit} of {len(rows):,} tokens shown; --limit N shows more")
@@ -201,7 +201,7 @@ def _tree(named: NamedTokenizer, token_id: int, asked: Asked, *, always: bool = 
     if root.left is None and root.is_reachable and not always:
         return ""
     lines = tree_lines(root, _glyphs(asked.has_boxes))
-    width = columns()
+    width = stdout_columns()
     return "\n".join(cut(line, width) if width else line for line in lines)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,11 +85,6 @@ def read_messages(path: Path) -> list[dict[str, Any]]:
             f'{path} has no list of messages such as [{{"role": "user", "content": "Hi"}}]'
         )
     return messages
-
-
-def columns() -> int | None:
-    """Return the width of the terminal that stdout is; absent for a pipe or a file."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def is_coloured() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runs.errors import LabError, NotFound, UsageError
+from runs.errors import LabError, NotFound, UsageError, nearest
 from runs.files import sha256_file
 from runs.paths import LabHome
 from runs.record import RunRecord, load_record
@@ -64,8 +64,9 @@ def given_inputs(
         if not missing:
             return {}, ()
         names = ", ".join(f"{name} (from {producer})" for name, producer in missing.items())
+        them = "it" if len(missing) == 1 else "them"
         raise UsageError(
-            f"this plan needs {names}; name a run that has it: --from last, or --from RUN:STAGE"
+            f"this plan needs {names}; name a run that has {them}: --from last, or --from RUN:STAGE"
         )
     return resolve_inputs(home, plan, from_ref)
 
@@ -84,6 +85,7 @@ def resolve_inputs(
     ref = _parse(home, from_ref)
     run_dir = resolve_training_run(home, ref.run)
     record = load_record(run_dir)
+    _check_stage(home, record, ref)
     inputs = {
         name: _resolve(home, run_dir, record, name, producer, ref)
         for name, producer in missing_inputs(plan).items()
@@ -99,6 +101,18 @@ def _parse(home: LabHome, from_ref: str) -> Ref:
     if not found.run_id:
         raise NotFound(f"{from_ref} lies in no run, so its tokenizer and data are unknown")
     return Ref(run=found.run_id, stage=found.stage, step=found.step)
+
+
+def _check_stage(home: LabHome, record: RunRecord, ref: Ref) -> None:
+    """Raise NotFound for a reference to a stage that neither the run nor its ancestors have."""
+    if ref.stage is None or _makes(record, ref.stage):
+        return
+    inherited = {entry["from"].partition(":")[2] for entry in record.inputs.values()}
+    known = {entry.stage for entry in record.stages} | inherited
+    for _, ancestor in _ancestors(home, record):
+        known |= {entry.stage for entry in ancestor.stages}
+    if ref.stage not in known:
+        raise NotFound(f"run {record.slug} has no stage {ref.stage!r}{nearest(ref.stage, known)}")
 
 
 def _resolve(

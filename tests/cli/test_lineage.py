@@ -108,6 +108,17 @@ def test_deleted_artifact_is_not_found(home: LabHome, parent: RunBuilder) -> Non
         resolve_inputs(home, make_plan(["base"]), "last")
 
 
+def test_a_stage_that_no_run_behind_the_reference_has_is_refused_by_name(
+    home: LabHome, parent: RunBuilder
+) -> None:
+    with pytest.raises(NotFound, match=f"run {parent.slug} has no stage 'bas'; closest: 'base'"):
+        resolve_inputs(home, make_plan(["mid"]), "last:bas")
+    child = build_run(home, stages=["base"], seed=2, created_s=1_763_700_000.0)
+    described = read_json(child.paths.run_json)
+    write_json(child.paths.run_json, {**described, "parents": [parent.run_id]})
+    assert resolve_inputs(home, make_plan(["base"]), f"{child.slug}:tok")[0]["tokenizer"]
+
+
 def test_what_only_an_ancestor_made_is_found_there(home: LabHome, parent: RunBuilder) -> None:
     child = build_run(home, stages=["base"], seed=2, created_s=1_763_700_000.0)
     child.commit("base", 10)

@@ -49,3 +49,14 @@ def test_table_aligns_and_leaves_no_trailing_space() -> None:
 
 def test_first_validation_text_is_the_unmarked_one() -> None:
     assert validation_marks([None, "b", "a", "b"]) == ["", "", "*", ""]
+
+
+def test_a_table_breaks_its_last_column_where_the_terminal_is_too_narrow_for_it() -> None:
+    rows = [["base@7", "warning", "the loss jumped to nine times of what it was before"]]
+    table = render(("WHERE", "SEVERITY", "WHAT"), rows, width=46)
+    assert table.splitlines() == [
+        "WHERE   SEVERITY  WHAT",
+        "base@7  warning   the loss jumped to nine",
+        "                  times of what it was before",
+    ]
+    assert len(render(("WHERE", "SEVERITY", "WHAT"), rows).splitlines()) == 2

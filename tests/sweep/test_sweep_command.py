@@ -198,7 +198,7 @@ def test_resume_leaves_failed_runs_alone_unless_told(
         (("create", "base", "--random", "3"), "add --range", 2),
         (("create", "base", "--grid", "base.dept=2"), "'depth'", 2),
         (("create", "base", "--list", "none.csv"), "cannot read none.csv", 2),
-        (("create", "base", "--grid", "base.depth=2"), "name a run that has it", 2),
+        (("create", "base", "--grid", "base.depth=2"), "name a run that has them", 2),
         (("status", "nix"), "there are no sweeps", 3),
         (("stop", "nix"), "there are no sweeps", 3),
     ],

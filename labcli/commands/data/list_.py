@@ -17,7 +17,7 @@ from labcli.options import (
     lone_command,
     pick_format,
 )
-from labcli.output import emit_rows
+from labcli.output import emit_rows, stdout_columns
 from runs.paths import LabHome
 
 app = lone_command()
@@ -43,7 +43,7 @@ def list_(
     lab = home_of(ctx, home)
     rows = [corpus_row(corpus.path, corpus.manifest) for corpus in corpora(lab.data_dir)]
     rows += _downloads(lab)
-    emit_rows(rows, form, table=list_text(rows), columns=COLUMNS)
+    emit_rows(rows, form, table=list_text(rows, width=stdout_columns()), columns=COLUMNS)
 
 
 def _downloads(lab: LabHome) -> Iterator[dict[str, Any]]:

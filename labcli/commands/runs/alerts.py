@@ -18,7 +18,7 @@ from labcli.options import (
     home_of,
     pick_format,
 )
-from labcli.output import emit_rows
+from labcli.output import emit_rows, stdout_columns
 from runs.alerting.alerts import read_alerts
 from runs.refs import resolve_run
 from runs.settings import load_settings
@@ -59,4 +59,4 @@ def alerts(
     ]
     found.sort(key=lambda one: one.alert.t)
     rows = [alert_row(one) for one in found]
-    emit_rows(rows, form, table=alert_table(found), columns=COLUMNS)
+    emit_rows(rows, form, table=alert_table(found, width=stdout_columns()), columns=COLUMNS)

@@ -8,8 +8,8 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
-from labcli.output import emit, emit_json
-from labcli.tok.given import FileOption, TextArgument, TokenizersOption, columns, read_text
+from labcli.output import emit, emit_json, stdout_columns
+from labcli.tok.given import FileOption, TextArgument, TokenizersOption, read_text
 from runs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _show(named: list[NamedTokenizer], explained: list[Explained], limit: int) -
     from core.inspection.difference import differing_stretches, tokens_per_line
     from labcli.tok import comparison
 
-    width = columns()
+    width = stdout_columns()
     names = comparison.distinct([entry.name for entry in named])
     stretches = differing_stretches(explained)
     parts = [

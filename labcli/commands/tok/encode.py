@@ -11,13 +11,12 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
-from labcli.output import emit
+from labcli.output import emit, stdout_columns
 from labcli.tok.given import (
     STDIN,
     FileOption,
     TextArgument,
     TokenizerOption,
-    columns,
     is_coloured,
     read_text,
 )
@@ -68,7 +67,7 @@ def encode(
     given = read_text(text, file) or ""
     named = resolve_tokenizer(home_of(ctx, home), tokenizer)
     found = _encode(named.tokenizer, given, allow_special=allow_special)
-    width = columns()
+    width = stdout_columns()
     if json:
         emit(_json(named, given, found))
     elif ids or width is None:

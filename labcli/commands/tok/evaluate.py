@@ -11,8 +11,8 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
-from labcli.output import emit, emit_json
-from labcli.tok.given import TokenizersOption, columns
+from labcli.output import emit, emit_json, stdout_columns
+from labcli.tok.given import TokenizersOption
 from runs.errors import NotFound
 from runs.paths import LabHome
 
@@ -92,7 +92,7 @@ def evaluate_command(
 def _text(named: list[NamedTokenizer], sets: list[TextSet], found: list[Evaluation]) -> str:
     from labcli.tok import comparison, evaluation
 
-    width = columns()
+    width = stdout_columns()
     names = comparison.distinct([entry.name for entry in named])
     parts = [
         evaluation.vocabulary_table(names, found, width),
