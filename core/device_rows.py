@@ -14,6 +14,7 @@ from core.config import ModelConfig
 from core.hardware import Hardware
 from core.scaling import training_memory_bytes
 from core.settings.training import TrainConfig
+from core.shared_batch import rows_of_each
 from runs.errors import UsageError
 
 # What of a device's memory is counted on; the rest is for fragments and the libraries.
@@ -32,13 +33,7 @@ def row_counts(total_batch_size: int, row_len: int, world_size: int) -> tuple[in
     Raises:
         UsageError: the batch does not divide into rows of every rank.
     """
-    if total_batch_size % (row_len * world_size):
-        raise UsageError(
-            f"total_batch_size {total_batch_size} is not a multiple of {row_len * world_size} "
-            f"({row_len} tokens x {world_size} {'rank' if world_size == 1 else 'ranks'}); "
-            "change one of them"
-        )
-    num_rows = total_batch_size // (row_len * world_size)
+    num_rows = rows_of_each(total_batch_size, row_len, world_size)
     return tuple(
         1 << power for power in range(num_rows.bit_length()) if num_rows % (1 << power) == 0
     )

@@ -13,8 +13,17 @@ from core.config import ModelConfig, config_hash
 from core.device_rows import planned
 from core.hardware import Hardware
 from core.planning.costs import Costs, StageWork, plan_costs
-from core.planning.machine import Machine, machine_for, preset_notes, require_attention
+from core.planning.machine import (
+    Machine,
+    idle_notes,
+    machine_for,
+    num_alike,
+    preset_notes,
+    preset_slug,
+    require_attention,
+)
 from core.planning.settings import stage_configs
+from core.planning.sharing import share_batches
 from core.planning.speed import fp8_notes, uses_fp8
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import horizon_steps
@@ -26,8 +35,6 @@ from runs.errors import UsageError, nearest
 MODEL_STAGES = ("base", "mid", "sft")
 # What the model and its text are planned from, also where a plan runs other stages only.
 NEEDED_STAGES = ("data", "tok", "base")
-# The preset that `auto` takes of a recipe that has none for this kind of machine.
-ANY_MACHINE = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,15 +166,20 @@ def resolve(
             that contradict each other.
     """
     presets: Mapping[str, Mapping[str, Any]] = recipe["presets"]
-    slug = _preset_slug(recipe["name"], preset, presets, hardware)
+    slug = preset_slug(recipe["name"], preset, presets, hardware)
     known: Sequence[str] = recipe["stages"]
     if missing := [stage for stage in NEEDED_STAGES if stage not in known]:
         needed = ", ".join(NEEDED_STAGES)
         raise UsageError(f"{recipe['name']} lacks the stage {missing[0]}; a recipe has {needed}")
     chosen = _chosen(known, only=only, until=until)
-    machine = machine_for(presets[slug], hardware, nproc=nproc)
+    # A preset for one GPU that was chosen for its kind trains on all of them.
+    is_chosen = preset == "auto" and slug == hardware.preset
+    num_gpus = num_alike(hardware) if is_chosen else None
+    machine = machine_for(presets[slug], hardware, nproc=nproc or num_gpus)
     ranks = nproc or max(1, len(machine.hardware.gpus))
-    configs = stage_configs(recipe, presets[slug], overrides, num_ranks=ranks)
+    values = stage_configs(recipe, presets[slug], overrides, num_ranks=ranks)
+    shared = share_batches(values, overrides, ranks)
+    configs = shared.configs
     base, tok = configs["base"], configs["tok"]
     assert isinstance(base, BaseConfig) and isinstance(tok, TokConfig)
     with naming("base"):
@@ -196,7 +208,12 @@ def resolve(
             )
         )
     trained = [(s.stage, s.config) for s in stages if isinstance(s.config, TrainConfig)]
-    notes = preset_notes(presets[slug]) + fp8_notes(trained, model, machine.hardware)
+    notes = (
+        *preset_notes(presets[slug]),
+        *fp8_notes(trained, model, machine.hardware),
+        *shared.notes(chosen),
+        *idle_notes(machine, hardware),
+    )
     return _plan(recipe["name"], slug, stages, configs, model, machine, notes)
 
 
@@ -226,15 +243,6 @@ def _chosen(known: Sequence[str], *, only: str | None, until: str | None) -> Seq
     if only is not None:
         return (only,)
     return known if until is None else known[: known.index(until) + 1]
-
-
-def _preset_slug(recipe: str, asked: str, presets: Mapping[str, Any], hardware: Hardware) -> str:
-    slug = hardware.preset if asked == "auto" else asked
-    if asked == "auto" and slug not in presets and ANY_MACHINE in presets:
-        return ANY_MACHINE
-    if slug not in presets:
-        raise UsageError(f"{recipe} has no preset {slug!r}{nearest(slug, presets)}")
-    return slug
 
 
 def _steps(config: StageConfig, model: ModelConfig) -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from core.config import ModelConfig
 from core.settings.training import BaseConfig, TrainConfig
+from core.shared_batch import nearest_batch
 from runs.errors import UsageError
 
 # A gate reads so many of the model's first channels; a narrower model's gates read all it has.
@@ -228,9 +229,10 @@ def micro_batches(config: TrainConfig, row_len: int, world_size: int) -> int:
     """
     per_pass = config.num_device_rows * row_len * world_size
     if config.total_batch_size % per_pass:
+        near = nearest_batch(config.total_batch_size, per_pass)
         raise UsageError(
             f"total_batch_size {config.total_batch_size} is not a multiple of {per_pass} "
             f"(device_batch_size {config.device_batch_size} x {row_len} tokens x "
-            f"{world_size} {'rank' if world_size == 1 else 'ranks'}); change one of them"
+            f"{world_size} {'rank' if world_size == 1 else 'ranks'}); the nearest is {near}"
         )
     return config.total_batch_size // per_pass

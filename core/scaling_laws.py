@@ -15,6 +15,7 @@ from core.config import ModelConfig
 from core.scaling import count_params, flops_per_token, model_config
 from core.schedule import steps_for_ratio
 from core.settings.training import BaseConfig
+from core.shared_batch import BUSY_ROWS, nearest_batch, nearest_share
 
 AUTO = "auto"
 REFERENCE_DEPTH = 12
@@ -138,9 +139,9 @@ def _in_whole_passes(batch: int, base: BaseConfig, num_ranks: int) -> int:
 
     The law's own, where it is one: the law asks for less than a pass in runs of some hundred steps.
     """
-    rows = 1 if base.device_batch_size == "auto" else base.device_batch_size
-    per_pass = rows * base.sequence_len * num_ranks
-    return per_pass * max(1, round(batch / per_pass))
+    if base.device_batch_size == "auto":
+        return nearest_share(batch, BUSY_ROWS, base.sequence_len, num_ranks).batch
+    return nearest_batch(batch, base.device_batch_size * base.sequence_len * num_ranks)
 
 
 def _power_of_two(value: float) -> int:

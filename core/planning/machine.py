@@ -8,10 +8,12 @@ from typing import Any
 
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
-from runs.errors import UsageError
+from runs.errors import UsageError, nearest
 
 # What a preset says besides the settings of stages.
 PRESET_KEYS = ("description", "device", "gpu", "num_gpus", "notes")
+# The preset that `auto` takes of a recipe that has none for this kind of machine.
+ANY_MACHINE = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,20 @@ class Machine:
 
     hardware: Hardware
     is_here: bool
+
+
+def preset_slug(recipe: str, asked: str, presets: Mapping[str, Any], hardware: Hardware) -> str:
+    """Return the preset that was asked for; of "auto", the one for this kind of machine.
+
+    Raises:
+        UsageError: the recipe has no such preset; the nearest is named.
+    """
+    slug = hardware.preset if asked == "auto" else asked
+    if asked == "auto" and slug not in presets and ANY_MACHINE in presets:
+        return ANY_MACHINE
+    if slug not in presets:
+        raise UsageError(f"{recipe} has no preset {slug!r}{nearest(slug, presets)}")
+    return slug
 
 
 def preset_notes(preset: Mapping[str, Any]) -> tuple[str, ...]:
@@ -39,6 +55,19 @@ def require_attention(setting: str, hardware: Hardware) -> None:
             f"attention = {setting} is not possible on {what}: it needs an NVIDIA GPU; use auto "
             "or sdpa"
         )
+
+
+def num_alike(hardware: Hardware) -> int | None:
+    """Return how many GPUs this machine has where all are of one kind; None where they are not."""
+    return len(hardware.gpus) if len({gpu.name for gpu in hardware.gpus}) == 1 else None
+
+
+def idle_notes(machine: Machine, hardware: Hardware) -> tuple[str, ...]:
+    """Return what a plan says of GPUs that this machine has and the plan leaves idle."""
+    used, there = len(machine.hardware.gpus), len(hardware.gpus)
+    if not machine.is_here or used in (0, there):
+        return ()
+    return (f"It uses {used} of this machine's {there} GPUs; --nproc {there} trains on them all.",)
 
 
 def machine_for(

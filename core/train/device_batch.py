@@ -15,6 +15,7 @@ from core.loss import LossFn
 from core.model import GPT
 from core.ranks import Ranks
 from core.settings.training import TrainConfig
+from core.shared_batch import most_rows
 from core.stages.context import CheckpointRef
 from runs.errors import StageFailed
 from runs.events import Note
@@ -34,26 +35,29 @@ def settle_rows(
     """Return settings with a number of rows, and where it comes from if they left it open.
 
     A checkpoint's number is taken again: with another one sums would be rounded differently.
-    The ranks agree on the least of their numbers.
+    The ranks agree on the least of their numbers. Ranks that cannot share a step by the rows that
+    are set, as of a run that began on another number of them, take fewer at a time.
 
     Raises:
         UsageError: the batch does not divide into rows of every rank, or none fits.
     """
+    row_len = model.config.sequence_len
     if config.device_batch_size != "auto":
-        return config, None
-    counts = row_counts(config.total_batch_size, model.config.sequence_len, ranks.world_size)
+        rows = most_rows(
+            config.device_batch_size, config.total_batch_size, row_len, ranks.world_size
+        )
+        if rows == config.device_batch_size:
+            return config, None
+        how = f"not {config.device_batch_size}, so that the ranks share a step evenly"
+        return _settled(config, rows, row_len, ranks, how)
+    counts = row_counts(config.total_batch_size, row_len, ranks.world_size)
     kept = None if resume is None else checkpoint.read_meta(resume.path).device_batch_size
     if kept in counts:
         rows, how = kept, "as the checkpoint was trained"
     else:
         rows, how = _found(counts, model, ranks, loss_fn)
         rows = ranks.smallest(rows)
-    passes = config.total_batch_size // (rows * model.config.sequence_len * ranks.world_size)
-    note = Note(
-        message=f"device_batch_size {rows}, {how}; a step accumulates {passes}",
-        data={"device_batch_size": rows, "passes_per_step": passes},
-    )
-    return replace(config, device_batch_size=rows), note
+    return _settled(config, rows, row_len, ranks, how)
 
 
 @contextmanager
@@ -76,6 +80,17 @@ def naming_out_of_memory(stage: str, config: TrainConfig, model: GPT, step: int)
             f"out of memory on {model.wte.weight.device} at step {step + 1} with {rows} "
             f"{'row' if rows == 1 else 'rows'} of {row_len} tokens at a time; {advice}"
         ) from error
+
+
+def _settled(
+    config: SomeConfig, rows: int, row_len: int, ranks: Ranks, how: str
+) -> tuple[SomeConfig, Note]:
+    passes = config.total_batch_size // (rows * row_len * ranks.world_size)
+    note = Note(
+        message=f"device_batch_size {rows}, {how}; a step accumulates {passes}",
+        data={"device_batch_size": rows, "passes_per_step": passes},
+    )
+    return replace(config, device_batch_size=rows), note
 
 
 def _found(counts: tuple[int, ...], model: GPT, ranks: Ranks, loss_fn: LossFn) -> tuple[int, str]:

@@ -27,19 +27,33 @@ def planned_run(home: LabHome, *overrides: str) -> RunRecord:
 
 
 @pytest.mark.parametrize("rows", ["8", "auto"])
-def test_ranks_that_cannot_share_the_batch_are_refused_with_its_stage(
+def test_ranks_that_cannot_share_the_batch_are_refused_with_those_that_can(
     home: LabHome, rows: str
 ) -> None:
     record = planned_run(home, f"base.device_batch_size={rows}")
-    with pytest.raises(UsageError, match=r"^base: total_batch_size 4096 is not a multiple of"):
+    with pytest.raises(UsageError) as caught:
         check_ranks(record, 3)
-
-
-def test_ranks_that_share_the_batch_may_go_on(home: LabHome) -> None:
-    record = planned_run(
-        home, "base.device_batch_size=auto", "mid.device_batch_size=4", "sft.device_batch_size=4"
+    assert str(caught.value) == (
+        "base: total_batch_size 4096 is not a multiple of 1536 (512 tokens x 3 ranks); resume "
+        "with --nproc 1, 2, 4 or 8"
     )
-    check_ranks(record, 2)
+
+
+def test_ranks_that_share_a_step_by_fewer_rows_at_a_time_may_go_on(home: LabHome) -> None:
+    record = planned_run(home, "base.device_batch_size=auto")
+    for nproc in (1, 2, 4, 8):
+        check_ranks(record, nproc)
+
+
+def test_only_stages_that_are_yet_to_be_trained_say_how_many_ranks_may_share_them(
+    home: LabHome,
+) -> None:
+    record = planned_run(home, *(f"{stage}.total_batch_size=6144" for stage in ("mid", "sft")))
+    with pytest.raises(UsageError, match=r"^base: .*--nproc 1, 2 or 4$"):
+        check_ranks(record, 3)
+    check_ranks(record, 3, done=["base"])
+    with pytest.raises(UsageError, match=r"^mid: .*--nproc 1, 2, 3, 4, 6 or 12$"):
+        check_ranks(record, 5, done=["base"])
 
 
 def test_of_a_finished_run_it_is_said_that_it_is_finished_whatever_the_ranks(

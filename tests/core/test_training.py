@@ -236,7 +236,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
 def test_a_batch_that_does_not_divide_is_a_usage_error(
     tmp_path: Path, inputs: dict[str, Input]
 ) -> None:
-    with pytest.raises(UsageError, match="not a multiple of 64"):
+    with pytest.raises(UsageError, match="not a multiple of 32"):
         list(
             base.run(
                 base_config(total_batch_size=100),

@@ -85,7 +85,7 @@ def test_ranks_that_cannot_share_the_batch_are_refused_before_anything_starts(
 ) -> None:
     refused = labcli(killed.home, "runs", "resume", killed.run_dir.name[:26], "--nproc", "3")
     assert refused.returncode == 2
-    assert "128 is not a multiple of 192" in refused.stderr
+    assert "(32 tokens x 3 ranks); resume with --nproc 1, 2 or 4" in refused.stderr
     assert load_run(killed.run_dir).stages[0].attempt == 1
 
 

@@ -44,8 +44,9 @@ def resume(
     """Continue a run from its newest checkpoint, and watch it."""
     run_dir = resolve_run(home_of(ctx, home), run)
     # That a finished run cannot be resumed is for resuming to say, on any number of ranks.
-    if nproc is not None and load_run(run_dir).state != "finished":
-        check_ranks(load_record(run_dir), nproc)
+    if nproc is not None and (view := load_run(run_dir)).state != "finished":
+        done = [stage.stage for stage in view.stages if stage.state == "finished"]
+        check_ranks(load_record(run_dir), nproc, done=done)
     if limits.is_given:
         record = load_record(run_dir)
         now = run_budget(run_dir, record)
