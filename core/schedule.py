@@ -29,18 +29,22 @@ def muon_momentum(
 ) -> float:
     """Return Muon's momentum at a step.
 
-    Where it is not given, the warm-up is a share of short runs: with a fixed 400 steps, a run of
-    500 would jump from its warm-up straight into the middle of its warm-down.
+    Where it is not given, the warm-up is a share of short runs, and gives way to the warm-down
+    where they overlap: with a fixed 400 steps, a run of 500 would jump from its warm-up straight
+    into the middle of its warm-down.
     """
     share = max(1, min(MOMENTUM_WARMUP_STEPS, round(MOMENTUM_WARMUP_SHARE * total)))
     warmup = share if warmup_steps is None else warmup_steps
     warmdown = round(warmdown_ratio * total)
+    rise = fall = MOMENTUM_PEAK
     if step < warmup:
-        return MOMENTUM_START + (MOMENTUM_PEAK - MOMENTUM_START) * step / warmup
+        rise = MOMENTUM_START + (MOMENTUM_PEAK - MOMENTUM_START) * step / warmup
+        if warmup_steps is not None:
+            return rise
     if warmdown and step >= total - warmdown:
         done = (step - (total - warmdown)) / warmdown
-        return MOMENTUM_PEAK + (MOMENTUM_END - MOMENTUM_PEAK) * done
-    return MOMENTUM_PEAK
+        fall = MOMENTUM_PEAK + (MOMENTUM_END - MOMENTUM_PEAK) * done
+    return min(rise, fall)
 
 
 def classic_momentum(step: int, *, warmup_steps: int | None = None) -> float:

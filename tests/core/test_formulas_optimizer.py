@@ -27,7 +27,6 @@ import numpy as np
 import pytest
 import torch
 
-from core import schedule
 from core.loss import summed_loss
 from core.model import GPT
 from core.optim import groups
@@ -115,12 +114,22 @@ def test_momentum_is_the_published_one_in_runs_of_1600_steps_and_more(total: int
 
 
 @pytest.mark.parametrize("total", [100, 528, 1062])
-def test_momentum_with_the_share_switched_off_is_the_published_one_with_its_jump(
-    total: int, monkeypatch: pytest.MonkeyPatch
+def test_momentum_with_a_given_warm_up_of_400_steps_is_the_published_one_with_its_jump(
+    total: int,
 ) -> None:
-    monkeypatch.setattr(schedule, "MOMENTUM_WARMUP_SHARE", 1e9)
     for step in range(total):
-        assert momentum(step, total) == pytest.approx(published_momentum(step, total)), step
+        ours = muon_momentum(step, total, warmdown_ratio=0.65, warmup_steps=400)
+        assert ours == pytest.approx(published_momentum(step, total)), step
+
+
+@pytest.mark.parametrize("warmdown_ratio", [0.2, 0.65, 0.8, 1.0])
+@pytest.mark.parametrize("total", [20, 100, 360, 2520])
+def test_momentum_never_moves_faster_than_it_rises_whatever_the_warm_down(
+    total: int, warmdown_ratio: float
+) -> None:
+    ours = [muon_momentum(step, total, warmdown_ratio=warmdown_ratio) for step in range(total)]
+    rise = 0.12 / min(400, 0.25 * total)
+    assert max(abs(after - before) for before, after in pairwise(ours)) <= rise * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("total", [20, 100, 360])
