@@ -13,23 +13,22 @@ from core.config import ModelConfig
 from core.hardware import Hardware
 from core.planning.disk import (
     CHARS_PER_TOKEN,
-    EMBEDDED,
     SHARD_CHARS,
     Disk,
     plan_disk,
     token_cache_source,
 )
+from core.planning.other_stages import OtherTime, other_time
 from core.planning.speed import speed_source, training_flops_per_s
 from core.scaling import (
     count_params,
     flops_per_token,
     training_memory_bytes,
 )
+from core.settings.setting import StageConfig
 from core.settings.text import DataConfig
 from core.settings.training import BaseConfig, ChatTrainConfig, TrainConfig
 
-# Start-up and work of a stage that does not train, on a CPU.
-OTHER_STAGE_S = 15.0
 TOKENS_PER_CONVERSATION = 50
 # Best-fit packing drops the tails that fit into no row; at 2,048 tokens that was 34.6 percent.
 KEPT_BY_PACKING = 1 - 0.346
@@ -40,7 +39,7 @@ class StageWork:
     """How much one stage does; `steps` is None where it does not train."""
 
     stage: str
-    config: object
+    config: StageConfig
     steps: int | None
 
 
@@ -82,11 +81,16 @@ def plan_costs(
     tokens = {work.stage: _stage_tokens(work, data) for work in stages}
     flops = sum(tokens.values()) * flops_per_token(model)
     trained = [(s.stage, s.config) for s in stages if isinstance(s.config, TrainConfig)]
-    time_s = _other_s(stages, model, hardware) + sum(
-        tokens[stage] * flops_per_token(model) / training_flops_per_s(config, model, hardware)
-        for stage, config in trained
+    other = other_time([(s.stage, s.config) for s in stages], data, model, hardware)
+    time_s = (
+        other.seconds
+        + _validation_s(stages, model, hardware)
+        + sum(
+            tokens[stage] * flops_per_token(model) / training_flops_per_s(config, model, hardware)
+            for stage, config in trained
+        )
     )
-    shards = None if data.corpus == EMBEDDED or not _is_remote(data) else data.num_shards
+    shards = None if not data.is_remote else data.num_shards
     disk = plan_disk(
         [config for _, config in trained],
         base.token_cache,
@@ -121,7 +125,7 @@ def plan_costs(
         sources={
             **_sources(base, data, model, hardware, tokens.get("base", 0), disk),
             "memory_bytes": _memory_source(largest, num_ranks, has_gpus=bool(hardware.gpus)),
-            "time_s": f"validation, and {speed_source(trained, model, hardware)}",
+            "time_s": _time_source(trained, other, model, hardware),
         },
     )
 
@@ -129,10 +133,6 @@ def plan_costs(
 def shards_for_tokens(tokens: float, *, kept: float = 1.0) -> int:
     """Return the shards that hold so many tokens; kept: the share of them that rows keep."""
     return math.ceil(tokens / kept * CHARS_PER_TOKEN / SHARD_CHARS)
-
-
-def _is_remote(data: DataConfig) -> bool:
-    return data.corpus in ("climbmix", "fineweb-edu")
 
 
 def _stage_tokens(work: StageWork, data: DataConfig) -> int:
@@ -146,14 +146,12 @@ def _stage_tokens(work: StageWork, data: DataConfig) -> int:
     return config.epochs * rows * TOKENS_PER_CONVERSATION
 
 
-def _other_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware) -> float:
-    """Return the seconds that are not training."""
+def _validation_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware) -> float:
+    """Return the seconds in which training stages measure themselves."""
     seconds = 0.0
     for work in stages:
         config = work.config
-        if not isinstance(config, TrainConfig):
-            seconds += OTHER_STAGE_S
-        elif work.steps is not None:
+        if isinstance(config, TrainConfig) and work.steps is not None:
             once = config.eval_tokens
             if config.eval_bytes is not None:
                 once = int(config.eval_bytes / CHARS_PER_TOKEN)
@@ -187,6 +185,17 @@ def _sources(
     }
 
 
+def _time_source(
+    trained: Sequence[tuple[str, TrainConfig]],
+    other: OtherTime,
+    model: ModelConfig,
+    hardware: Hardware,
+) -> str:
+    parts = [f"validation, and {speed_source(trained, model, hardware)}"] if trained else []
+    parts += other.parts()
+    return "; ".join(parts)
+
+
 def _memory_source(num_rows: int, num_ranks: int, *, has_gpus: bool) -> str:
     moments = f"its share of the moments among {num_ranks}" if num_ranks > 1 else "all moments"
     process = "" if has_gpus else "; torch and its compiler take about a gigabyte beside it"
@@ -209,7 +218,7 @@ def _horizon_source(base: BaseConfig, num_params: int, num_scaling: int) -> str:
 
 def _shards_source(base: BaseConfig, data: DataConfig, tokens: int) -> str:
     shards = data.num_shards
-    if not _is_remote(data):
+    if not data.is_remote:
         return f"corpus {data.corpus}: none to download"
     whole = shards_for_tokens(tokens)
     read, dropped = whole, ""
@@ -218,6 +227,8 @@ def _shards_source(base: BaseConfig, data: DataConfig, tokens: int) -> str:
         dropped = f", {read} with what packing drops"
     passes = read / shards
     times = "less than once" if passes <= 1 else f"{passes:.2g} times"
+    # A share more than all of it is packing's, by the estimate.
+    times = "once" if times == "1 times" else times
     return (
         f"data.num_shards, and one for validation; at {CHARS_PER_TOKEN} characters a token the "
         f"tokens fill {whole} shards{dropped}: the text is read {times}"

@@ -25,6 +25,11 @@ class DataConfig(StageConfig):
     num_sft: int = setting(6_000, "Conversations generated for supervised fine-tuning.")
     num_test: int = setting(400, "Held-out items generated for each skill.")
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the text is downloaded."""
+        return self.corpus in ("climbmix", "fineweb-edu")
+
     def __post_init__(self) -> None:
         super(DataConfig, self).__post_init__()
         require_positive(self, "num_mid", "num_sft", "num_test", "num_shards")
