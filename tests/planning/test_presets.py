@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.hardware import Gpu, Hardware
-from core.hardware_table import GIB
+from core.hardware_table import GIB, shipped_table
 from core.plan import Plan, resolve
 from core.planning.costs import shards_for_tokens
 from core.scaling import count_params, flops_per_token, model_config
 from core.settings.text import DataConfig
-from core.settings.training import BaseConfig
+from core.settings.training import BaseConfig, TrainConfig
 from runs.errors import UsageError
 from runs.recipe import list_recipes, load_recipe
 
@@ -120,6 +121,14 @@ def test_times_are_those_of_the_published_runs(preset: str, hours: float, tolera
     assert plan(preset).time_s / HOUR_S == pytest.approx(hours, rel=tolerance)
 
 
+def test_share_of_the_peak_is_that_of_the_published_d26() -> None:
+    # 630,000 tokens a second in bfloat16 on eight H100, at 5.991e9 FLOPs a token.
+    table = shipped_table()
+    card = table.find("NVIDIA H100 80GB HBM3")
+    assert card is not None
+    assert table.mfu(card)[0] == pytest.approx(630_000 * 5.991e9 / (8 * 989e12), abs=5e-4)
+
+
 def test_pretraining_of_a_d32_takes_what_its_published_step_time_makes() -> None:
     made = plan("d32")
     pretraining_s = made.tokens * flops_per_token(made.model) / made.hardware.flops_per_s
@@ -145,6 +154,33 @@ def test_dollars_are_within_the_tier_that_the_preset_is_named_for(
 def test_shards_follow_the_tokens(tokens: float, kept: float, shards: int) -> None:
     # 216 for a d20, 740 with some to spare for a d32, 170 for a d24 whose rows drop tails.
     assert shards_for_tokens(tokens, kept=kept) == shards
+
+
+README = Path(__file__).parents[2] / "README.md"
+# Preset, tokens, time and price of a row; the first two rows are measured, or name two presets.
+ROW = re.compile(
+    r"\| `([\w-]+)` \| .* \| ([\d.]+) ([MB]) \| ([\d.]+) (min|h|days) \| (?:\$(\d+) )?\|"
+)
+UNIT_S = {"min": 60, "h": HOUR_S, "days": 24 * HOUR_S}
+
+
+def test_the_readme_states_what_the_plans_say() -> None:
+    rows = [row for line in README.read_text("utf-8").splitlines() if (row := ROW.fullmatch(line))]
+    told = {row[1]: row for row in rows}
+    assert set(told) == set(PROMISED) - {"baseline-d4", "baseline-d4-8k"}
+    for preset, row in told.items():
+        made = plan(preset)
+        assert f"{made.tokens / {'M': 1e6, 'B': 1e9}[row[3]]:.{_digits(row[2])}f}" == row[2]
+        assert (row[6] is None) == (made.usd is None)
+        if made.usd is not None:
+            assert f"{made.usd:.0f}" == row[6]
+        # The first row is measured.
+        if preset != "cpu":
+            assert f"{made.time_s / UNIT_S[row[5]]:.{_digits(row[4])}f}" == row[4]
+
+
+def _digits(number: str) -> int:
+    return len(number.partition(".")[2])
 
 
 @pytest.mark.parametrize(("recipe", "preset"), EVERY)
@@ -337,6 +373,22 @@ def test_classic_presets_read_one_stream_of_text_once(preset: str) -> None:
     assert base_of(made).packing == "flat"
     assert "drops" not in made.sources["shards"]
     assert made.sources["shards"].endswith("the text is read less than once")
+
+
+@pytest.mark.parametrize("preset", ["classic-d20", "d26", "d32", "dgx-spark"])
+def test_classic_presets_train_by_the_classic_rules_in_every_stage(preset: str) -> None:
+    made = plan(preset)
+    base = base_of(made)
+    assert (base.arch, base.grad_clip, base.weight_decay) == ("classic", 1.0, 0.0)
+    assert (base.warmup_ratio, base.warmdown_ratio, base.final_lr_frac) == (0.0, 0.2, 0.0)
+    trained = {s.stage: s.config for s in made.stages if isinstance(s.config, TrainConfig)}
+    assert {stage: config.optimizer for stage, config in trained.items()} == dict.fromkeys(
+        ("base", "mid", "sft"), "classic"
+    )
+
+
+def test_a_pod_reads_its_text_once_and_says_so() -> None:
+    assert plan("8xh100").sources["shards"].endswith("the text is read once")
 
 
 def test_the_mac_preset_decays_and_warms_up_as_the_recipe_that_it_is_named_for() -> None:
