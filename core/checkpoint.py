@@ -23,7 +23,7 @@ from core.config import ModelConfig
 from core.files import replace_file, sync_path
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
-from runs.errors import Corrupt, NotFound
+from runs.errors import Corrupt, NotFound, UsageError
 
 COMMITTED = "COMMITTED"
 MODEL_FILE = "model.safetensors"
@@ -166,7 +166,7 @@ def read_meta(path: Path) -> CheckpointMeta:
         del body["v"]
         body["model_config"] = ModelConfig(**body["model_config"])
         return CheckpointMeta(**body)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise Corrupt(f"checkpoint {path} has an unreadable {META_FILE}: {error}") from error
 
 
@@ -179,7 +179,11 @@ def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> GPT:
     tensors = _load_tensors(path, MODEL_FILE, device)
     if meta.model_config.tied_head and TABLE in tensors:
         tensors[HEAD] = tensors[TABLE]
-    model.load_state_dict(tensors)
+    try:
+        _require_floats(tensors)
+        model.load_state_dict(tensors)
+    except (TypeError, RuntimeError) as error:
+        raise Corrupt(_does_not_fit(path / MODEL_FILE, "model", error)) from None
     model.init_buffers()
     return model
 
@@ -188,8 +192,11 @@ def load_optimizer(path: Path, optimizer: MuonAdamW) -> None:
     """Restore moments and torch's generator from a checkpoint, on any number of ranks."""
     # Whole tensors, of which a device may have room for its own part alone.
     tensors = _load_tensors(path, OPTIMIZER_FILE, torch.device("cpu"))
-    torch.set_rng_state(tensors.pop(RNG_KEY))
-    optimizer.load_state(tensors, read_meta(path).num_updates)
+    try:
+        torch.set_rng_state(tensors.pop(RNG_KEY))
+        optimizer.load_state(tensors, read_meta(path).num_updates)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise Corrupt(_does_not_fit(path / OPTIMIZER_FILE, "optimizer", error)) from None
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -207,6 +214,19 @@ def _load_tensors(path: Path, name: str, device: torch.device) -> dict[str, Tens
         return dict(load_file(path / name, device=str(device)))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise Corrupt(f"{path / name} cannot be read: {error}") from error
+
+
+def _require_floats(tensors: Mapping[str, Tensor]) -> None:
+    """Raise TypeError for a tensor that torch would turn into weights without a word."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} holds {tensor.dtype}")
+
+
+def _does_not_fit(path: Path, what: str, error: Exception) -> str:
+    # torch tells of each tensor on a line of its own.
+    reason = " ".join(str(error).split())
+    return f"{path} does not fit the {what} of this checkpoint: {reason}"
 
 
 def _recorded_hash(path: Path, name: str) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from core import checkpoint
 from core.model import GPT
@@ -75,3 +80,54 @@ def test_a_commitment_that_lists_nothing_is_corrupt(tmp_path: Path) -> None:
     (path / checkpoint.COMMITTED).write_text("{}")
     with pytest.raises(Corrupt, match="unreadable"):
         checkpoint.read_meta(path)
+
+
+def rewrite(path: Path, name: str, change: Callable[[dict[str, Tensor]], object]) -> None:
+    """Change the tensors of a file, and record its new hash, as somebody's own tool would."""
+    tensors = load_file(path / name)
+    change(tensors)
+    save_file(tensors, path / name)
+    hashes = json.loads((path / checkpoint.COMMITTED).read_text())
+    hashes[name] = hashlib.sha256((path / name).read_bytes()).hexdigest()
+    (path / checkpoint.COMMITTED).write_text(json.dumps(hashes))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("wte.weight"),
+        lambda tensors: tensors.update(extra=torch.zeros(1)),
+        lambda tensors: tensors.update({"wte.weight": torch.zeros(5, 3)}),
+        lambda tensors: tensors.update({"wte.weight": tensors["wte.weight"].int()}),
+    ],
+    ids=["missing", "more", "another shape", "whole numbers"],
+)
+def test_weights_of_another_model_are_corrupt_and_named(
+    tmp_path: Path, change: Callable[[dict[str, Tensor]], object]
+) -> None:
+    path = save(tmp_path, step=3).path
+    rewrite(path, checkpoint.MODEL_FILE, change)
+    with pytest.raises(Corrupt, match=r"model\.safetensors.*(wte\.weight|extra)"):
+        checkpoint.load_model(path, device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("rng"),
+        lambda tensors: tensors.update(rng=torch.zeros(3)),
+        lambda tensors: tensors.pop("wte.weight/first_moment"),
+        lambda tensors: tensors.update({"wte.weight/first_moment": torch.zeros(3, 3)}),
+    ],
+    ids=["no generator", "no state of one", "no moment", "another shape"],
+)
+def test_moments_of_another_optimizer_are_corrupt(
+    tmp_path: Path, change: Callable[[dict[str, Tensor]], object]
+) -> None:
+    path = save(tmp_path, step=3).path
+    rewrite(path, checkpoint.OPTIMIZER_FILE, change)
+    model = checkpoint.load_model(path, device=torch.device("cpu"), dtype=torch.float32)
+    cpu = alone(torch.device("cpu"))
+    optimizer = MuonAdamW(model, ChatTrainConfig(), cpu, tokens_per_step=2**14)
+    with pytest.raises(Corrupt, match=r"state\.safetensors does not fit"):
+        checkpoint.load_optimizer(path, optimizer)
