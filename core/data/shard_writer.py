@@ -20,6 +20,9 @@ from core.data.shards import (
     write_manifest,
 )
 
+# A group of that many characters is written even when it is of few documents: memory is bounded,
+# and Arrow's strings end at two gigabytes.
+HELD_CHARS = 1 << 27
 _SCHEMA = pa.schema([("text", pa.string())])
 
 
@@ -110,6 +113,7 @@ class _OpenShard:
         self._path = path
         self._split = split
         self._held: list[str] = []
+        self._num_held_chars = 0
         self.num_docs = 0
         self.num_chars = 0
         self._writer = pq.ParquetWriter(
@@ -125,7 +129,8 @@ class _OpenShard:
         self._held.append(text)
         self.num_docs += 1
         self.num_chars += len(text)
-        if len(self._held) == ROW_GROUP:
+        self._num_held_chars += len(text)
+        if len(self._held) == ROW_GROUP or self._num_held_chars >= HELD_CHARS:
             self._flush()
 
     def close(self, path: Path) -> ShardInfo:
@@ -146,4 +151,4 @@ class _OpenShard:
     def _flush(self) -> None:
         table = pa.table({"text": pa.array(self._held, type=pa.string())}, schema=_SCHEMA)
         self._writer.write_table(table, row_group_size=ROW_GROUP)
-        self._held = []
+        self._held, self._num_held_chars = [], 0

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.data import shard_writer
 from core.data.shard_writer import write_shards
 from core.data.shards import (
     MANIFEST,
@@ -44,6 +45,18 @@ def test_shards_close_on_whole_row_groups_of_1024(directory: Path) -> None:
     assert file.num_row_groups == 1
     assert file.schema_arrow.names == ["text"]
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_long_documents_are_written_in_groups_of_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_writer, "HELD_CHARS", 1000)
+    books = [f"{index} {'word ' * 80}" for index in range(10)]
+    counts = {"fake": SourceCount(num_docs=11, num_chars=1)}
+    write_shards(tmp_path, train=books, val=VAL, sources={"fake": "1"}, counts=counts)
+    file = pq.ParquetFile(tmp_path / "shard_00000.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(4)] == [3, 3, 3, 1]
+    assert list(read_texts(tmp_path, "train")) == books
 
 
 def test_last_shard_is_the_validation_text_pinned_by_hash(directory: Path) -> None:
