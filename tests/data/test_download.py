@@ -362,7 +362,8 @@ def test_delays_double_have_jitter_and_heed_the_server() -> None:
     assert delay_s(policy, 20, None, Random(0)) <= 60.0
     assert delay_s(policy, 1, 7.0, Random(0)) >= 7.0
     assert retry_after_s("12") == 12.0
-    assert retry_after_s("nonsense") is None
+    for nonsense in ("nonsense", "\u00b2", "-1", "", "Wed, 99 Oct 2015 99:28:00 GMT"):
+        assert retry_after_s(nonsense) is None
 
 
 def test_environment_names_the_server_and_the_token() -> None:

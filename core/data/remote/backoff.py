@@ -37,7 +37,7 @@ def retry_after_s(value: str | None, now: datetime | None = None) -> float | Non
     if value is None:
         return None
     text = value.strip()
-    if text.isdigit():
+    if text.isdecimal():
         return min(float(text), LONGEST_RETRY_AFTER_S)
     try:
         when = parsedate_to_datetime(text)
