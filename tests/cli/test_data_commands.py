@@ -111,6 +111,15 @@ def test_prepared_text_is_a_corpus_by_its_name(labcli: Labcli, own_text: Path) -
     assert json.loads(labcli("data", "describe", "notes", "--json").out)["samples"]
 
 
+def test_same_text_under_another_name_says_what_it_is_called(
+    labcli: Labcli, own_text: Path
+) -> None:
+    labcli("data", "prepare", str(own_text))
+    done = labcli("data", "prepare", str(own_text), "--name", "mine", "--json")
+    assert json.loads(done.out)["name"] == "notes"
+    assert "it is called notes" in done.err
+
+
 def test_damaged_corpus_is_code_5(labcli: Labcli, own_text: Path) -> None:
     row = json.loads(labcli("data", "prepare", str(own_text), "--json").out)
     shard = Path(row["path"]) / "shard_00000.parquet"

@@ -66,6 +66,7 @@ def prepare(
     content, so it stays when files are added. Train on it with: labcli run speedrun
     --set data.corpus=NAME
     """
+    from core.data.catalogue import corpus_name
     from core.data.own.prepare import Preparation, find_prepared, prepared_files
     from labcli.data.view import corpus_facts, corpus_row, facts_text
 
@@ -86,6 +87,9 @@ def prepare(
         made = _prepare(lab, files, how)
     if made is None:
         raise typer.Exit(ExitCode.INTERRUPTED)
+    known_as = corpus_name(made.manifest)
+    if known_as != how.name:
+        diagnostics.say(f"the same text is here already: it is called {known_as}")
     row = corpus_row(made.path, made.manifest)
     emit_json(row) if json else emit(facts_text(corpus_facts(row)))
 
