@@ -112,8 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
             lfs = {"oid": hashlib.sha256(body).hexdigest(), "size": len(body)}
             page.append({"type": "file", "size": len(body), "path": name, "lfs": lfs})
         headers = {}
-        if at + hub.page_size < len(names):
-            headers["Link"] = f'<{self.path.partition("?")[0]}?at={at + hub.page_size}>; rel="next"'
+        following = 0 if "tree" in hub.faults.rings else at + hub.page_size
+        if following < len(names):
+            headers["Link"] = f'<{self.path.partition("?")[0]}?at={following}>; rel="next"'
         self._json(page, headers)
 
     def _file(self, name: str) -> None:

@@ -210,6 +210,12 @@ def test_listing_that_is_no_listing_is_one_error(hub: Hub, tmp_path: Path) -> No
         drain(fetch_shards(tmp_path, WANTED, server, stop=never, policy=QUICK))
 
 
+def test_listing_whose_pages_go_in_a_ring_is_one_error(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.rings.add("tree")
+    with pytest.raises(StageFailed, match=r"tiny.*without end"):
+        fetch(hub, tmp_path)
+
+
 def test_answer_that_names_no_revision_is_one_error(hub: Hub, tmp_path: Path) -> None:
     hub.about = {"error": "no such thing"}
     with pytest.raises(StageFailed, match=r"tiny.*names no revision.*--endpoint"):

@@ -109,7 +109,11 @@ def _ask(client: httpx.Client, corpus: RemoteCorpus, access: Access) -> Index:
     revision = _revision(_json(client.get(base), what), what)
     files: list[RemoteFile] = []
     url: str | None = f"{base}/tree/{revision}"
+    asked: set[str] = set()
     while url is not None:
+        if url in asked:
+            raise StageFailed(f"{what}: the server's pages go on without end; check --endpoint")
+        asked.add(url)
         response = client.get(url)
         files += _files(_json(response, what), what)
         following = response.links.get("next", {}).get("url")
