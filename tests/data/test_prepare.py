@@ -129,7 +129,7 @@ def test_prepared_before_is_found_until_a_file_changes(tmp_path: Path, sources: 
     ("name", "content", "kind", "said"),
     [
         ("a.jsonl", b'{"text": "x"}\n{"tex', Corrupt, "line 2 is not JSON"),
-        ("a.jsonl", b'{"body": "x"}\n', UsageError, "--column names one of: body"),
+        ("a.jsonl", b'{"body": "x"}\n', UsageError, "prepare --column: body"),
         ("a.jsonl", b'{"text": 3}\n', UsageError, "is no text"),
         ("a.jsonl", b"[1]\n", UsageError, "--column"),
         ("a.jsonl.gz", gzip.compress(jsonl(["x"] * 9), mtime=0)[:-9], Corrupt, "cannot be read"),
@@ -155,7 +155,7 @@ def test_missing_files_and_empty_directories_are_not_found(tmp_path: Path) -> No
 def test_column_that_is_no_text_or_not_there_is_a_usage_error(
     tmp_path: Path, sources: Path
 ) -> None:
-    for column, said in (("id", "not text"), ("body", "one of id, text")):
+    for column, said in (("id", "not text"), ("body", "prepare --column: id, text")):
         with pytest.raises(UsageError, match=said):
             prepare(tmp_path / "data", [sources / "a.parquet"], replace(HOW, column=column))
 

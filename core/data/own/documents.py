@@ -95,8 +95,8 @@ def _parquet(file: DocumentFile, column: str) -> Iterator[str]:
         schema = table.schema_arrow
         if column not in schema.names:
             raise UsageError(
-                f"{file.path} has no column {column!r}; --column names one of "
-                + ", ".join(schema.names)
+                f"{file.path} has no column {column!r}; choose one with labcli data "
+                "prepare --column: " + ", ".join(schema.names)
             )
         for batch in table.iter_batches(_BATCH_ROWS, columns=[column]):
             texts = batch.column(0)
@@ -129,7 +129,10 @@ def _lines(file: DocumentFile, column: str) -> Iterator[str]:
                 raise Corrupt(f"{where} is not JSON; repair or remove that line") from None
             if not isinstance(body, dict) or column not in body:
                 keys = ", ".join(body) if isinstance(body, dict) else type(body).__name__
-                raise UsageError(f"{where} has no {column!r}; --column names one of: {keys}")
+                raise UsageError(
+                    f"{where} has no {column!r}; choose one with labcli data prepare --column: "
+                    + keys
+                )
             text = body[column]
             if text is not None and not isinstance(text, str):
                 raise UsageError(f"{where}: {column!r} is no text")
