@@ -20,6 +20,7 @@ from core.device_rows import (
 )
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
+from core.loss import summed_loss
 from core.model import GPT
 from core.ranks import alone
 from core.scaling import training_memory_bytes
@@ -242,6 +243,22 @@ def test_a_gpu_is_tried_with_real_steps_until_no_more_rows_fit(
     assert note is not None and "the most that a real step fits into 0.1 GiB" in note.message
     assert len(card.tried) == len(set(card.tried))
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("num_rows", "rows"), [(12, 4), (9, 3), (7, 1), (2, 2)])
+def test_rows_that_are_set_are_taken_as_far_as_they_divide_what_a_rank_has(
+    num_rows: int, rows: int
+) -> None:
+    config = base_config(device_batch_size=4, total_batch_size=num_rows * 32)
+    model = GPT(tiny_config())
+    cpu = alone(torch.device("cpu"))
+    settled, note = settle_rows(config, model, cpu, summed_loss, None)
+    assert settled.device_batch_size == rows
+    if rows == 4:
+        assert note is None
+    else:
+        assert note is not None and note.data["passes_per_step"] == num_rows // rows
+        assert f"device_batch_size {rows}, not 4, so that the ranks share" in note.message
 
 
 def test_a_run_goes_on_where_the_rows_of_its_checkpoint_do_not_divide_the_batch(
