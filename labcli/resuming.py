@@ -13,17 +13,25 @@ from runs.record import RunRecord
 from runs.supervision.command import PARALLEL_STAGES
 
 
-def check_ranks(record: RunRecord, nproc: int, *, done: Collection[str] = ()) -> None:
+def check_ranks(
+    record: RunRecord, nproc: int, *, done: Collection[str] = (), num_gpus: int | None = None
+) -> None:
     """Raise UsageError when the run trains no model, or its batch cannot be shared by the ranks.
 
     Fewer rows at a time are no reason: a stage takes as many as divide its step (core.train).
     Without `base` in the plan the row length is that of the parent, and the stage itself checks.
 
     done: the stages that are finished, whatever their batch.
+    num_gpus: of this machine, each of which a run on GPUs gives one rank; None: not looked at.
     """
     training = [entry for entry in record.stages if entry.stage in PARALLEL_STAGES]
     if not training:
         raise UsageError(f"run {record.slug} has no stage that trains a model; leave --nproc out")
+    if record.plan.get("device") == "cuda" and num_gpus is not None and nproc > num_gpus:
+        raise UsageError(
+            f"run {record.slug} trains on one GPU for each rank, and this machine has "
+            f"{num_gpus or 'none'}, not {nproc}; resume with fewer ranks, or where it was trained"
+        )
     configs = {entry.stage: build_stage_config(entry.stage, entry.config) for entry in training}
     row_len = next((c.sequence_len for c in configs.values() if isinstance(c, BaseConfig)), None)
     if row_len is None:

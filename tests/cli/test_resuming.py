@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from core.hardware import Hardware
+from core.hardware import Gpu, Hardware
 from core.plan import resolve
 from labcli.resuming import check_ranks
 from runs.create import create_run
@@ -54,6 +56,20 @@ def test_only_stages_that_are_yet_to_be_trained_say_how_many_ranks_may_share_the
     check_ranks(record, 3, done=["base"])
     with pytest.raises(UsageError, match=r"^mid: .*--nproc 1, 2, 3, 4, 6 or 12$"):
         check_ranks(record, 5, done=["base"])
+
+
+def test_more_ranks_than_this_machine_has_gpus_are_refused_of_a_run_on_gpus(
+    home: LabHome,
+) -> None:
+    card = Gpu(name="NVIDIA L4", memory_bytes=24 * 2**30)
+    recipe, four = load_recipe("speedrun"), replace(LAPTOP, gpus=(card,) * 4)
+    plan = resolve(recipe, preset="auto", overrides=(), hardware=four)
+    paths = create_run(home, plan=plan.to_json(), recipe="speedrun", preset="auto", nproc=4)
+    record = load_record(paths.run_dir)
+    check_ranks(record, 2, num_gpus=2)
+    with pytest.raises(UsageError, match=r"one GPU for each rank, .* has 2, not 4; resume with"):
+        check_ranks(record, 4, num_gpus=2)
+    check_ranks(planned_run(home), 4, num_gpus=0)
 
 
 def test_of_a_finished_run_it_is_said_that_it_is_finished_whatever_the_ranks(

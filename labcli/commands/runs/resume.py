@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from core.hardware import nvidia_gpus
 from labcli.attached import go_on
 from labcli.budget_options import BudgetOptions
 from labcli.option_group import with_groups
@@ -46,7 +47,7 @@ def resume(
     # That a finished run cannot be resumed is for resuming to say, on any number of ranks.
     if nproc is not None and (view := load_run(run_dir)).state != "finished":
         done = [stage.stage for stage in view.stages if stage.state == "finished"]
-        check_ranks(load_record(run_dir), nproc, done=done)
+        check_ranks(load_record(run_dir), nproc, done=done, num_gpus=len(nvidia_gpus()))
     if limits.is_given:
         record = load_record(run_dir)
         now = run_budget(run_dir, record)
