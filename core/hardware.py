@@ -59,11 +59,12 @@ class Hardware:
             return "mps"
         if "GB10" in name:
             return "dgx-spark"
-        if len(self.gpus) >= NUM_POD_GPUS:
+        memory_gib = min(gpu.memory_bytes for gpu in self.gpus) / GIB
+        # An A100 of 40 GB, or a part of an H100, holds no d24.
+        if len(self.gpus) >= NUM_POD_GPUS and memory_gib >= MEMORY_PRESETS[0][0]:
             for model in ("H100", "H200", "A100"):
                 if model in name:
                     return f"8x{model.lower()}"
-        memory_gib = min(gpu.memory_bytes for gpu in self.gpus) / GIB
         return next(slug for least, slug in MEMORY_PRESETS if memory_gib >= least)
 
     @property

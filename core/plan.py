@@ -22,6 +22,7 @@ from core.planning.machine import (
     preset_slug,
     require_attention,
 )
+from core.planning.memory import memory_notes
 from core.planning.settings import stage_configs
 from core.planning.sharing import share_batches
 from core.planning.speed import fp8_notes, uses_fp8
@@ -212,6 +213,7 @@ def resolve(
         *preset_notes(presets[slug]),
         *fp8_notes(trained, model, machine.hardware),
         *shared.notes(chosen),
+        *memory_notes(trained, model, machine.hardware, num_ranks=ranks),
         *idle_notes(machine, hardware),
     )
     return _plan(recipe["name"], slug, stages, configs, model, machine, notes)

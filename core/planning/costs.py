@@ -18,12 +18,12 @@ from core.planning.disk import (
     plan_disk,
     token_cache_source,
 )
+from core.planning.memory import memory_source, step_memory
 from core.planning.other_stages import OtherTime, other_time
 from core.planning.speed import speed_source, training_flops_per_s
 from core.scaling import (
     count_params,
     flops_per_token,
-    training_memory_bytes,
 )
 from core.settings.setting import StageConfig
 from core.settings.text import DataConfig
@@ -101,22 +101,15 @@ def plan_costs(
     )
     rate = hardware.usd_per_hour
     usd = None if rate is None else round(rate * time_s / 3600, 2)
-    largest = max((config.num_device_rows for _, config in trained), default=base.num_device_rows)
-    # Only GPUs and CPUs with native bfloat16 train in it.
-    is_wide = hardware.device == "mps" or not (hardware.gpus or hardware.has_cpu_bf16)
+    configs = [config for _, config in trained] or [base]
+    step = step_memory(configs, model, hardware, num_ranks=num_ranks)
     return Costs(
         tokens=tokens.get("base", 0),
         flops=flops,
         shards=shards,
         download_bytes=disk.downloads,
         text_bytes=disk.text,
-        memory_bytes=training_memory_bytes(
-            model,
-            largest,
-            num_ranks=num_ranks,
-            value_bytes=4 if is_wide else 2,
-            is_checkpointing=base.activation_checkpointing,
-        ),
+        memory_bytes=step.num_bytes,
         disk_bytes=disk.total,
         disk=disk,
         time_s=round(time_s, 1),
@@ -124,7 +117,7 @@ def plan_costs(
         usd_per_hour=rate,
         sources={
             **_sources(base, data, model, hardware, tokens.get("base", 0), disk),
-            "memory_bytes": _memory_source(largest, num_ranks, has_gpus=bool(hardware.gpus)),
+            "memory_bytes": memory_source(step, num_ranks, has_gpus=bool(hardware.gpus)),
             "time_s": _time_source(trained, other, model, hardware),
         },
     )
@@ -194,15 +187,6 @@ def _time_source(
     parts = [f"validation, and {speed_source(trained, model, hardware)}"] if trained else []
     parts += other.parts()
     return "; ".join(parts)
-
-
-def _memory_source(num_rows: int, num_ranks: int, *, has_gpus: bool) -> str:
-    moments = f"its share of the moments among {num_ranks}" if num_ranks > 1 else "all moments"
-    process = "" if has_gpus else "; torch and its compiler take about a gigabyte beside it"
-    return (
-        f"estimate of a step with {num_rows} rows on one rank, with {moments}; fitted to "
-        f"nanochat's d32 in 78 GB{process}"
-    )
 
 
 def _horizon_source(base: BaseConfig, num_params: int, num_scaling: int) -> str:

@@ -149,6 +149,7 @@ def test_a_users_card_that_cannot_be_is_named(figures: object, message: str) -> 
         (("NVIDIA H100 80GB HBM3",) * 8, 79.6, "8xh100"),
         (("NVIDIA H200",) * 8, 140, "8xh200"),
         (("NVIDIA A100-SXM4-80GB",) * 8, 80, "8xa100"),
+        (("NVIDIA A100-SXM4-40GB",) * 8, 40, "gpu-24g"),
         (("NVIDIA L40S",) * 8, 48, "gpu-24g"),
         (("NVIDIA GB10",), 120, "dgx-spark"),
         (("Apple M3 Max",), 64, "mps"),

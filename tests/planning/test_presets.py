@@ -309,6 +309,21 @@ def test_rows_that_are_left_open_are_planned_by_the_estimate() -> None:
     assert re.search(r"(8|16|32) rows on one rank", made.sources["memory_bytes"])
 
 
+def test_steps_that_are_larger_than_the_gpus_that_are_here_are_told_with_the_way_out() -> None:
+    two = with_gpus("NVIDIA GeForce RTX 4090", 2, 24)
+    made = plan("gpu-80g", hardware=two, nproc=2)
+    rooms = [note for note in made.notes if "estimated" in note]
+    assert len(rooms) == 1
+    assert rooms[0].endswith(
+        "and a GPU has 24 GiB: --set base.device_batch_size=auto --set mid.device_batch_size=auto "
+        "--set sft.device_batch_size=auto takes as many rows at a time as fit."
+    )
+    by_itself = [f"{stage}.device_batch_size=auto" for stage in ("base", "mid", "sft")]
+    fitting = plan("gpu-80g", "speedrun", *by_itself, hardware=two, nproc=2)
+    assert fitting.memory_bytes < 24 * GIB
+    assert not any("estimated" in note for note in fitting.notes)
+
+
 def test_an_apple_gpu_runs_one_rank() -> None:
     with pytest.raises(UsageError, match="an Apple GPU runs one rank, not 2; leave out --nproc"):
         plan("mps", nproc=2)
