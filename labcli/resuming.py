@@ -10,28 +10,43 @@ from core.settings.training import BaseConfig, TrainConfig
 from core.shared_batch import rank_counts
 from runs.errors import UsageError
 from runs.record import RunRecord
-from runs.supervision.command import PARALLEL_STAGES
+from runs.supervision.command import PARALLEL_STAGES, num_processes
 
 
-def check_ranks(
-    record: RunRecord, nproc: int, *, done: Collection[str] = (), num_gpus: int | None = None
+def check_gpus(
+    record: RunRecord, num_gpus: int, *, nproc: int | None = None, done: Collection[str] = ()
 ) -> None:
+    """Raise UsageError when a run on GPUs has more ranks than this machine has GPUs.
+
+    nproc: the ranks from here on; None: those that the record states.
+    done: the stages that are finished, whatever they ran on.
+    """
+    if record.plan.get("device") != "cuda":
+        return
+    ranks = [
+        nproc or num_processes(record, entry)
+        for entry in record.stages
+        if entry.stage in PARALLEL_STAGES and entry.stage not in done
+    ]
+    if ranks and max(ranks) > num_gpus:
+        fewer = "with fewer ranks (--nproc), or " if num_gpus else ""
+        raise UsageError(
+            f"run {record.slug} trains on {max(ranks)} GPUs, one for each rank, and this machine "
+            f"has {num_gpus or 'none'}; resume {fewer}where they are"
+        )
+
+
+def check_ranks(record: RunRecord, nproc: int, *, done: Collection[str] = ()) -> None:
     """Raise UsageError when the run trains no model, or its batch cannot be shared by the ranks.
 
     Fewer rows at a time are no reason: a stage takes as many as divide its step (core.train).
     Without `base` in the plan the row length is that of the parent, and the stage itself checks.
 
     done: the stages that are finished, whatever their batch.
-    num_gpus: of this machine, each of which a run on GPUs gives one rank; None: not looked at.
     """
     training = [entry for entry in record.stages if entry.stage in PARALLEL_STAGES]
     if not training:
         raise UsageError(f"run {record.slug} has no stage that trains a model; leave --nproc out")
-    if record.plan.get("device") == "cuda" and num_gpus is not None and nproc > num_gpus:
-        raise UsageError(
-            f"run {record.slug} trains on one GPU for each rank, and this machine has "
-            f"{num_gpus or 'none'}, not {nproc}; resume with fewer ranks, or where it was trained"
-        )
     configs = {entry.stage: build_stage_config(entry.stage, entry.config) for entry in training}
     row_len = next((c.sequence_len for c in configs.values() if isinstance(c, BaseConfig)), None)
     if row_len is None:

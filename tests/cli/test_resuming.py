@@ -8,7 +8,7 @@ import pytest
 
 from core.hardware import Gpu, Hardware
 from core.plan import resolve
-from labcli.resuming import check_ranks
+from labcli.resuming import check_gpus, check_ranks
 from runs.create import create_run
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome
@@ -66,10 +66,13 @@ def test_more_ranks_than_this_machine_has_gpus_are_refused_of_a_run_on_gpus(
     plan = resolve(recipe, preset="auto", overrides=(), hardware=four)
     paths = create_run(home, plan=plan.to_json(), recipe="speedrun", preset="auto", nproc=4)
     record = load_record(paths.run_dir)
-    check_ranks(record, 2, num_gpus=2)
-    with pytest.raises(UsageError, match=r"one GPU for each rank, .* has 2, not 4; resume with"):
-        check_ranks(record, 4, num_gpus=2)
-    check_ranks(planned_run(home), 4, num_gpus=0)
+    check_gpus(record, 4)
+    check_gpus(record, 2, nproc=2)
+    check_gpus(record, 1, done=["base", "mid", "sft"])
+    told = "trains on 4 GPUs, one for each rank, and this machine has 2; resume with fewer ranks"
+    with pytest.raises(UsageError, match=told):
+        check_gpus(record, 2)
+    check_gpus(planned_run(home), 0, nproc=4)
 
 
 def test_of_a_finished_run_it_is_said_that_it_is_finished_whatever_the_ranks(

@@ -12,11 +12,12 @@ from labcli.attached import go_on
 from labcli.budget_options import BudgetOptions
 from labcli.option_group import with_groups
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of, optional
-from labcli.resuming import check_ranks
+from labcli.resuming import check_gpus, check_ranks
 from runs.paths import RunPaths
 from runs.record import load_record
 from runs.refs import resolve_run
 from runs.scheduling.budget import raise_budget, run_budget
+from runs.supervision.ranks import with_ranks
 from runs.supervision.requests import resume as resume_run
 from runs.views.cost import worked_s
 from runs.views.query import load_run
@@ -45,9 +46,12 @@ def resume(
     """Continue a run from its newest checkpoint, and watch it."""
     run_dir = resolve_run(home_of(ctx, home), run)
     # That a finished run cannot be resumed is for resuming to say, on any number of ranks.
-    if nproc is not None and (view := load_run(run_dir)).state != "finished":
+    if (view := load_run(run_dir)).state != "finished":
+        record = with_ranks(run_dir, load_record(run_dir))
         done = [stage.stage for stage in view.stages if stage.state == "finished"]
-        check_ranks(load_record(run_dir), nproc, done=done, num_gpus=len(nvidia_gpus()))
+        if nproc is not None:
+            check_ranks(record, nproc, done=done)
+        check_gpus(record, len(nvidia_gpus()), nproc=nproc, done=done)
     if limits.is_given:
         record = load_record(run_dir)
         now = run_budget(run_dir, record)
