@@ -29,7 +29,8 @@ from core.settings.setting import StageConfig
 from core.settings.text import DataConfig
 from core.settings.training import BaseConfig, ChatTrainConfig, TrainConfig
 
-TOKENS_PER_CONVERSATION = 50
+# Of generated conversations at 4,096 entries, padding included; larger vocabularies need fewer.
+TOKENS_PER_CONVERSATION = {"mid": 40, "sft": 49}
 # Best-fit packing drops the tails that fit into no row; at 2,048 tokens that was 34.6 percent.
 KEPT_BY_PACKING = 1 - 0.346
 
@@ -136,7 +137,10 @@ def _stage_tokens(work: StageWork, data: DataConfig) -> int:
         return work.steps * config.total_batch_size
     assert isinstance(config, ChatTrainConfig)
     rows = data.num_mid if work.stage == "mid" else data.num_sft
-    return config.epochs * rows * TOKENS_PER_CONVERSATION
+    told = config.epochs * rows * TOKENS_PER_CONVERSATION[work.stage]
+    # Every n-th row is text: a pass over the conversations takes n rows for n - 1 of theirs.
+    every = config.text_every
+    return told if every is None else told * every // (every - 1)
 
 
 def _validation_s(stages: Sequence[StageWork], model: ModelConfig, hardware: Hardware) -> float:

@@ -11,6 +11,7 @@ from core.config import build_stage_config, config_hash
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
 from core.plan import Plan, resolve, stage_inputs
+from core.scaling import flops_per_token
 from core.settings.training import BaseConfig
 from runs.errors import UsageError
 from runs.recipe import load_recipe
@@ -121,6 +122,15 @@ def test_unknown_presets_and_stages_name_the_nearest(options: dict[str, Any], me
     with pytest.raises(UsageError) as caught:
         plan(**options)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("stage", "steps"), [("mid", 311), ("sft", 95)])
+def test_chat_stages_read_the_tokens_that_a_run_of_them_read(stage: str, steps: int) -> None:
+    made = plan(only=stage)
+    tokens = made.flops / flops_per_token(made.model)
+    assert tokens == pytest.approx(steps * 4096, rel=0.02)
+    without = plan(f"{stage}.text_every=none", only=stage)
+    assert without.flops == pytest.approx(made.flops * 3 / 4, rel=1e-3)
 
 
 def test_only_and_until_choose_stages() -> None:
