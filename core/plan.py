@@ -179,7 +179,7 @@ def resolve(
     machine = machine_for(presets[slug], hardware, nproc=nproc or num_gpus)
     ranks = nproc or max(1, len(machine.hardware.gpus))
     values = stage_configs(recipe, presets[slug], overrides, num_ranks=ranks)
-    shared = share_batches(values, overrides, ranks)
+    shared = share_batches(values, overrides, ranks, chosen=chosen)
     configs = shared.configs
     base, tok = configs["base"], configs["tok"]
     assert isinstance(base, BaseConfig) and isinstance(tok, TokConfig)

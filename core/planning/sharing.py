@@ -5,12 +5,12 @@ What a person set is kept: a batch or rows that do not divide are refused, not c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from core.settings.setting import StageConfig
+from core.settings.setting import StageConfig, naming
 from core.settings.training import BaseConfig, TrainConfig
-from core.shared_batch import BUSY_ROWS, Share, most_rows, nearest_share
+from core.shared_batch import BUSY_ROWS, Share, most_rows, nearest_share, rows_of_each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,20 @@ class SharedSettings:
 
 
 def share_batches(
-    configs: Mapping[str, StageConfig], overrides: Sequence[str], num_ranks: int
+    configs: Mapping[str, StageConfig],
+    overrides: Sequence[str],
+    num_ranks: int,
+    *,
+    chosen: Collection[str],
 ) -> SharedSettings:
     """Return settings whose batches so many ranks share, wherever the recipe states a batch.
 
-    overrides: what a person set, as stage.key=value. Rows are as long as those of `base`.
+    overrides: what a person set, as stage.key=value.
+    chosen: the stages of the plan. Rows are as long as those of `base`; where that is not one of
+        them they are the parent's, which may be shorter.
+
+    Raises:
+        UsageError: a person's batch is one that the ranks cannot share; the nearest is named.
     """
     base = configs["base"]
     assert isinstance(base, BaseConfig)
@@ -44,6 +53,9 @@ def share_batches(
         if not isinstance(config, TrainConfig) or f"{stage}.device_batch_size" in own:
             continue
         is_batch_own = f"{stage}.total_batch_size" in own
+        if is_batch_own and stage in chosen and "base" in chosen:
+            with naming(stage):
+                rows_of_each(config.total_batch_size, base.sequence_len, num_ranks)
         share = _share(config, base.sequence_len, num_ranks, is_batch_own=is_batch_own)
         if share is None:
             continue

@@ -85,8 +85,8 @@ def test_rows_at_a_time_shrink_before_a_step_changes() -> None:
     [
         (
             "mid.total_batch_size=65536",
-            "mid: total_batch_size 65536 is not a multiple of 24576 (device_batch_size 4 x 2048 "
-            "tokens x 3 ranks); the nearest is 73728",
+            "mid: total_batch_size 65536 is not a multiple of 6144 (2048 tokens x 3 ranks); the "
+            "nearest is 67584",
         ),
         (
             "sft.device_batch_size=4",
