@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from core.hardware import Gpu, detect
+from core.hardware_table import GIB
+from labcli import launching
+from runs.errors import ExitCode
 from runs.recipe import load_recipe
 from tests.cli.conftest import Labcli
 
@@ -20,10 +25,16 @@ FIGURES = {
 
 
 def dry_run(labcli: Labcli, preset: str, *words: str) -> dict[str, Any]:
+    plan = dry_run_on(labcli, preset, *words)
+    assert plan["preset"] == preset
+    return plan
+
+
+def dry_run_on(labcli: Labcli, preset: str, *words: str) -> dict[str, Any]:
+    """Return the plan of a preset, which "auto" chooses for this machine."""
     result = labcli("run", "speedrun", "--preset", preset, "--dry-run", "--json", *words)
     assert (result.code, result.err) == (0, "")
     plan: dict[str, Any] = json.loads(result.out)
-    assert plan["preset"] == preset
     return plan
 
 
@@ -135,3 +146,24 @@ def test_the_figures_of_a_plan_agree_with_one_another(labcli: Labcli, preset: st
     # Kept checkpoints of 8 bytes a parameter at least, and the text.
     assert plan["disk_bytes"] > 8 * plan["model"]["num_params"]
     assert plan["memory_bytes"] > 8 * plan["model"]["num_params"]
+
+
+@pytest.mark.parametrize("num_gpus", [3, 5, 6, 7])
+def test_a_box_of_any_number_of_gpus_gets_a_plan_of_the_whole_speedrun(
+    labcli: Labcli, monkeypatch: pytest.MonkeyPatch, num_gpus: int
+) -> None:
+    cards = (Gpu(name="NVIDIA H100 80GB HBM3", memory_bytes=80 * GIB),) * num_gpus
+    monkeypatch.setattr(launching, "detect", lambda added: replace(detect(added), gpus=cards))
+    plan = dry_run_on(labcli, "auto")
+    assert (plan["preset"], plan["machine"]) == ("gpu-80g", f"{num_gpus} x {cards[0].name}")
+    trained = {s["stage"]: s for s in plan["stages"] if s["stage"] in ("base", "mid", "sft")}
+    assert {stage["nproc"] for stage in trained.values()} == {num_gpus}
+    for stage in trained.values():
+        batch, rows = (stage["config"][key] for key in ("total_batch_size", "device_batch_size"))
+        assert batch % (rows * 2048 * num_gpus) == 0
+    (note,) = (note for note in plan["notes"] if note.startswith("mid, sft: "))
+    assert f"{trained['mid']['config']['total_batch_size']:,} tokens a step, not 131,072" in note
+    refused = labcli("run", "speedrun", "--dry-run", "--set", "sft.total_batch_size=131072")
+    assert (refused.code, refused.out) == (ExitCode.USAGE, "")
+    assert refused.err.startswith("labcli: error: sft: total_batch_size 131072 is not a multiple")
+    assert len(refused.err.splitlines()) == 1
