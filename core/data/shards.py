@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from core.data.columns import is_text, plain
 from runs.errors import Corrupt, NotFound
 
 Split = Literal["train", "val"]
@@ -141,23 +142,10 @@ def read_shard(path: Path) -> Iterator[pa.StringArray]:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 chunks = file.read_row_group(group, columns=["text"])["text"].chunks
-                yield from map(_plain, chunks)
+                yield from map(plain, chunks)
     # A page that cannot be unpacked is an OSError of pyarrow's.
     except (pa.ArrowException, OSError, KeyError) as error:
         raise Corrupt(f"shard {path} cannot be read: {error}") from None
-
-
-def _plain(texts: pa.Array) -> pa.Array:
-    """Return texts in the layout that tokenizers read; what is no text stays as it is."""
-    if pa.types.is_dictionary(texts.type):
-        texts = texts.dictionary_decode()
-    return texts.cast(pa.large_string()) if pa.types.is_string_view(texts.type) else texts
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Return whether a column of this type holds text, in whichever of Arrow's layouts."""
-    types = pa.types
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def file_sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core._bpe import WordCounter
+from core.data.columns import plain, strings
 from core.vocab.sources import Source, TextInMemory
 from runs.errors import Corrupt, UsageError
 
@@ -85,11 +86,9 @@ class Reader:
             self._check_column(file.schema_arrow)
             num_rows = 0
             for batch in file.iter_batches(BATCH_ROWS, columns=[self._column]):
-                texts = batch.column(0)
-                if pa.types.is_dictionary(texts.type):
-                    texts = texts.dictionary_decode()
+                texts = plain(batch.column(0))
                 if self._room:
-                    self._note("".join(map(_text, texts.to_pylist())))
+                    self._note("".join(filter(None, strings(texts))))
                 self.is_enough = not self._counter.feed_arrow(texts, errors=self._errors)
                 num_rows += len(texts)
                 yield num_rows / file.metadata.num_rows
@@ -147,10 +146,3 @@ class Reader:
         taken = text[: self._room]
         self._sample.append(taken)
         self._room -= len(taken)
-
-
-def _text(value: str | bytes | None) -> str:
-    """Return a cell as text: parquet may hold nothing there, or bytes."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else value.decode("utf-8", "replace")

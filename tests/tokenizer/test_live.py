@@ -80,6 +80,17 @@ def test_documents_are_the_rows_of_tables_and_the_lines_of_json(tmp_path: Path) 
     assert rows.tokenizer.merges == lines.tokenizer.merges
 
 
+def test_tables_count_whatever_arrow_calls_text_and_bytes_that_are_not(tmp_path: Path) -> None:
+    view = pa.array([TEXT]).cast(pa.string_view())
+    bad = pa.array([TEXT.encode() + b"\xc3"])
+    said_to_be_text = pa.StringArray.from_buffers(1, *bad.buffers()[1:])
+    for number, (stored, num_replaced) in enumerate([(view, 0), (said_to_be_text, 1), (bad, 1)]):
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table({"text": stored}), path)
+        result = trained_on(path)
+        assert (result.num_docs, result.num_replaced) == (1, num_replaced)
+
+
 def test_a_directory_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("b.txt", "a.md", "deep/c.jsonl", ".hidden.txt", "skipped.py"):

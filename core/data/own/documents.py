@@ -12,7 +12,7 @@ from typing import IO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.data.shards import is_text
+from core.data.columns import is_text, plain, strings
 from runs.errors import Corrupt, NotFound, UsageError
 
 Kind = Literal["parquet", "jsonl"]
@@ -99,22 +99,10 @@ def _parquet(file: DocumentFile, column: str) -> Iterator[str]:
                 "prepare --column: " + ", ".join(schema.names)
             )
         for batch in table.iter_batches(_BATCH_ROWS, columns=[column]):
-            texts = batch.column(0)
-            if pa.types.is_dictionary(texts.type):
-                texts = texts.dictionary_decode()
+            texts = plain(batch.column(0))
             if not is_text(texts.type):
                 raise UsageError(f"column {column!r} of {file.path} holds {texts.type}, not text")
-            yield from filter(None, _strings(texts))
-
-
-def _strings(texts: pa.Array) -> list[str | None]:
-    try:
-        strings: list[str | None] = texts.to_pylist()
-        return strings
-    except UnicodeDecodeError:
-        # Parquet takes its writer's word for it that text is UTF-8.
-        raw = texts.cast(pa.large_binary()).to_pylist()
-        return [None if text is None else text.decode("utf-8", "replace") for text in raw]
+            yield from filter(None, strings(texts))
 
 
 def _lines(file: DocumentFile, column: str) -> Iterator[str]:
