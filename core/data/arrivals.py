@@ -22,7 +22,7 @@ from core.data.parts import Part
 from core.data.processes import start_child, usable_cores
 from core.data.publish import DataLock
 from core.data.remote.backoff import Policy
-from core.data.remote.corpus import downloads_dir, link
+from core.data.remote.corpus import downloads_dir, place
 from core.data.remote.download import Order, download, is_here
 from core.data.remote.index import RemoteFile, find_index
 from core.data.remote.known import access, remote_corpus
@@ -270,13 +270,7 @@ def _download(
 
 
 def _place(corpus_dir: Path, directory: Path, name: str) -> None:
-    """Give a verified shard its place in the corpus: whole, or not at all."""
+    """Give a verified shard its place in the corpus, unless it has it."""
     target = corpus_dir / name
     if not target.exists():
-        aside = corpus_dir / f".{name}.{os.getpid()}.{threading.get_ident()}.partial"
-        try:
-            link(directory / name, aside)
-            aside.replace(target)
-        finally:
-            # Half a copy would take from a full disk what is left of it.
-            aside.unlink(missing_ok=True)
+        place(directory / name, target)

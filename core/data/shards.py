@@ -119,6 +119,18 @@ def load_manifest(directory: Path, *, verify: bool = False) -> Manifest:
     return manifest
 
 
+def require_intact(directory: Path, name: str) -> None:
+    """Raise Corrupt when a shard of a corpus differs from the hash that its manifest states."""
+    manifest = load_manifest(directory)
+    known = {shard.name: shard.sha256 for shard in manifest.shards}
+    known |= {shard.name: shard.sha256 for shard in manifest.later}
+    if file_sha256(directory / name) != known[name]:
+        raise Corrupt(
+            f"shard {directory / name} differs from its hash in the manifest; make it again "
+            "(labcli data get --verify, or the data stage)"
+        )
+
+
 def read_texts(directory: Path, split: str) -> Iterator[str]:
     """Yield the documents of a split, in the order of the shards."""
     for texts in read_arrays(directory, split):

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.processes import usable_cores
-from core.data.shards import Manifest, Split, load_manifest, read_shard
+from core.data.shards import Manifest, Split, load_manifest, read_shard, require_intact
 from core.data.tokens import Ints, TokenArray, TokenSplit
 from core.files import sync_path
 from core.tokenizer import Tokenizer
@@ -121,6 +121,8 @@ class TokenCache:
         on_documents: Callable[[int], None],
         stop: Callable[[], bool],
     ) -> None:
+        # Tokens outlive the text that they were made of: what is wrong in it would stay.
+        require_intact(self.corpus_dir, name)
         aside = target / f".{name}.tokens.partial"
         lengths = [np.zeros(0, dtype=np.uint32)]
         try:

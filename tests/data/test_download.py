@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from core.data.corpus import Corpus
 from core.data.remote.backoff import Policy, delay_s, retry_after_s
 from core.data.remote.corpus import (
     Wanted,
@@ -43,6 +44,14 @@ def hub() -> Iterator[Hub]:
 def fetch(hub: Hub, data_dir: Path, wanted: Wanted = WANTED, token: str | None = None) -> bool:
     server = Access(endpoint=hub.endpoint, token=token)
     return drain(fetch_shards(data_dir, wanted, server, stop=never, policy=QUICK)) is not None
+
+
+def published(hub: Hub, data_dir: Path, wanted: Wanted = WANTED) -> Corpus:
+    """Download what is missing, and return the corpus of it."""
+    server = Access(endpoint=hub.endpoint)
+    index = drain(fetch_shards(data_dir, wanted, server, stop=never, policy=QUICK))
+    assert index is not None
+    return publish_corpus(data_dir, wanted, index)
 
 
 def check(hub: Hub, data_dir: Path, names: list[str]) -> None:
@@ -307,26 +316,20 @@ def test_killed_download_goes_on_by_range(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_corpus_of_downloads_reads_like_any_other(hub: Hub, tmp_path: Path) -> None:
-    server = Access(endpoint=hub.endpoint)
-    index = drain(fetch_shards(tmp_path, WANTED, server, stop=never, policy=QUICK))
-    assert index is not None
-    corpus = publish_corpus(tmp_path, WANTED, index)
+    corpus = published(hub, tmp_path)
     manifest = load_manifest(corpus.path, verify=True)
     assert manifest == corpus.manifest
     assert [shard.split for shard in manifest.shards] == ["train"] * 3 + ["val"]
     assert manifest.val_sha256 == hashlib.sha256(hub.files[VAL]).hexdigest()
     assert len(list(read_texts(corpus.path, "train"))) == 120
-    assert publish_corpus(tmp_path, WANTED, index) == corpus
+    assert published(hub, tmp_path) == corpus
 
 
 def test_validation_text_is_the_same_for_any_number_of_shards(hub: Hub, tmp_path: Path) -> None:
     hashes = set()
     for num_train in (0, 1, 3):
         wanted = Wanted(corpus=TINY, num_train=num_train)
-        server = Access(endpoint=hub.endpoint)
-        index = drain(fetch_shards(tmp_path, wanted, server, stop=never, policy=QUICK))
-        assert index is not None
-        hashes.add(publish_corpus(tmp_path, wanted, index).manifest.val_sha256)
+        hashes.add(published(hub, tmp_path, wanted).manifest.val_sha256)
     assert len(hashes) == 1
 
 
@@ -346,6 +349,19 @@ def test_damage_on_the_disk_is_found_and_fetched_again(hub: Hub, tmp_path: Path)
     assert discard_damaged(path.parent) == [NAME]
     assert fetch(hub, tmp_path)
     check(hub, tmp_path, EVERY)
+
+
+def test_shard_that_was_fetched_again_takes_its_place_in_the_corpus(
+    hub: Hub, tmp_path: Path
+) -> None:
+    before = published(hub, tmp_path)
+    shard = before.path / NAME
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    # A second name of the same file.
+    assert discard_damaged(downloads_dir(tmp_path, TINY)) == [NAME]
+    again = published(hub, tmp_path)
+    assert again == before
+    assert shard.read_bytes() == hub.published[NAME]
 
 
 def test_more_shards_than_there_are_is_a_usage_error() -> None:

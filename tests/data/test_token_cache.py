@@ -116,6 +116,18 @@ def test_one_damaged_shard_is_built_again_and_no_other(cache: TokenCache) -> Non
     assert changed == {damaged.name}
 
 
+def test_text_that_changed_since_it_came_is_never_tokenised(cache: TokenCache) -> None:
+    name = train_names(cache)[1]
+    shard = cache.corpus_dir / name
+    data = shard.read_bytes()
+    # The footer names who wrote the file: no reader would notice.
+    assert b"parquet-cpp" in data
+    shard.write_bytes(data.replace(b"parquet-cpp", b"parquet-CPP"))
+    with pytest.raises(Corrupt, match=f"{name} differs from its hash"):
+        built(cache)
+    assert cache.find(name) is None
+
+
 def test_lengths_that_were_cut_off_are_made_again(cache: TokenCache) -> None:
     built(cache)
     path = cache.directory / f"{train_names(cache)[0]}.lengths.npy"

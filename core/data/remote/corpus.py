@@ -172,7 +172,29 @@ def publish_corpus(data_dir: Path, wanted: Wanted, index: Index) -> Corpus:
                 link(directory / shard.name, building / shard.name)
             write_manifest(building, manifest)
             publish(building, final)
+    for name in (*wanted.ahead_names, *wanted.later_names, wanted.corpus.val_name):
+        _renew(final / name, directory / name)
     return Corpus(path=final, manifest=manifest)
+
+
+def _renew(shard: Path, downloaded: Path) -> None:
+    """Take a shard that was downloaded again since it got its place: the one there was damaged."""
+    if not shard.exists() or not downloaded.exists() or shard.samefile(downloaded):
+        return
+    # Where files have no second names the copy is younger than what it was made of.
+    if shard.stat().st_mtime_ns < downloaded.stat().st_mtime_ns:
+        place(downloaded, shard)
+
+
+def place(downloaded: Path, target: Path) -> None:
+    """Give a verified shard its place in a corpus: whole, or not at all."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    try:
+        link(downloaded, aside)
+        aside.replace(target)
+    finally:
+        # Half a copy would take from a full disk what is left of it.
+        aside.unlink(missing_ok=True)
 
 
 def shard_info(directory: Path, file: RemoteFile, *, is_val: bool = False) -> ShardInfo:
