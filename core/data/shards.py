@@ -127,7 +127,7 @@ def require_intact(directory: Path, name: str) -> None:
     if file_sha256(directory / name) != known[name]:
         raise Corrupt(
             f"shard {directory / name} differs from its hash in the manifest; make it again "
-            "(labcli data get --verify, or the data stage)"
+            "(labcli data get --verify, labcli data prepare, or the data stage)"
         )
 
 

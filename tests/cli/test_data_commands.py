@@ -120,7 +120,9 @@ def test_same_text_under_another_name_says_what_it_is_called(
     assert "it is called notes" in done.err
 
 
-def test_damaged_corpus_is_code_5(labcli: Labcli, own_text: Path) -> None:
+def test_damaged_corpus_is_code_5_until_it_is_prepared_again(
+    labcli: Labcli, own_text: Path
+) -> None:
     row = json.loads(labcli("data", "prepare", str(own_text), "--json").out)
     shard = Path(row["path"]) / "shard_00000.parquet"
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
@@ -128,6 +130,8 @@ def test_damaged_corpus_is_code_5(labcli: Labcli, own_text: Path) -> None:
         done = labcli("data", "describe", "notes", *words)
         assert done.code == 5
         assert "shard_00000.parquet" in done.err and len(done.err.splitlines()) == 1
+    labcli("data", "prepare", str(own_text))
+    assert labcli("data", "describe", "notes", "--verify").code == 0
 
 
 def test_progress_says_how_far_how_fast_and_how_long() -> None:

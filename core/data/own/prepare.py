@@ -49,9 +49,14 @@ class Preparation:
             raise UsageError(f"a corpus of your own cannot be called {self.name!r}")
 
 
-def find_prepared(data_dir: Path, files: Sequence[DocumentFile], how: Preparation) -> Corpus | None:
-    """Return the corpus that these files gave before, if they are unchanged and it is intact."""
-    return remembered(_pointer(data_dir, files, how))
+def find_prepared(
+    data_dir: Path, files: Sequence[DocumentFile], how: Preparation, *, verify: bool = False
+) -> Corpus | None:
+    """Return the corpus that these files gave before, if they are unchanged and it is there whole.
+
+    verify: hash its shards.
+    """
+    return remembered(_pointer(data_dir, files, how), verify=verify)
 
 
 def prepare_corpus(

@@ -80,7 +80,7 @@ def prepare(
         shard_chars=shard_chars,
         memory_bytes=memory_mib << 20,
     )
-    made = find_prepared(lab.data_dir, files, how)
+    made = find_prepared(lab.data_dir, files, how, verify=True)
     if made is not None:
         diagnostics.say("these files have been prepared before, and have not changed")
     else:
