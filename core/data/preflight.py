@@ -20,7 +20,7 @@ from core.settings.text import DataConfig
 
 TOKEN_BYTES = 2
 # A person waits: a server that does not answer twice is told of at once.
-HASTY = Policy(num_tries=2, first_delay_s=0.5, timeout_s=10.0)
+HASTY = Policy(num_tries=2, first_delay_s=0.5, timeout_s=10.0, longest_asked_s=5.0)
 
 
 def check_text(data_dir: Path, config: DataConfig, policy: Policy = HASTY) -> int:

@@ -94,7 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         with hub.lock:
             hub.requests.append((path, self.headers["Range"], self.headers["Authorization"]))
-        if path == f"/api/datasets/{hub.corpus.repo}":
+        if path.startswith("/api/") and hub.faults.status.get("api"):
+            self._plain(hub.faults.status["api"].pop(0))
+        elif path == f"/api/datasets/{hub.corpus.repo}":
             self._json(hub.about)
         elif path == f"/api/datasets/{hub.corpus.repo}/tree/{REVISION}":
             self._tree(int(query.removeprefix("at=") or 0))

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.data.corpus import Corpus
+from core.data.preflight import HASTY
 from core.data.remote.backoff import Policy, delay_s, retry_after_s
 from core.data.remote.corpus import (
     Wanted,
@@ -189,6 +191,18 @@ def test_server_that_stays_busy_is_an_error_after_all_tries(hub: Hub, tmp_path: 
     with pytest.raises(StageFailed, match=f"{NAME}.*503"):
         fetch(hub, tmp_path)
     assert len(hub.asked(NAME)) == QUICK.num_tries
+
+
+def test_server_that_wants_to_be_left_alone_for_long_is_not_waited_for(
+    hub: Hub, tmp_path: Path
+) -> None:
+    for patience_s, asked in ((HASTY.longest_asked_s, "30"), (Policy().longest_asked_s, "3600")):
+        hub.faults.status["api"] = [429]
+        hub.faults.retry_after = asked
+        policy = replace(QUICK, longest_asked_s=patience_s)
+        server = Access(endpoint=hub.endpoint)
+        with pytest.raises(StageFailed, match=rf"429.*again in {asked} s"):
+            drain(fetch_shards(tmp_path, WANTED, server, stop=never, policy=policy))
 
 
 @pytest.mark.parametrize(("status", "hint"), [(404, "--endpoint"), (403, "HF_TOKEN")])
@@ -384,6 +398,7 @@ def test_delays_double_have_jitter_and_heed_the_server() -> None:
     assert delay_s(policy, 20, None, Random(0)) <= 60.0
     assert delay_s(policy, 1, 7.0, Random(0)) >= 7.0
     assert retry_after_s("12") == 12.0
+    assert retry_after_s("3600") == 3600.0
     for nonsense in ("nonsense", "\u00b2", "-1", "", "Wed, 99 Oct 2015 99:28:00 GMT"):
         assert retry_after_s(nonsense) is None
 

@@ -7,18 +7,20 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
 
-# A server that asks for more than this is down for our purposes: the error says so.
-LONGEST_RETRY_AFTER_S = 600.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How patient a download is. Times are seconds."""
+    """How patient a download is. Times are seconds.
+
+    longest_asked_s: a server that asks to be left alone for longer is down for our purposes; the
+        error says so.
+    """
 
     num_tries: int = 8
     first_delay_s: float = 1.0
     longest_delay_s: float = 60.0
     timeout_s: float = 30.0
+    longest_asked_s: float = 600.0
 
 
 def delay_s(policy: Policy, num_failures: int, asked_s: float | None, rng: Random) -> float:
@@ -38,7 +40,7 @@ def retry_after_s(value: str | None, now: datetime | None = None) -> float | Non
         return None
     text = value.strip()
     if text.isdecimal():
-        return min(float(text), LONGEST_RETRY_AFTER_S)
+        return float(text)
     try:
         when = parsedate_to_datetime(text)
     except ValueError:
@@ -46,4 +48,4 @@ def retry_after_s(value: str | None, now: datetime | None = None) -> float | Non
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     wait_s = (when - (now or datetime.now(UTC))).total_seconds()
-    return min(max(wait_s, 0.0), LONGEST_RETRY_AFTER_S)
+    return max(wait_s, 0.0)

@@ -87,6 +87,9 @@ def patiently(
             raise StageFailed(f"{what}: {problem}") from None
         if stop.is_set():
             raise StoppedError
+        if error.asked_s is not None and error.asked_s > policy.longest_asked_s:
+            wait = f"{error}, and to ask again in {error.asked_s:.0f} s"
+            raise StageFailed(f"{what}: {wait}; run the command again later")
         num_failures = 1 if has_gained() else num_failures + 1
         if num_failures >= policy.num_tries:
             raise StageFailed(f"{what}: {error} (try {num_failures}); run the command again")
