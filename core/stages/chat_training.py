@@ -23,6 +23,7 @@ from core.data.reading import (
 from core.data.shards import load_manifest
 from core.data.token_cache import open_validation
 from core.device import pick_device, set_up_device, training_dtype
+from core.model import GPT
 from core.ranks import join
 from core.settings.training import ChatTrainConfig
 from core.stages.context import CheckpointRef, StageContext
@@ -48,15 +49,7 @@ def train_on_conversations(
     tokenizer = Tokenizer.from_file(ctx.input("tokenizer").path)
     cache = find_cache(ctx, tokenizer)
     yield from prepare_validation(cache)
-    parent = ctx.input("checkpoint").path
-    if checkpoint.read_meta(parent).tokenizer_sha256 != tokenizer.hash:
-        raise UsageError(f"checkpoint {parent} was trained with another tokenizer; name its own")
-    torch.manual_seed(config.seed)
-    model = checkpoint.load_model(
-        parent if resume is None else resume.path,
-        device=device,
-        dtype=training_dtype(config.dtype, device),
-    )
+    model = _model(config, ctx, tokenizer, device, resume)
     row_len = model.config.sequence_len
     conversations = PackedRows(
         render_conversations(ctx.input("conversations").path / file_name, tokenizer),
@@ -91,6 +84,22 @@ def train_on_conversations(
             sample_chat=True,
         )
         yield from collecting_rarely(train(job, stop=stop, resume=resume))
+
+
+def _model(
+    config: ChatTrainConfig,
+    ctx: StageContext,
+    tokenizer: Tokenizer,
+    device: torch.device,
+    resume: CheckpointRef | None,
+) -> GPT:
+    """Return the parent's model, or this stage's own where it goes on."""
+    parent = ctx.input("checkpoint").path
+    if checkpoint.read_meta(parent).tokenizer_sha256 != tokenizer.hash:
+        raise UsageError(f"checkpoint {parent} was trained with another tokenizer; name its own")
+    torch.manual_seed(config.seed)
+    path = parent if resume is None else resume.path
+    return checkpoint.load_model(path, device=device, dtype=training_dtype(config.dtype, device))
 
 
 def with_text(
