@@ -234,7 +234,10 @@ def _recorded_hash(path: Path, name: str) -> Any:
 
 
 def _differs(path: Path, name: str) -> str:
-    return f"{path / name} does not match its recorded hash; use another step"
+    return (
+        f"{path / name} does not match its recorded hash; use another step (with {path.name} "
+        "removed, a resume goes on from the one before)"
+    )
 
 
 def _sha256(path: Path) -> str:
