@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labcli.bench.infer_peaks import forget_peak, peak_bytes
 from labcli.bench.meter import Meter
+from labcli.bench.parent import end_with_parent
 from labcli.bench.train_job import Ready, StepCost, TrainJob
 from labcli.output import emit_json_line
 from runs.errors import ExitCode, LabError
@@ -151,6 +152,7 @@ def _wait_for(device: torch.device) -> None:
 
 def main(argv: list[str]) -> int:
     """Serve the job in the first argument; an expected failure is one line on stderr."""
+    end_with_parent()
     # Libraries may write to stdout, which carries the answers alone.
     answers = os.dup(1)
     os.dup2(2, 1)

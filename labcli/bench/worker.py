@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,6 +18,7 @@ from labcli.bench import merges
 from labcli.bench.encoding import ENCODERS, Batch, EncodeTool
 from labcli.bench.job import Job, Measurement, Pass, to_answer
 from labcli.bench.meter import Meter
+from labcli.bench.parent import end_with_parent
 from labcli.bench.text import arrow_batches
 from labcli.bench.training import TRAINERS
 from labcli.output import emit_json_line
@@ -89,21 +89,9 @@ def _batches(path: str) -> Iterator[Batch]:
         yield Batch(texts=arrow.to_pylist(), arrow=arrow)
 
 
-def _end_with_parent() -> None:
-    # A measurement may take a minute inside native code, where no Python handler runs.
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        parent = os.getppid()
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            sys.exit(1)
-
-
 def main(argv: list[str]) -> None:
     """Measure the job in the first argument and print the answer."""
-    _end_with_parent()
+    end_with_parent()
     # Tools may write to stdout, which carries the answer alone.
     answer_fd = os.dup(1)
     os.dup2(2, 1)
