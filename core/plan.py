@@ -15,27 +15,26 @@ from core.hardware import Hardware
 from core.planning.costs import Costs, StageWork, plan_costs
 from core.planning.machine import (
     Machine,
+    chosen_gpus,
     idle_notes,
     machine_for,
-    num_alike,
     preset_notes,
     preset_slug,
-    require_attention,
+    require_kernels,
 )
 from core.planning.memory import memory_notes
 from core.planning.settings import stage_configs
 from core.planning.sharing import share_batches
-from core.planning.speed import fp8_notes, uses_fp8
+from core.planning.speed import fp8_notes
+from core.planning.stages import chosen_stages
 from core.scaling import count_params, micro_batches, model_config
 from core.scaling_laws import horizon_steps
 from core.settings.setting import StageConfig, naming
 from core.settings.text import DataConfig, TokConfig
 from core.settings.training import BaseConfig, TrainConfig
-from runs.errors import UsageError, nearest
+from runs.errors import UsageError
 
 MODEL_STAGES = ("base", "mid", "sft")
-# What the model and its text are planned from, also where a plan runs other stages only.
-NEEDED_STAGES = ("data", "tok", "base")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,14 +168,9 @@ def resolve(
     presets: Mapping[str, Mapping[str, Any]] = recipe["presets"]
     slug = preset_slug(recipe["name"], preset, presets, hardware)
     known: Sequence[str] = recipe["stages"]
-    if missing := [stage for stage in NEEDED_STAGES if stage not in known]:
-        needed = ", ".join(NEEDED_STAGES)
-        raise UsageError(f"{recipe['name']} lacks the stage {missing[0]}; a recipe has {needed}")
-    chosen = _chosen(known, only=only, until=until)
-    # A preset for one GPU that was chosen for its kind trains on all of them.
-    is_chosen = preset == "auto" and slug == hardware.preset
-    num_gpus = num_alike(hardware) if is_chosen else None
-    machine = machine_for(presets[slug], hardware, nproc=nproc or num_gpus)
+    chosen = chosen_stages(recipe["name"], known, only=only, until=until)
+    num_gpus = nproc or chosen_gpus(preset, slug, hardware)
+    machine = machine_for(presets[slug], hardware, nproc=num_gpus)
     ranks = nproc or max(1, len(machine.hardware.gpus))
     values = stage_configs(recipe, presets[slug], overrides, num_ranks=ranks)
     shared = share_batches(values, overrides, ranks, chosen=chosen)
@@ -192,13 +186,11 @@ def resolve(
         config = configs[stage]
         if isinstance(config, TrainConfig):
             with naming(stage):
-                uses_fp8(config, machine.hardware)
-                require_attention(config.attention, machine.hardware)
-        # Without base in the plan the row length is the parent's, and the stage itself checks.
-        if isinstance(config, TrainConfig) and "base" in chosen:
-            with naming(stage):
-                costed = planned(config, model, machine.hardware, num_ranks=ranks)
-                micro_batches(costed, model.sequence_len, ranks)
+                require_kernels(config, machine.hardware)
+                # Without base the row length is the parent's, and the stage itself checks.
+                if "base" in chosen:
+                    costed = planned(config, model, machine.hardware, num_ranks=ranks)
+                    micro_batches(costed, model.sequence_len, ranks)
         stages.append(
             StagePlan(
                 stage=stage,
@@ -208,12 +200,11 @@ def resolve(
                 nproc=ranks if stage in MODEL_STAGES else 1,
             )
         )
-    trained = [(s.stage, s.config) for s in stages if isinstance(s.config, TrainConfig)]
+    trained = {s.stage: s.config for s in stages if isinstance(s.config, TrainConfig)}
     notes = (
         *preset_notes(presets[slug]),
-        *fp8_notes(trained, model, machine.hardware),
         *shared.notes(chosen),
-        *memory_notes(trained, model, machine.hardware, num_ranks=ranks),
+        *_machine_notes(trained, model, machine, num_ranks=ranks),
         *idle_notes(machine, hardware),
     )
     return _plan(recipe["name"], slug, stages, configs, model, machine, notes)
@@ -238,13 +229,14 @@ def stage_inputs(stage: str, known: Iterable[str]) -> dict[str, str]:
     return {}
 
 
-def _chosen(known: Sequence[str], *, only: str | None, until: str | None) -> Sequence[str]:
-    for option, stage in (("--only", only), ("--until", until)):
-        if stage is not None and stage not in known:
-            raise UsageError(f"{option}: unknown stage {stage!r}{nearest(stage, known)}")
-    if only is not None:
-        return (only,)
-    return known if until is None else known[: known.index(until) + 1]
+def _machine_notes(
+    trained: Mapping[str, TrainConfig], model: ModelConfig, machine: Machine, *, num_ranks: int
+) -> tuple[str, ...]:
+    stages, hardware = list(trained.items()), machine.hardware
+    return (
+        *fp8_notes(stages, model, hardware),
+        *memory_notes(stages, model, hardware, num_ranks=num_ranks),
+    )
 
 
 def _steps(config: StageConfig, model: ModelConfig) -> int | None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from core.hardware import Gpu, Hardware
 from core.hardware_table import GIB
+from core.planning.speed import uses_fp8
+from core.settings.training import TrainConfig
 from runs.errors import UsageError, nearest
 
 # What a preset says besides the settings of stages.
@@ -44,22 +46,28 @@ def preset_notes(preset: Mapping[str, Any]) -> tuple[str, ...]:
     return (notes,) if isinstance(notes, str) else tuple(map(str, notes))
 
 
-def require_attention(setting: str, hardware: Hardware) -> None:
-    """Raise UsageError where an attention kernel needs a GPU that this hardware has not.
+def require_kernels(config: TrainConfig, hardware: Hardware) -> None:
+    """Raise UsageError where a stage asks for fp8 or an attention that this hardware has not.
 
     Of a GPU the stage itself looks whether the kernel is installed and fits.
     """
-    if setting in ("flash", "flex") and hardware.device != "cuda":
+    uses_fp8(config, hardware)
+    if config.attention in ("flash", "flex") and hardware.device != "cuda":
         what = hardware.gpus[0].name if hardware.gpus else hardware.cpu
         raise UsageError(
-            f"attention = {setting} is not possible on {what}: it needs an NVIDIA GPU; use auto "
-            "or sdpa"
+            f"attention = {config.attention} is not possible on {what}: it needs an NVIDIA GPU; "
+            "use auto or sdpa"
         )
 
 
-def num_alike(hardware: Hardware) -> int | None:
-    """Return how many GPUs this machine has where all are of one kind; None where they are not."""
-    return len(hardware.gpus) if len({gpu.name for gpu in hardware.gpus}) == 1 else None
+def chosen_gpus(asked: str, slug: str, hardware: Hardware) -> int | None:
+    """Return how many GPUs a preset takes that "auto" chose for their kind: all, if of one kind.
+
+    None where the preset says how many it takes.
+    """
+    is_chosen = asked == "auto" and slug == hardware.preset
+    is_one_kind = len({gpu.name for gpu in hardware.gpus}) == 1
+    return len(hardware.gpus) if is_chosen and is_one_kind else None
 
 
 def idle_notes(machine: Machine, hardware: Hardware) -> tuple[str, ...]:
