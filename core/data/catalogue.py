@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.data.corpus import Corpus
+from core.data.remote.known import REMOTE_CORPORA
 from core.data.shards import MANIFEST, Manifest, load_manifest
 from runs.errors import Corrupt, NotFound, UsageError, nearest
 
@@ -51,9 +52,10 @@ def find_named(data_dir: Path, ref: str) -> Corpus:
     if len(found) > 1:
         ids = ", ".join(corpus.path.name for corpus in found)
         raise UsageError(f"{ref!r} names {len(found)} corpora: {ids}; give one of these")
+    if not found and ref in REMOTE_CORPORA:
+        raise NotFound(f"{ref} has not been downloaded; run: labcli data get {ref}")
     if not found:
-        names = {corpus.path.name for corpus in known}
-        names |= {corpus_name(corpus.manifest) for corpus in known}
+        names = {EMBEDDED, *REMOTE_CORPORA, *(corpus_name(corpus.manifest) for corpus in known)}
         raise NotFound(
             f"no corpus {ref!r} in {data_dir}{nearest(ref, names)} (a directory is written with "
             "a slash: ./texts)"

@@ -73,6 +73,10 @@ def test_order_follows_the_seed_and_not_the_memory(tmp_path: Path, sources: Path
     assert every_text(one)[:50] != texts(0, 50)
 
 
+def test_a_file_that_is_named_twice_is_read_once(sources: Path) -> None:
+    assert prepared_files([sources, sources / "a.parquet"]) == prepared_files([sources])
+
+
 def test_many_buckets_are_used_when_memory_is_small(tmp_path: Path) -> None:
     shuffle = Shuffle(tmp_path, seed=1, expected_bytes=1e6, memory_bytes=100_000)
     assert shuffle.num_buckets == 40

@@ -93,8 +93,9 @@ def prepare_corpus(
 
 
 def prepared_files(names: Sequence[Path]) -> list[DocumentFile]:
-    """Return the files to make a corpus of; see find_files."""
-    return find_files([path.expanduser().resolve() for path in names])
+    """Return the files to make a corpus of, each once; see find_files."""
+    found = find_files([path.expanduser().resolve() for path in names])
+    return list(dict.fromkeys(found))
 
 
 def _read(
