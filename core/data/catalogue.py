@@ -54,6 +54,8 @@ def find_named(data_dir: Path, ref: str) -> Corpus:
         raise UsageError(f"{ref!r} names {len(found)} corpora: {ids}; give one of these")
     if not found and ref in REMOTE_CORPORA:
         raise NotFound(f"{ref} has not been downloaded; run: labcli data get {ref}")
+    if not found and ref == EMBEDDED:
+        raise NotFound(f"{ref} has not been harvested; run: labcli run data")
     if not found:
         names = {EMBEDDED, *REMOTE_CORPORA, *(corpus_name(corpus.manifest) for corpus in known)}
         raise NotFound(
