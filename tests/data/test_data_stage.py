@@ -160,7 +160,7 @@ def test_corpus_of_the_lab_is_found_by_name_and_the_nearest_is_named(
     config = replace(SMALL, corpus=corpus.path.name)
     found = drain(provide.provide_corpus(data_dir, config, (), num_processes=1, stop=never))
     assert found is not None and found.corpus == corpus
-    with pytest.raises(NotFound, match="'climbmix'.*'fake'"):
+    with pytest.raises(NotFound, match=r"'climbmix'.*'fake'"):
         drain(
             provide.provide_corpus(
                 data_dir, replace(SMALL, corpus="nothing"), (), num_processes=1, stop=never
