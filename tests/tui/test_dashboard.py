@@ -133,7 +133,7 @@ async def test_panes_switch_by_number_and_show_what_they_promise(tmp_path: Path)
             await pilot.press("3")
             await until_text(pilot, app, f"The module provides {UNICODE.arrow} access")
             await pilot.press("4")
-            await until_text(pilot, app, "checkpoints/base/step_400")
+            await until_text(pilot, app, ":base@400")
             await pilot.press("1")
             await until_text(pilot, app, "tokens/s")
 

@@ -25,7 +25,7 @@ from runs.views.run_view import RunView
 from tests.tui.builders import RunBuilder, Ticker, build_lab, build_run
 from tests.tui.frames import dashboard, frame, lab_app, settled, until, until_text
 from tui.listing.arrange import Arrangement, Heading, arrange
-from tui.listing.columns import BY_KEY, COLUMNS, Order, fitting, next_order
+from tui.listing.columns import BY_KEY, COLUMNS, Needs, Order, fitting, needs_of, next_order
 from tui.listing.filtering import FilterDesk, taken
 from tui.listing.roster import LAP_S, Roster
 from tui.screens.ask_text import AskTextScreen
@@ -86,6 +86,19 @@ def test_columns_fit_every_width_and_the_sorted_one_is_among_them(sorted_by: str
         assert sum(widths.values()) <= max(room, least)
         assert {"mark", "state", "name", *([sorted_by] if sorted_by else [])} <= widths.keys()
     assert list(fitting(300)) == [column.key for column in COLUMNS]
+
+
+def test_names_are_whole_before_what_is_empty_or_less_wanted_has_room(
+    views: list[RunView],
+) -> None:
+    ended = [replace(run, state="finished", alerts=(), stages=(), name="a" * 25) for run in views]
+    needs = needs_of(ended)
+    assert needs == Needs(name_width=26, empty=frozenset({"alerts", "eta"}))
+    narrow = fitting(79, None, needs)
+    assert narrow["name"] >= 26
+    assert {"stage", "done", "bpb", "speed", "mfu"} <= narrow.keys()
+    assert {"alerts", "eta"} <= fitting(160, None, needs).keys()
+    assert "eta" in fitting(79, None, needs_of([replace(ended[0], state="running")]))
 
 
 def test_every_column_sorts_both_ways_with_what_it_lacks_last(views: list[RunView]) -> None:

@@ -27,10 +27,9 @@ def finished_run(root: Path) -> RunBuilder:
 
 
 def marks_in_pane(lines: list[str]) -> dict[int, str]:
-    """Return what stands between the time and the path, by step."""
-    rows = [line.partition("checkpoints/base/")[0].split() for line in lines]
-    shown = [row[row.index("base") :] for row in rows if "MiB" in row and "base" in row]
-    return {int(row[1]): " ".join(row[5:]) for row in shown}
+    """Return what stands behind the time of each checkpoint of `base`, by step."""
+    rows = [line.partition(":base@")[2].split() for line in lines if ":base@" in line]
+    return {int(row[0]): " ".join(row[4:]) for row in rows}
 
 
 async def test_the_pane_of_checkpoints_marks_what_the_page_of_the_run_marks(tmp_path: Path) -> None:
@@ -40,10 +39,10 @@ async def test_the_pane_of_checkpoints_marks_what_the_page_of_the_run_marks(tmp_
     told = {one.written.step: one.mark for one in page.checkpoints}
     assert told == {100: "removed", 200: "removed", 300: "", 400: "best"}
     app = lab_app(tmp_path)
-    async with app.run_test(size=(160, 50)) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot, app)
         await pilot.press("4")
-        await until_text(pilot, app, "checkpoints/base/step_400")
+        await until_text(pilot, app, ":base@400")
         assert marks_in_pane(frame(app)) == told
         # A clean-up writes no event, and is seen all the same.
         rmtree(run.paths.checkpoints_dir("base") / "step_400")
@@ -69,9 +68,7 @@ def test_what_lies_beyond_the_step_that_a_later_attempt_went_on_from_counts_no_m
 
 
 def written(stage: str, step: int) -> WrittenCheckpoint:
-    return WrittenCheckpoint(
-        stage=stage, step=step, t=float(step), num_bytes=2.0**20, sha256="ab", path=f"step_{step}"
-    )
+    return WrittenCheckpoint(stage=stage, step=step, t=100.0, num_bytes=2.0**20, sha256="ab")
 
 
 def checkpoint(step: int) -> Checkpoint:

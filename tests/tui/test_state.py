@@ -101,7 +101,7 @@ def test_evaluations_samples_checkpoints_and_alerts_are_kept() -> None:
     )
     assert view.stage("base").curve("val_bpb").last == 1.5
     assert view.samples[0].text == "The end"
-    assert view.checkpoints[0].path == "checkpoints/base/step_100"
+    assert view.checkpoints[0].reference == ":base@100"
     assert [(alert.code, alert.stage) for alert in view.alerts] == [("spike", "base")]
     assert [line.text for line in view.lines] == [
         "step 100: val bpb 1.5000",

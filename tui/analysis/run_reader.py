@@ -205,7 +205,6 @@ def _written(run_dir: Path, stage: str) -> list[WrittenCheckpoint]:
             t=item.t,
             num_bytes=item.num_bytes,
             sha256=item.sha256,
-            path=str(item.path),
         )
         for item in stage_log(run_dir, stage).made
         if item.name == CHECKPOINT and item.step is not None

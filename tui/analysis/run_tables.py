@@ -85,7 +85,7 @@ def checkpoints(page: RunPage, *, width: int, glyphs: Glyphs) -> list[Row]:
 
 def _checkpoint_row(one: SavedCheckpoint, slug: str, glyphs: Glyphs) -> TableRow:
     made = one.written
-    reference = f"{slug}:{made.stage}@{made.step}"
+    reference = f"{slug}{made.reference}"
     tone: Tone = "plain" if one.is_kept else "quiet"
     bpb = "" if one.val_bpb is None else f"{one.val_bpb:.4f}"
     size = "" if made.num_bytes is None else fmt.size(made.num_bytes)
@@ -102,7 +102,7 @@ def _checkpoint_row(one: SavedCheckpoint, slug: str, glyphs: Glyphs) -> TableRow
     ]
     return TableRow(
         cells=(
-            Cell(text=f":{made.stage}@{made.step}", tone="strong" if one.is_kept else "quiet"),
+            Cell(text=made.reference, tone="strong" if one.is_kept else "quiet"),
             Cell(text=f"{made.step:,}", tone=tone),
             Cell(text=size, tone=tone),
             Cell(text=bpb or glyphs.absent, tone="strong" if one.is_best else tone),

@@ -5,11 +5,13 @@ Columns are ranked: a narrow terminal shows the first ranks, a wide one all of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from runs.views.run_view import RunView
+from runs.views.states import ACTIVE
 from tui.live import present
 from tui.shell import format as fmt
 from tui.shell.glyphs import Glyphs
@@ -18,6 +20,10 @@ from tui.shell.tones import Tone, state_tone
 Cell = tuple[str, Tone]
 Sortable = tuple[float, str]
 _BAR_WIDTH = 16
+# Asking ten thousand runs would keep a key waiting.
+_MOST_ASKED = 2000
+# Columns of higher ranks make room for names that would be cut.
+_LAST_RANK_BEFORE_NAMES = 4
 # What goes on comes first, then what went wrong, then what is over.
 _STATE_ORDER = (
     "running", "stopping", "stalled", "queued", "crashed", "killed", "failed", "lost",
@@ -63,6 +69,14 @@ class Order:
     is_descending: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the listed runs ask of the columns: room for the longest name, and what is empty."""
+
+    name_width: int = 0
+    empty: frozenset[str] = frozenset()
+
+
 def name_of(run: RunView) -> str:
     """Return what people call a run."""
     return run.name or run.slug or run.path.name
@@ -73,19 +87,45 @@ def recipe_of(run: RunView) -> str:
     return f"{run.recipe}/{run.preset}" if run.preset else run.recipe
 
 
-def fitting(room: int, order: Order | None = None) -> dict[str, int]:
+def needs_of(runs: Iterable[RunView]) -> Needs:
+    """Return what a listing of runs, of many the first ones, asks of the columns."""
+    name_width, empty = 0, {"alerts", "eta"}
+    for run in islice(runs, _MOST_ASKED):
+        name_width = max(name_width, len(name_of(run)) + 1)
+        if run.num_alerts:
+            empty.discard("alerts")
+        if run.state in ACTIVE:
+            empty.discard("eta")
+    return Needs(name_width=name_width, empty=frozenset(empty))
+
+
+def fitting(room: int, order: Order | None = None, needs: Needs | None = None) -> dict[str, int]:
     """Return the widths of the columns that `room` characters hold, in their places.
 
-    The column that the runs are sorted by is always among them.
+    The column that the runs are sorted by is always among them. Where names would be cut, columns
+    that hold nothing, and those of high ranks, make room for them.
     """
+    needs = needs or Needs()
+    name = BY_KEY["name"]
+    name_width = min(max(needs.name_width, name.width), name.width + name.spare)
+    widths = _fitting(room, order, name_width, frozenset())
+    if widths["name"] < name_width:
+        return _fitting(room, order, name_width, needs.empty)
+    return widths
+
+
+def _fitting(
+    room: int, order: Order | None, name_width: int, left_out: frozenset[str]
+) -> dict[str, int]:
     wanted = sorted(COLUMNS, key=lambda column: (column.rank, COLUMNS.index(column)))
     sorted_by = order.key if order else None
     chosen = [column for column in wanted if column.rank == 0 or column.key == sorted_by]
     left = room - sum(column.width for column in chosen)
     for column in wanted:
-        if column in chosen:
+        if column in chosen or column.key in left_out:
             continue
-        if column.width > left:
+        reserved = name_width - BY_KEY["name"].width if column.rank > _LAST_RANK_BEFORE_NAMES else 0
+        if column.width > left - reserved:
             break
         chosen.append(column)
         left -= column.width

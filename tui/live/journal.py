@@ -15,6 +15,7 @@ from tui.shell.glyphs import Glyphs
 from tui.shell.tones import Piece, Tone, ToneLine
 
 _STAGE_WIDTH = 10
+_SIZE_WIDTH = 9
 _WRITTEN_WIDTH = 8
 _SEVERITY_WIDTH = 8
 _PRINTED_STEP = re.compile(r"\bstep[ :=#]*0*(\d[\d,]*)", re.IGNORECASE)
@@ -59,15 +60,13 @@ def heading(text: str) -> ToneLine:
 
 
 def checkpoint_lines(checkpoints: Sequence[SavedCheckpoint]) -> tuple[ToneLine, ...]:
-    """Return a table of checkpoints with its heading."""
+    """Return a table of checkpoints with its heading, narrow enough for half of a terminal."""
     if not checkpoints:
         return ()
-    marked = max(len(item.mark) + 2 if item.mark else 0 for item in checkpoints)
-    head = (
-        f"{'stage':{_STAGE_WIDTH}}{'step':>8}  {'size':>10}  {'written':{_WRITTEN_WIDTH}}"
-        f"{'':{marked}}  path"
-    )
-    return (heading(head), *(_checkpoint(item, marked) for item in checkpoints))
+    room = max(len(item.written.reference) for item in checkpoints)
+    room = max(room, len("reference"))
+    head = f"{'reference':{room}}  {'size':>{_SIZE_WIDTH}}  {'written':{_WRITTEN_WIDTH}}"
+    return (heading(head), *(_checkpoint(item, room) for item in checkpoints))
 
 
 def alert_lines(alerts: Sequence[RunAlert], glyphs: Glyphs) -> tuple[ToneLine, ...]:
@@ -103,16 +102,13 @@ def nothing_yet(pane: str, view: LiveView) -> tuple[ToneLine, ...]:
     return (heading(what.get(pane, "nothing yet")),)
 
 
-def _checkpoint(item: SavedCheckpoint, marked: int) -> ToneLine:
+def _checkpoint(item: SavedCheckpoint, room: int) -> ToneLine:
     made = item.written
     size = "" if made.num_bytes is None else fmt.size(made.num_bytes)
+    when = f"{fmt.clock(made.t):{_WRITTEN_WIDTH}}"
     pieces = (
-        Piece(f"{made.stage:{_STAGE_WIDTH}}{made.step:>8,}", "strong" if item.is_kept else "quiet"),
-        Piece(
-            f"  {size:>10}  {fmt.clock(made.t):{_WRITTEN_WIDTH}}",
-            "plain" if item.is_kept else "quiet",
-        ),
-        Piece(f"  {item.mark}".ljust(marked), "good" if item.is_best else "quiet"),
-        Piece(f"  {made.path}", "quiet"),
+        Piece(f"{made.reference:{room}}", "strong" if item.is_kept else "quiet"),
+        Piece(f"  {size:>{_SIZE_WIDTH}}  {when}", "plain" if item.is_kept else "quiet"),
+        Piece(f"  {item.mark}".rstrip(), "good" if item.is_best else "quiet"),
     )
     return StepLine(pieces, float(made.step))

@@ -15,19 +15,23 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenCheckpoint:
-    """A checkpoint as a stage announced it; `path` is relative to the run directory."""
+    """A checkpoint as a stage announced it."""
 
     stage: str
     step: int
     t: float
     num_bytes: float | None
     sha256: str
-    path: str
 
     @property
     def place(self) -> Place:
         """What tells it from the others of its run."""
         return self.stage, self.step
+
+    @property
+    def reference(self) -> str:
+        """What names it behind the name of its run."""
+        return f":{self.stage}@{self.step}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,7 +235,6 @@ class _Fold:
                 t=item.record.t,
                 step=int(number(data.get("step")) or 0),
                 num_bytes=number(data.get("bytes")),
-                path=str(data.get("path") or ""),
                 sha256=str(data.get("sha256") or ""),
             )
         )

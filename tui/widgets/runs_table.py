@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from runs.views.run_view import RunView
 from tui.listing.arrange import Heading, Row
-from tui.listing.columns import BY_KEY, Cell, Looking, Order, fitting
+from tui.listing.columns import BY_KEY, Cell, Looking, Needs, Order, fitting, needs_of
 from tui.shell.glyphs import Glyphs
 from tui.shell.tones import TONE_CLASSES, TONE_CSS, Tone
 
@@ -104,6 +104,7 @@ done to the marked runs, else to the one under the cursor.
         super().__init__(id="runs")
         self._glyphs = glyphs
         self._widths: dict[str, int] = {}
+        self._needs = Needs()
         self._places: dict[Path, int] = {}
         self._cursor = 0
         self._cursor_path: Path | None = None
@@ -125,6 +126,10 @@ done to the marked runs, else to the one under the cursor.
         self._places = {
             row.path: place for place, row in enumerate(self.rows) if isinstance(row, RunView)
         }
+        needs = needs_of(row for row in self.rows if isinstance(row, RunView))
+        if needs != self._needs:
+            self._needs = needs
+            self._fit()
         height = max(len(self.rows), 1) + 1
         if height != self.virtual_size.height:
             self.virtual_size = Size(self.size.width, height)
@@ -246,7 +251,7 @@ done to the marked runs, else to the one under the cursor.
                 self.post_message(told)
 
     def _fit(self) -> None:
-        self._widths = fitting(self.scrollable_content_region.width, self.order)
+        self._widths = fitting(self.scrollable_content_region.width, self.order, self._needs)
         self._painted.clear()
         self.refresh()
 
