@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from labcli.analysis.comparisons import wrapped
 from labcli.analysis.naming import table_width
 from labcli.analysis.scaling import fit_object, fit_text
 from labcli.analysis.scaling_plot import plot_text
@@ -128,7 +129,7 @@ def plot(
     )
     emit(f"{loss_name(metric)} over FLOPs of {stage}\n{chart}")
     if found.problem:
-        emit(found.problem)
+        emit(wrapped(found.problem, table_width()))
 
 
 def _goal(target: str | None, metric: str | None) -> Target | None:

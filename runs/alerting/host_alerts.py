@@ -11,6 +11,8 @@ from runs.log import LogTail, decode_record
 
 MARK = b'"kind":"alert"'
 Key = tuple[str, str | None, int | None, int | None]
+# The code of the alert that a disk is nearly full.
+DISK_LOW = "disk-low"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

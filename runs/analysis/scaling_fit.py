@@ -121,8 +121,10 @@ def require_something(found: ScalingFit) -> None:
 def _too_few(data: ScalingData, best: Sequence[ScalingPoint]) -> str:
     runs = sum(point.num_runs for point in data.points)
     skipped = f" ({', '.join(data.left_out)})" if data.left_out else ""
+    finished = "1 finished run" if runs == 1 else f"{runs} finished runs"
+    points = "1 point" if len(best) == 1 else f"{len(best)} points"
     return (
-        f"no power law: {runs} finished runs with {data.metric} and FLOPs of {data.stage}{skipped} "
-        f"make {len(best)} points that no cheaper run beats, and its three unknowns need "
-        f"{MIN_POINTS}; train some more, of other sizes or lengths"
+        f"no power law: {finished} with {data.metric} and FLOPs of {data.stage}{skipped} give "
+        f"{points} that no cheaper run beats, and its three unknowns need {MIN_POINTS}; "
+        "train some more, of other sizes or lengths"
     )

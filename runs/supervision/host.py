@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runs.alerting.host_alerts import DISK_LOW
 from runs.events import Severity
 from runs.log import append_record
 from runs.paths import RunPaths
@@ -104,7 +105,7 @@ class HostSampler:
             return None
         self._has_warned = True
         message = f"only {free_bytes / 1e6:.0f} MB left on the disk of {self._run_dir}"
-        return {"code": "disk-low", "severity": "warning", "message": message}
+        return {"code": DISK_LOW, "severity": "warning", "message": message}
 
 
 def _family_memory(pid: int | None) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from runs.alerting.host_alerts import DISK_LOW, RunAlert
 from runs.record import RunRecord
 from runs.scheduling.budget import SHARED_BUDGET
 from runs.supervision.control import Control
@@ -14,9 +17,17 @@ _ADVISED = frozenset({"queued", "stalled", "failed", "killed", "crashed"})
 
 
 def problem_of(
-    record: RunRecord, control: Control, here: Presence, current: StageView, state: RunState
+    record: RunRecord,
+    control: Control,
+    here: Presence,
+    current: StageView,
+    state: RunState,
+    alerts: Sequence[RunAlert] = (),
 ) -> str | None:
-    """Return the line for a run whose stage at work is `current`; None where all is well."""
+    """Return the line for a run whose stage at work is `current`; None where all is well.
+
+    alerts: those of its machine, which may know what a process could not say any more.
+    """
     resume = f"labcli runs resume {record.slug}"
     launched = control.stages.get(current.stage)
     if state in ("running", "stalled", "stopping") and here.supervisor == "dead":
@@ -37,6 +48,9 @@ def problem_of(
     if state == "crashed":
         why = launched.exit.why if launched and launched.exit else None
         last = f" (its log ends: {why})" if why else ""
+        since_s = current.started_s or 0.0
+        if any(alert.code == DISK_LOW and alert.t >= since_s for alert in alerts):
+            last += "; the disk was nearly full: free some, then"
         return f"{current.stage} is gone without a word{last}: {resume}"
     if state == "budget":
         why = control.over_budget or "the budget is used up"

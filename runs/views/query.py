@@ -89,8 +89,7 @@ def _load(run_dir: Path, cache: FoldCache) -> RunView:
         )
     )
     labels = fold_annotations(read_log(paths.annotations), name=record.name, tags=record.tags)
-    view = _run_view(run_dir, record, labels, control, here, stages, state)
-    view = replace(view, alerts=alerts)
+    view = _run_view(run_dir, record, labels, control, here, stages, state, alerts)
     view = _with_cost(view, record, control, here, now)
     if place is None or state != "queued":
         return view
@@ -127,6 +126,7 @@ def _run_view(
     here: Presence,
     stages: tuple[StageView, ...],
     state: RunState,
+    alerts: tuple[RunAlert, ...],
 ) -> RunView:
     index = current_stage([view.state for view in stages])
     current = stages[-1 if index is None else index]
@@ -148,8 +148,9 @@ def _run_view(
         tags=labels.tags,
         notes=labels.notes,
         stages=stages,
+        alerts=alerts,
         path=run_dir,
-        problem=problem_of(record, control, here, current, state),
+        problem=problem_of(record, control, here, current, state, alerts),
         best_bpb=_best_bpb(measured),
         source=record.source,
     )

@@ -187,3 +187,13 @@ def test_problem_names_the_command_that_helps(home: LabHome, write: Callable[[Di
     paths.control.unlink()
     command = "adopt" if write is without_supervisor else "resume"
     assert problem is not None and f"labcli runs {command}" in problem
+
+
+def test_problem_of_a_crash_tells_that_the_disk_was_full(home: LabHome) -> None:
+    paths = make_run(home, {"base": {}})
+    gone_without_a_word(Disk(paths))
+    warning = {"code": "disk-low", "severity": "warning", "message": "only 0 MB left"}
+    append_record(paths.host, "alert", warning)
+    assert "the disk was nearly full: free some, then: labcli runs resume" in str(
+        load_run(paths.run_dir).problem
+    )

@@ -62,10 +62,9 @@ def rm(
         diagnostics.say(f"deleted {_count(rows)} for good; {total} are free again")
     else:
         first = rows[0]["slug"]
-        diagnostics.say(
-            f"moved {_count(rows)} of {total} to the trash; back with: "
-            f"labcli runs restore {first}; for good with: labcli runs rm --purge {first}"
-        )
+        diagnostics.say(f"moved {_count(rows)} of {total} to the trash")
+        diagnostics.say(f"  labcli runs restore {first}     brings it back")
+        diagnostics.say(f"  labcli runs rm --purge {first}  deletes it for good")
 
 
 def _choose(lab: LabHome, names: Sequence[str], *, for_good: bool, emptied: bool) -> list[Path]:
