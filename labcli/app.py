@@ -19,7 +19,13 @@ ROOT_HELP: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the console script and leave with its exit code."""
-    code = run_command(sys.argv[1:] if argv is None else argv)
+    try:
+        code = run_command(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        # Commands answer to it themselves; this one came while theirs were still being loaded.
+        from runs.errors import ExitCode
+
+        code = ExitCode.INTERRUPTED
     # The interpreter looks for cycles once more before it ends, in memory that ends with it:
     # a tenth of the time of a listing.
     gc.freeze()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -125,3 +127,18 @@ def test_windows_gets_one_line(labcli: Labcli, monkeypatch: pytest.MonkeyPatch) 
         result = labcli("runs", "list")
     assert (result.code, result.err.count("\n")) == (ExitCode.FAILED, 1)
     assert "WSL" in result.err
+
+
+def test_an_interrupt_while_a_command_is_loaded_leaves_no_traceback() -> None:
+    loading = """
+import sys
+from labcli.app import main
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "labcli.tree":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+main(["runs", "list"])
+"""
+    ended = subprocess.run([sys.executable, "-c", loading], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (ExitCode.INTERRUPTED, b"", b"")
