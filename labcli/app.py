@@ -9,9 +9,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from labcli.completion.shells import SHELL_VARIABLE
 from labcli.output import OutputClosedError, emit
 from labcli.root import MIN_TERMINAL_COLUMNS, help_text
-from labcli.shells import SHELL_VARIABLE
 from runs.registry.collecting import uncollected
 
 ROOT_HELP: tuple[list[str], ...] = ([], ["--help"], ["-h"])

@@ -1,8 +1,8 @@
 """What a shell offers when Tab is pressed: fast, since a person waits for every answer.
 
 Loads neither Typer nor DuckDB. What commands there are comes from an index that
-labcli.command_index makes once for each version of the sources; runs come from the names in the
-lab home. A shell sends the line before the cursor in _LABCLI_LINE, and its own name.
+labcli.completion.command_index makes once for each version of the sources; runs come from the
+names in the lab home. A shell sends the line before the cursor in _LABCLI_LINE, and its own name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labcli.shells import BREAKS_VARIABLE, LINE_VARIABLE, SHELL_VARIABLE
+from labcli.completion.shells import BREAKS_VARIABLE, LINE_VARIABLE, SHELL_VARIABLE
 from runs.ids import is_ulid
 from runs.paths import LabHome, lab_home
 
@@ -283,7 +283,7 @@ def load_index(env: Mapping[str, str]) -> Mapping[str, Any]:
 
 def refresh_index(path: Path, mark: str) -> Mapping[str, Any]:
     """Make the index, keep it for the next time, and return it."""
-    from labcli.command_index import build_index
+    from labcli.completion.command_index import build_index
 
     index = build_index()
     aside = path.with_name(f"{path.name}.{os.getpid()}")
@@ -306,9 +306,12 @@ def cache_path(env: Mapping[str, str]) -> Path:
 def sources_mark() -> str:
     """Return a text that changes with the sources from which the index is made."""
     package = Path(__file__).parent
-    roots = (package / "commands", package.parent / "runs" / "recipes")
+    core = package.parent / "core"
+    recipes = package.parent / "runs" / "recipes"
+    roots = (package / "commands", package / "flags", core / "settings", recipes)
     stats = [path.stat() for root in roots for path in _tree(root)]
-    stats += [path.stat() for path in (package / "root.py", package.parent / "core" / "config.py")]
+    stats += [(package / "root.py").stat(), (package / "options.py").stat()]
+    stats.append((core / "config.py").stat())
     newest = max(status.st_mtime_ns for status in stats)
     return (
         f"{package} {sys.version_info[:2]} {len(stats)} {newest:x} {sum(s.st_size for s in stats)}"

@@ -6,7 +6,7 @@ import shutil
 import sys
 import traceback
 
-from labcli.wrapping import wrapped
+from labcli.text.wrapping import wrapped
 
 CLEAR_LINE = "\r\x1b[2K"
 # Terminals narrower than this break lines themselves: a word a line reads worse.

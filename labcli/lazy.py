@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from labcli.parameters import direct
+from labcli.flags.parameters import direct
 from labcli.root import Entry
 from runs.errors import UsageError, nearest
 from runs.registry.collecting import uncollected

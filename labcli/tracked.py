@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labcli.journal import Journal
+from labcli.working.journal import Journal
 from runs.errors import LabError
 from runs.events import End, EndReason, Error, Note, Start
 from runs.files import read_json

@@ -13,10 +13,10 @@ import typer
 from typer.main import get_command
 
 from labcli import diagnostics
+from labcli.flags.parameters import direct
 from labcli.lazy import lazy_group
 from labcli.options import Session
 from labcli.output import OutputClosedError, discard_stdout, emit
-from labcli.parameters import direct
 from labcli.root import COMMANDS, EPILOG, OPTIONS, SUMMARY
 from runs.errors import ExitCode, LabError
 

@@ -23,10 +23,10 @@ from core.config import build_stage_config
 from core.hardware import nvidia_gpus
 from core.hardware_table import HardwareTable, shipped_table
 from core.stages.context import CheckpointRef, Stage, StageContext
-from labcli.compute_env import compute_environment
-from labcli.journal import Journal
-from labcli.last_words import answer_with_stacks, write_error_file
-from labcli.stage_inputs import resolve_inputs
+from labcli.working.compute_env import compute_environment
+from labcli.working.journal import Journal
+from labcli.working.last_words import answer_with_stacks, write_error_file
+from labcli.working.stage_inputs import resolve_inputs
 from runs.errors import LabError, UsageError, nearest
 from runs.events import End, EndReason, Error, Note, Start
 from runs.paths import RunPaths

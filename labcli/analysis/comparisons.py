@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from labcli.tables import render
+from labcli.text.tables import render
 from runs.analysis.comparison import Comparison, Pair
 from runs.analysis.speedup import Speedup
 from runs.metrics.run_curve import AXES, Axis

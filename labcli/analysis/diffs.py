@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from labcli.cells import cut
-from labcli.tables import ABSENT, render
+from labcli.text.cells import cut
+from labcli.text.tables import ABSENT, render
 from runs.analysis.diff import Changed, CodeChange
 from runs.views.card import RunCard
 from tui.analysis.differences import code_lines, one_line_per_stage

@@ -8,8 +8,8 @@ from typing import Any
 
 from labcli.analysis.comparisons import wrapped
 from labcli.analysis.diffs import run_object
-from labcli.cells import cut
-from labcli.tables import ABSENT, render
+from labcli.text.cells import cut
+from labcli.text.tables import ABSENT, render
 from runs.analysis.reasons import Reason
 from runs.analysis.why import Why
 from runs.views.card import RunCard

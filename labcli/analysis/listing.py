@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labcli.tables import ABSENT, render, seconds, when
-from labcli.views import NOT_COMPARABLE, list_row, validation_marks
+from labcli.shown.runs import NOT_COMPARABLE, list_row, validation_marks
+from labcli.text.tables import ABSENT, render, seconds, when
 from runs.views.card import RunCard
 from runs.views.columns import Group, summary_of, value_of, values
 from runs.views.run_keys import Key, Value, kind_of, text_of

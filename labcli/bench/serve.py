@@ -24,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcli.tables import figure, percent, render
+from labcli.text.tables import figure, percent, render
 from runs.errors import LabError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def load_engine(path: Path, device_name: str | None, max_rows: int) -> Engine:
     from core import checkpoint
     from core.device import inference_dtype, pick_device
     from core.engine.engine import Engine
-    from labcli.speaker import find_tokenizer
+    from labcli.speaking.speaker import find_tokenizer
 
     device = pick_device(device_name or ("cuda" if torch.cuda.is_available() else "cpu"))
     sha256 = checkpoint.read_meta(path).tokenizer_sha256

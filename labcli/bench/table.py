@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labcli.tables import ABSENT, figure, render, size
+from labcli.text.tables import ABSENT, figure, render, size
 
 HEADER = (
     "TASK", "TOOL", "VERSION", "PASS", "CPU S", "WALL S", "MB/S", "PEAK", "NET", "CPU X", "WALL X",

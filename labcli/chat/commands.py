@@ -11,7 +11,7 @@ from labcli import diagnostics
 from labcli.chat.conversation import Conversation
 from labcli.chat.keeping import copy, pick_turn, save
 from labcli.chat.stats import stats_lines
-from labcli.terminal import cut, glyphs_of, printable
+from labcli.text.terminal import cut, glyphs_of, printable
 from runs.errors import UsageError
 from tui.answering.slash import (
     OFF,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labcli.chat.keys import stop_on_interrupt
-from labcli.prompting import prompt_of
-from labcli.speaker import Speaker
+from labcli.speaking.prompting import prompt_of
+from labcli.speaking.speaker import Speaker
 from runs.errors import UsageError
 from tui.answering.sampling import TalkSettings
 

@@ -13,8 +13,8 @@ from labcli.chat.reading import History, TurnReader
 from labcli.chat.screen import pick_screen
 from labcli.chat.stats import answer_line
 from labcli.output import emit_json_line
-from labcli.speaker import Speaker
-from labcli.terminal import dim
+from labcli.speaking.speaker import Speaker
+from labcli.text.terminal import dim
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 from tui.answering.slash import COMMAND_WORDS, is_command

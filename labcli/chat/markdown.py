@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
+from labcli.text.styled import Cell, Row, Style, cells_of, row_of, wrap
 from tui.shell.glyphs import Glyphs
 
 TAB = "    "

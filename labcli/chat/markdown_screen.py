@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from labcli.chat.markdown import Line, rows_of
 from labcli.chat.table import Table, is_row, may_be_dashes, open_table, table_rows, widths_of
-from labcli.styled import Row
-from labcli.terminal import printable
+from labcli.text.styled import Row
+from labcli.text.terminal import printable
 from tui.shell.glyphs import Glyphs
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from labcli import diagnostics
 from labcli.chat.markdown_screen import MarkdownScreen
 from labcli.output import emit_part
-from labcli.terminal import dim, glyphs_of, is_styled, printable
+from labcli.text.terminal import dim, glyphs_of, is_styled, printable
 
 if TYPE_CHECKING:
     from core.chat_format import Part

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labcli.chat.conversation import Answer, Conversation
-from labcli.tables import render
+from labcli.text.tables import render
 
 FINISHES = {"length": "cut off", "interrupted": "stopped"}
 

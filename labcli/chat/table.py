@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from labcli.chat.markdown import emphasised
-from labcli.styled import Cell, Row, Style, row_of, wrap
-from labcli.terminal import char_width
+from labcli.text.styled import Cell, Row, Style, row_of, wrap
+from labcli.text.terminal import char_width
 from tui.shell.glyphs import Glyphs
 
 Side = Literal["left", "right", "middle"]

@@ -12,12 +12,12 @@ from labcli.chat.conversation import Conversation
 from labcli.chat.loop import Talk, note_cut, show_answer
 from labcli.chat.reading import History, read_stdin
 from labcli.chat.screen import NoScreen
-from labcli.option_group import with_groups
+from labcli.flags.group import with_groups
+from labcli.flags.sampling import DRAWN_TEMPERATURE, LoadOptions, SamplingOptions
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit_json
-from labcli.prompting import BASE_NOTE
-from labcli.sampling_options import DRAWN_TEMPERATURE, LoadOptions, SamplingOptions
-from labcli.speaker import Speaker, weights_note
+from labcli.speaking.prompting import BASE_NOTE
+from labcli.speaking.speaker import Speaker, weights_note
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome
 from runs.refs import resolve_checkpoint

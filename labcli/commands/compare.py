@@ -24,10 +24,10 @@ from labcli.compare.reading import read_prompts, read_temperatures
 from labcli.compare.side_by_side import load_speakers, show_side_by_side
 from labcli.compare.vibe import show_vibe
 from labcli.compare.votes import votes_object, votes_text
-from labcli.option_group import with_groups
+from labcli.flags.group import with_groups
+from labcli.flags.sampling import DRAWN_TEMPERATURE, LoadOptions, SamplingOptions
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
-from labcli.sampling_options import DRAWN_TEMPERATURE, LoadOptions, SamplingOptions
 from runs.errors import ExitCode, UsageError
 from runs.labels import read_votes
 from runs.paths import LabHome

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from labcli.complete import cache_path, refresh_index, sources_mark
+from labcli.completion.shells import script
 from labcli.options import lone_command
 from labcli.output import emit
-from labcli.shells import script
 
 app = lone_command()
 

@@ -11,17 +11,17 @@ import typer
 from core.plan import Plan
 from core.planning.request import PlanRequest
 from labcli import diagnostics
-from labcli.attached import detached_hints, open_dashboard, watch_to_end
-from labcli.budget_options import BudgetOptions
-from labcli.launching import Terms, machine_of, make_plan, start_run
-from labcli.option_group import with_groups
+from labcli.flags.budget import BudgetOptions
+from labcli.flags.group import with_groups
+from labcli.following.attached import detached_hints, open_dashboard, watch_to_end
+from labcli.following.watch import Watch
+from labcli.launching.new_run import Terms, machine_of, make_plan, start_run
+from labcli.launching.plans import plan_text
 from labcli.options import HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json, stdout_columns
-from labcli.plans import plan_text
 from labcli.sweep.creating import NewSweep
 from labcli.sweep.offer import Offered, offer_sweep
 from labcli.sweep.series import has_series, series_of
-from labcli.watch import Watch
 from runs.errors import ExitCode, UsageError
 from runs.labels import add_note, check_note, check_tag
 from runs.paths import LabHome, RunPaths

@@ -15,7 +15,7 @@ from labcli.analysis.scaling_plot import plot_text
 from labcli.lazy import Group
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.terminal import glyphs_of
+from labcli.text.terminal import glyphs_of
 from runs.analysis.forecast import Forecast, forecast
 from runs.analysis.scaling_fit import (
     Target,

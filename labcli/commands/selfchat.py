@@ -10,13 +10,18 @@ import typer
 
 from core.experiments.selfchat.archive import STAGE
 from labcli import diagnostics
-from labcli.experiments import GivenFile, NewExperiment, follow_experiment, start_experiment
+from labcli.flags.sampling import DeviceOption
+from labcli.launching.experiments import (
+    GivenFile,
+    NewExperiment,
+    follow_experiment,
+    start_experiment,
+)
 from labcli.options import HomeOption, JsonOption, home_of, optional
 from labcli.output import emit, emit_json
-from labcli.sampling_options import DeviceOption
 from labcli.selfchat.given import topics_of, valid_text
 from labcli.selfchat.show import check_export, export_result, show_result
-from labcli.tables import seconds
+from labcli.text.tables import seconds
 from runs.errors import UsageError
 from runs.paths import LabHome, RunPaths
 from runs.refs import resolve_run

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labcli import diagnostics
+from labcli.flags.sampling import WeightsOption, weight_type
 from labcli.options import HELP_NAMES, HomeOption, home_of
-from labcli.sampling_options import WeightsOption, weight_type
 from runs.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _run(
 
     from core.serve.app import create_app
     from core.serve.run import serve as serve_until_end
-    from labcli.served import Shelf
+    from labcli.speaking.served import Shelf
 
     shelf = Shelf(home_of(ctx, home), references)
     proxy = runpod_url(place.listener.getsockname()[1]) if place.url.startswith("http") else None

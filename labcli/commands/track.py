@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from labcli import diagnostics
-from labcli.attached import detached_hints
+from labcli.following.attached import detached_hints
+from labcli.following.passing import Passing
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
-from labcli.passing import Passing
 from runs.create import create_run
 from runs.environment import capture_git
 from runs.errors import ExitCode, UsageError

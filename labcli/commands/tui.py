@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from labcli.browser.serve_tui import ServeOptions, serve_view
+from labcli.flags.group import with_groups
 from labcli.lazy import Group
-from labcli.option_group import with_groups
 from labcli.options import HomeOption, Session, home_of
-from labcli.serve_tui import ServeOptions, serve_view
 from labcli.tok.given import FileOption, TokenizersOption
 from runs.errors import UsageError
 

@@ -17,8 +17,8 @@ from labcli.compare.columns import Column, Combination
 from labcli.compare.layout import Layout
 from labcli.compare.race import Race
 from labcli.output import emit
-from labcli.speaker import Speaker
-from labcli.terminal import glyphs_of, is_styled
+from labcli.speaking.speaker import Speaker
+from labcli.text.terminal import glyphs_of, is_styled
 from runs.errors import UsageError
 from runs.labels import Ballot, Choice, VotedAnswer, add_vote
 from runs.paths import LabHome

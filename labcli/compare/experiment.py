@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from labcli.cells import grid
 from labcli.chat.stats import first_token
 from labcli.compare.columns import label_of
 from labcli.options import optional
 from labcli.output import emit, emit_json
-from labcli.tables import ABSENT
+from labcli.text.cells import grid
+from labcli.text.tables import ABSENT
 from runs.errors import Corrupt, ExitCode, NotFound, UsageError
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record
@@ -70,7 +70,7 @@ def run_experiment(
     """
     from core.experiments.compare.answers import ASKED_FILE, Asked
     from core.settings.experiments import CompareConfig
-    from labcli.experiments import (
+    from labcli.launching.experiments import (
         GivenFile,
         NewExperiment,
         follow_experiment,
@@ -222,7 +222,7 @@ def _check_room(
     from core.chat_format import prompt_ids
     from core.checkpoint import read_meta
     from core.model import GPT
-    from labcli.speaker import find_tokenizer
+    from labcli.speaking.speaker import find_tokenizer
 
     for one in found:
         meta = read_meta(one.path)

@@ -7,8 +7,8 @@ from itertools import groupby, zip_longest
 
 from labcli.chat.stats import FINISHES, first_token
 from labcli.compare.columns import Column, difference
-from labcli.styled import Cell, Row, Style, cells_of, row_of, wrap
-from labcli.terminal import cut, printable
+from labcli.text.styled import Cell, Row, Style, cells_of, row_of, wrap
+from labcli.text.terminal import cut, printable
 from tui.shell.glyphs import Glyphs
 
 MIN_WIDTH = 26

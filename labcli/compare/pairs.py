@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from labcli.cells import cut, grid
 from labcli.compare.columns import Column
-from labcli.terminal import printable
+from labcli.text.cells import cut, grid
+from labcli.text.terminal import printable
 
 if TYPE_CHECKING:
     from core.experiments.compare.pairs import Pair
-    from labcli.speaker import Speaker
+    from labcli.speaking.speaker import Speaker
 
 # A prompt with more pairs shows those with its first column alone; JSON holds all.
 MAX_SHOWN = 10

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labcli.compare.columns import Column
-from labcli.prompting import prompt_of
+from labcli.speaking.prompting import prompt_of
 
 if TYPE_CHECKING:
     from core.engine.scheduler import Scheduler
-    from labcli.speaker import Speaker
+    from labcli.speaking.speaker import Speaker
 
 MAX_ROWS = 16
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labcli.chat.reading import read_stdin
-from labcli.sampling_options import DRAWN_TEMPERATURE
+from labcli.flags.sampling import DRAWN_TEMPERATURE
 from runs.errors import NotFound, UsageError
 
 

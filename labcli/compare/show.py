@@ -13,7 +13,7 @@ from typing import Protocol
 from labcli.compare.columns import Column
 from labcli.compare.layout import Layout, block, firsts_of
 from labcli.output import emit, emit_part
-from labcli.terminal import glyphs_of, is_styled
+from labcli.text.terminal import glyphs_of, is_styled
 from tui.shell.environment import read_environment
 
 # The other screen of a terminal: what was there before comes back, and a resize spoils nothing.

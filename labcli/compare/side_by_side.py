@@ -13,10 +13,10 @@ from labcli.compare.columns import Column
 from labcli.compare.pairs import LEGEND, ColumnPair, pair_columns, pairs_table, shown_pairs
 from labcli.compare.race import Race
 from labcli.compare.show import stage_for
+from labcli.flags.sampling import LoadOptions
 from labcli.output import emit, emit_json
-from labcli.prompting import BASE_NOTE
-from labcli.sampling_options import LoadOptions
-from labcli.speaker import Speaker, weights_note
+from labcli.speaking.prompting import BASE_NOTE
+from labcli.speaking.speaker import Speaker, weights_note
 from runs.errors import ExitCode
 from runs.refs import ResolvedCheckpoint
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labcli import diagnostics
-from labcli.cells import cut, grid
 from labcli.compare.columns import label_of
 from labcli.output import emit, emit_json
-from labcli.prompting import prompt_of
+from labcli.speaking.prompting import prompt_of
+from labcli.text.cells import cut, grid
 from runs.files import sha256_file
 from tui.answering.sampling import TalkSettings
 
 if TYPE_CHECKING:
     from core.experiments.vibe.suite import GroupScore, Judged, Question
-    from labcli.speaker import Speaker
+    from labcli.speaking.speaker import Speaker
 
 # Columns of a table: the group names of the suite that ships, and one model's score.
 NAMES_WIDTH, SCORE_WIDTH = 10, 21

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labcli.cells import grid
+from labcli.text.cells import grid
 from runs.analysis.bradley_terry import Strength, Vote, bradley_terry
 from runs.labels import Ballot
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcli.tables import ABSENT, render, size
+from labcli.text.tables import ABSENT, render, size
 from tui.analysis.words import short_count
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.experiments.selfchat.script import Cast
-from labcli.experiments import tokenizer_sha256
+from labcli.launching.experiments import tokenizer_sha256
 from runs.errors import NotFound, UsageError
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record

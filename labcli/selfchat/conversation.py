@@ -12,8 +12,8 @@ from core.experiments.report.strips import entropies_bits, level_of, token_scale
 from core.experiments.selfchat.transcript import Conversation, Experiment, Setting, Turn
 from core.tokenizer import Tokenizer
 from labcli.selfchat.look import Look, plain
-from labcli.styled import LEVELS, Cell, Style, cells_of
-from labcli.terminal import printable
+from labcli.text.styled import LEVELS, Cell, Style, cells_of
+from labcli.text.terminal import printable
 from runs.errors import NotFound
 
 INDENT = "  "

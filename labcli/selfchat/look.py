@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from core.experiments.report.strips import LEVEL_NAMES, Bucket, buckets, height_of, level_of
-from labcli.styled import LEVELS, Cell, Style, ansi, cells_of, row_of, wrap
-from labcli.terminal import glyphs_of, is_styled, printable
+from labcli.text.styled import LEVELS, Cell, Style, ansi, cells_of, row_of, wrap
+from labcli.text.terminal import glyphs_of, is_styled, printable
 from tui.shell.glyphs import Glyphs
 
 # A pipe has no width of its own.

@@ -20,10 +20,10 @@ from core.experiments.report.figures import (
 )
 from core.experiments.report.strips import turn_means_bits, turn_scale_bits
 from core.experiments.selfchat.transcript import Conversation, Experiment
-from labcli.cells import cut, width
 from labcli.selfchat.look import Look, plain
-from labcli.styled import Style
-from labcli.tables import figure
+from labcli.text.cells import cut, width
+from labcli.text.styled import Style
+from labcli.text.tables import figure
 
 MAX_COMPARISONS = 20
 MAX_LISTED = 40

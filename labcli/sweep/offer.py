@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from core.hardware import Hardware
 from labcli import diagnostics
-from labcli.budget_options import BudgetOptions
+from labcli.flags.budget import BudgetOptions
+from labcli.launching.preflight import check_machine
 from labcli.output import emit, emit_json
-from labcli.preflight import check_machine
 from labcli.sweep.axes import Changed
 from labcli.sweep.creating import NewSweep, create_sweep, with_finished
 from labcli.sweep.planning import plan_variants, totals

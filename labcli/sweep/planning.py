@@ -10,7 +10,7 @@ from core.hardware import Hardware
 from core.plan import MODEL_STAGES, Plan
 from core.planning.request import PlanRequest
 from labcli import diagnostics
-from labcli.launching import machine_of, make_plan
+from labcli.launching.new_run import machine_of, make_plan
 from labcli.sweep.axes import SEED, Changed
 from runs.errors import UsageError
 from runs.paths import LabHome

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from labcli.shown.runs import stage_time_s
 from labcli.sweep.axes import SEED
 from labcli.sweep.planning import Planned, Totals
-from labcli.tables import ABSENT, figure, render, seconds, size, when
-from labcli.views import stage_time_s
+from labcli.text.tables import ABSENT, figure, render, seconds, size, when
 from runs.scheduling.budget import Budget, dollars
 from runs.scheduling.sweep import Sweep
 from runs.scheduling.sweeping import VariantView, count_states

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from labcli.speaker import tokenizer_paths
+from labcli.speaking.speaker import tokenizer_paths
 from labcli.tok.refs import DEFAULT_NAME, resolve_tokenizer
 from runs.errors import LabError
 from runs.paths import LabHome

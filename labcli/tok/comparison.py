@@ -12,8 +12,8 @@ from core.inspection.difference import Lines, Stretches
 from core.inspection.explained import Explained
 from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
-from labcli.cells import cut, grid
-from labcli.tables import ABSENT, figure, percent
+from labcli.text.cells import cut, grid
+from labcli.text.tables import ABSENT, figure, percent
 from labcli.tok.views import SEPARATOR
 
 if TYPE_CHECKING:

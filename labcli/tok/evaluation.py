@@ -10,8 +10,8 @@ from core.inspection.compression import Compression
 from core.inspection.evaluation import Evaluation, TextSet
 from core.inspection.visible import quoted
 from core.tokenizer import Tokenizer
-from labcli.cells import grid
-from labcli.tables import ABSENT, figure, percent
+from labcli.text.cells import grid
+from labcli.text.tables import ABSENT, figure, percent
 
 NUM_EXAMPLES = 8
 

@@ -14,8 +14,8 @@ from core.inspection.explained import Explained, explain_text
 from core.inspection.merges import merge_tree
 from core.inspection.nearest import NearToken, nearest_tokens
 from labcli import diagnostics
-from labcli.cells import cut
 from labcli.output import emit, emit_json, stdout_columns
+from labcli.text.cells import cut
 from labcli.tok import objects
 from labcli.tok.given import is_coloured
 from labcli.tok.refs import NamedTokenizer

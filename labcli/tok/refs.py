@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labcli import diagnostics
-from labcli.harvested import harvested_corpus
-from labcli.speaker import tokenizer_paths
+from labcli.data.harvested import harvested_corpus
+from labcli.speaking.speaker import tokenizer_paths
 from runs.errors import LabError, NotFound, UsageError, nearest
 from runs.paths import LabHome
 from runs.record import load_record

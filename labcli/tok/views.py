@@ -15,7 +15,7 @@ from core.inspection.merges import Step, merge_steps, pieces_after
 from core.inspection.nearest import NearToken
 from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
-from labcli.cells import cut, grid, width
+from labcli.text.cells import cut, grid, width
 from tui.shell.format import counted
 from tui.tokens.words import apart_text, brief
 

@@ -10,7 +10,7 @@ from core.engine.engine import Engine
 from core.model import GPT
 from labcli.chat.conversation import Conversation
 from labcli.chat.loop import Talk
-from labcli.speaker import Speaker
+from labcli.speaking.speaker import Speaker
 from runs.errors import NotFound
 from runs.paths import LabHome
 from tests.builders import artifact, build_run

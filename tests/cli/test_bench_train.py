@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from labcli import harvested
 from labcli.app import run_command
 from labcli.bench import train
+from labcli.data import harvested
 from runs.errors import ExitCode
 from tests.core.builders import make_world
 

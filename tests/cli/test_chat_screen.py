@@ -15,7 +15,7 @@ from core.chat_format import Part
 from labcli.chat.markdown import Line, rows_of
 from labcli.chat.markdown_screen import MarkdownScreen, redraw
 from labcli.chat.screen import NoScreen, PlainScreen, pick_screen
-from labcli.terminal import printable
+from labcli.text.terminal import printable
 from tests.cli.talking import Glass
 from tui.shell.glyphs import ASCII, UNICODE
 

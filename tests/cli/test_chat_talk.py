@@ -14,7 +14,7 @@ from labcli.chat.commands import run_command
 from labcli.chat.conversation import Conversation
 from labcli.chat.keeping import transcript_of
 from labcli.chat.reading import History
-from labcli.speaker import Speaker
+from labcli.speaking.speaker import Speaker
 from runs.errors import UsageError
 from tests.cli.talking import SETTINGS, conversation, speaking, talk_of
 from tests.engine.builders import TOKENIZER

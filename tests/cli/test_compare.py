@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core import hardware
-from labcli.prompting import BASE_NOTE
+from labcli.speaking.prompting import BASE_NOTE
 from runs.errors import ExitCode
 from runs.paths import LabHome
 from tests.cli.conftest import Labcli

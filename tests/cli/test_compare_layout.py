@@ -12,8 +12,8 @@ from labcli.compare.columns import Column, combine, difference
 from labcli.compare.layout import Layout, block, firsts_of
 from labcli.compare.race import Race
 from labcli.compare.show import frame
-from labcli.speaker import Speaker
-from labcli.terminal import text_width
+from labcli.speaking.speaker import Speaker
+from labcli.text.terminal import text_width
 from tests.cli.talking import speaking
 from tui.answering.sampling import TalkSettings
 from tui.shell.glyphs import ASCII

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from labcli.command_index import build_index
 from labcli.complete import Request, cache_path, candidates, load_index, parse_line
+from labcli.completion.command_index import build_index
+from labcli.completion.shells import BREAKS_VARIABLE, LINE_VARIABLE, SHELL_VARIABLE
 from labcli.root import COMMANDS
-from labcli.shells import BREAKS_VARIABLE, LINE_VARIABLE, SHELL_VARIABLE
 from runs.paths import LabHome
 from tests.builders import build_finished_run
 from tests.cli.conftest import Labcli

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from labcli.tailing import follow_events, follow_log
+from labcli.following.tailing import follow_events, follow_log
 from runs.events import End, EventLog, Heartbeat, Note
 from runs.paths import LabHome
 from tests.builders import RunBuilder, build_finished_run, build_run, step

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from labcli.diagnostics import broken, fit
-from labcli.feed import FeedItem
-from labcli.narrate import Line, Narrator, event_object, tail_line
+from labcli.following.feed import FeedItem
+from labcli.following.narrate import Line, Narrator, event_object, tail_line
 from runs.events import (
     Alert,
     End,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.testing import CliRunner
 
-from labcli.option_group import with_groups
+from labcli.flags.group import with_groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

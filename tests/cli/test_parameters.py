@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from labcli.parameters import direct
+from labcli.flags.parameters import direct
 from runs.paths import LabHome
 
 app = typer.Typer(add_completion=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.hardware import Hardware
 from core.plan import resolve
-from labcli.plans import plan_text
+from labcli.launching.plans import plan_text
 from runs.recipe import load_recipe
 
 LAPTOP = Hardware(

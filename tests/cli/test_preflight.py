@@ -10,7 +10,7 @@ import pytest
 from core.data.preflight import check_text, own_text_bytes
 from core.data.remote.known import REMOTE_CORPORA
 from core.settings.text import DataConfig
-from labcli.preflight import absolute_corpus
+from labcli.launching.preflight import absolute_corpus
 from runs.errors import LabError, StageFailed
 from runs.paths import LabHome
 from tests.cli.conftest import Labcli

@@ -8,7 +8,7 @@ import pytest
 
 from core.hardware import Gpu, Hardware
 from core.plan import resolve
-from labcli.resuming import check_gpus, check_ranks
+from labcli.launching.resuming import check_gpus, check_ranks
 from runs.create import create_run
 from runs.errors import ExitCode, UsageError
 from runs.paths import LabHome

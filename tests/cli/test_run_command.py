@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from labcli import launching
+from labcli.launching import new_run
 from runs.errors import ExitCode
 from runs.files import write_json
 from runs.paths import LabHome, RunPaths
@@ -25,7 +25,7 @@ PLAN_KEYS = {
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[RunPaths]:
     """Collect launches instead of starting supervisors."""
     launches: list[RunPaths] = []
-    monkeypatch.setattr(launching, "launch", launches.append)
+    monkeypatch.setattr(new_run, "launch", launches.append)
     return launches
 
 

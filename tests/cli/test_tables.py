@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labcli.tables import percent, render, seconds, size
-from labcli.views import validation_marks
+from labcli.shown.runs import validation_marks
+from labcli.text.tables import percent, render, seconds, size
 from tui.analysis.words import short_count
 
 

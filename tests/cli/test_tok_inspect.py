@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.tokenizer import SPLIT_PATTERN, Tokenizer
-from labcli import cells
+from labcli.text import cells
 from runs.errors import ExitCode
 from tests.cli.conftest import Labcli
 from tests.tokenizer.builders import trained

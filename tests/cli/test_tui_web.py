@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocket
 
 from core.serve.listen import listen_tcp
-from labcli.web_server import is_own
+from labcli.browser.web_server import is_own
 from runs.errors import ExitCode
 from runs.paths import LabHome
 from tests.builders import build_finished_run

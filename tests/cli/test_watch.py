@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from labcli import diagnostics
-from labcli.attached import closing_lines, exit_code
-from labcli.watch import Watch, Watched
+from labcli.following.attached import closing_lines, exit_code
+from labcli.following.watch import Watch, Watched
 from runs.errors import ExitCode
 from runs.events import End, EventLog
 from runs.log import append_record, read_log

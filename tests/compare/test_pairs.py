@@ -13,11 +13,11 @@ import torch
 from core.engine.engine import Engine
 from core.experiments.compare.pairs import Pair, Said
 from core.tokenizer import Tokenizer
-from labcli.cells import width
 from labcli.compare.columns import Column, combine
 from labcli.compare.pairs import ColumnPair, pair_columns, pairs_table, shown_pairs, token_text
 from labcli.compare.race import Race
-from labcli.speaker import Speaker
+from labcli.speaking.speaker import Speaker
+from labcli.text.cells import width
 from runs.errors import ExitCode
 from tests.cli.conftest import Labcli
 from tests.engine.builders import TOKENIZER, random_model, tiny_config

@@ -27,10 +27,10 @@ from core.experiments.compare.answers import (
 from core.settings.experiments import CompareConfig
 from core.stages import compare
 from core.stages.context import Input, StageContext
-from labcli import experiments
 from labcli.compare.experiment import results_text
-from labcli.experiments import GivenFile, NewExperiment, start_experiment
-from labcli.stage_inputs import resolve_inputs
+from labcli.launching import experiments
+from labcli.launching.experiments import GivenFile, NewExperiment, start_experiment
+from labcli.working.stage_inputs import resolve_inputs
 from runs.errors import Corrupt, UsageError
 from runs.events import Artifact, End, Event, Note
 from runs.files import sha256_file

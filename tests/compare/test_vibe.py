@@ -11,7 +11,7 @@ import pytest
 from core.experiments.vibe.checks import Heard
 from core.experiments.vibe.suite import Question, judge, load_suite, score_groups
 from labcli.compare.vibe import Subject, ask_suite, vibe_object, vibe_text
-from labcli.speaker import Speaker
+from labcli.speaking.speaker import Speaker
 from runs.errors import ExitCode, NotFound, UsageError
 from tests.cli.conftest import Labcli
 from tests.cli.talking import speaking

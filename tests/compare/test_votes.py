@@ -12,7 +12,7 @@ import pytest
 
 from labcli.compare.blind import rounds_of, vote
 from labcli.compare.votes import strengths, votes_text
-from labcli.speaker import Speaker
+from labcli.speaking.speaker import Speaker
 from runs.errors import ExitCode
 from runs.labels import Ballot, Choice, VotedAnswer, add_vote, read_votes
 from runs.paths import LabHome

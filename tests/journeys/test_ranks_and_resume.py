@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labcli.resuming import check_ranks
+from labcli.launching.resuming import check_ranks
 from runs.errors import UsageError
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labcli.fleet import Target, parse_target
+from labcli.following.fleet import Target, parse_target
 from runs.errors import NotFound, UsageError
 from runs.events import End
 from runs.log import append_record

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labcli.compute_env import compute_environment
+from labcli.working.compute_env import compute_environment
 
 H100, SPARK = "NVIDIA H100 80GB HBM3", "NVIDIA GB10"
 

@@ -15,9 +15,9 @@ import pytest
 
 from core.settings.setting import StageConfig
 from core.stages.context import CheckpointRef, Stage, StageContext
-from labcli.journal import current_phase
-from labcli.stage_inputs import resolve_inputs
 from labcli.worker import Rank, Worker, pick_device, read_rank
+from labcli.working.journal import current_phase
+from labcli.working.stage_inputs import resolve_inputs
 from runs.create import create_run
 from runs.errors import NotFound, UsageError
 from runs.events import Artifact, Checkpoint, End, Event, EventRecord, Note, Step, read_events
@@ -305,7 +305,7 @@ def test_worker_answers_with_stacks_and_lives_on(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time\n"
         "from pathlib import Path\n"
-        "from labcli.last_words import answer_with_stacks\n"
+        "from labcli.working.last_words import answer_with_stacks\n"
         "answer_with_stacks(Path(sys.argv[1]))\n"
         "def here(): signal.raise_signal(signal.SIGUSR1)\n"
         "here()\n"

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from labcli.last_words import answer_with_stacks, write_error_file
+from labcli.working.last_words import answer_with_stacks, write_error_file
 from runs.events import Artifact, Checkpoint, End, Error, Eval, EventLog, Start, Step
 from runs.paths import RunPaths
 from runs.record import load_record

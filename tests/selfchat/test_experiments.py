@@ -8,9 +8,9 @@ import pytest
 
 from core.config import build_stage_config
 from core.settings.experiments import SelfchatConfig
-from labcli import experiments
-from labcli.experiments import GivenFile, NewExperiment, start_experiment
-from labcli.stage_inputs import resolve_inputs
+from labcli.launching import experiments
+from labcli.launching.experiments import GivenFile, NewExperiment, start_experiment
+from labcli.working.stage_inputs import resolve_inputs
 from runs.errors import NotFound, UsageError
 from runs.files import sha256_file
 from runs.paths import LabHome, RunPaths

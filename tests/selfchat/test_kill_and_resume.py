@@ -14,7 +14,7 @@ import pytest
 from core.experiments.selfchat.archive import load_experiment
 from core.experiments.selfchat.script import Script, dump_script
 from core.settings.experiments import SelfchatConfig
-from labcli.experiments import GivenFile, NewExperiment, start_experiment
+from labcli.launching.experiments import GivenFile, NewExperiment, start_experiment
 from labcli.selfchat.casting import cast_models
 from labcli.selfchat.result import read_result
 from runs.events import EventTail

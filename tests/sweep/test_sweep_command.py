@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labcli import launching
+from labcli.launching import new_run
 from labcli.sweep import creating, options
 from runs.events import End, Eval
 from runs.log import append_record
@@ -27,7 +27,7 @@ HERE = ("--preset", "cpu")
 @pytest.fixture(autouse=True)
 def is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing start: these tests are about what stands in the queue."""
-    for module in (creating, options, launching):
+    for module in (creating, options, new_run):
         monkeypatch.setattr(module, "ensure_runner", lambda home: None)
 
 

@@ -22,7 +22,7 @@ from labcli.bench.registry.peer_reading import (
 )
 from labcli.bench.registry.stale import measure_staleness
 from labcli.bench.tools import installed_version
-from labcli.tables import render
+from labcli.text.tables import render
 from runs.paths import LabHome
 
 Say = Callable[[str], None]

@@ -63,7 +63,7 @@ def infer(
     """
     from labcli.bench.infer import Case, measure, render_rows
     from labcli.bench.infer_model import random_model
-    from labcli.speaker import load_speaker
+    from labcli.speaking.speaker import load_speaker
     from runs.refs import resolve_checkpoint
 
     case = Case(

@@ -89,7 +89,7 @@ def tokenizer(
     from labcli.bench.table import render_rows
     from labcli.bench.text import copy_text
     from labcli.bench.tokenizer import Bench, measure_task
-    from labcli.harvested import harvested_corpus
+    from labcli.data.harvested import harvested_corpus
 
     limit = parse_size(size)
     tasks: list[Task] = [task.value] if task else ["train", "encode"]

@@ -69,7 +69,7 @@ def train(
     """
     from labcli.bench.train import Learning, Plan, measure, render_row
     from labcli.bench.train_job import TrainJob
-    from labcli.harvested import harvested_corpus
+    from labcli.data.harvested import harvested_corpus
 
     if loss_steps is not None and not baseline:
         raise UsageError("--loss-steps compares with the baseline; add --baseline")

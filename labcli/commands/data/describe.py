@@ -10,7 +10,7 @@ import typer
 
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
-from labcli.tables import render, size
+from labcli.text.tables import render, size
 
 app = lone_command()
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from labcli.attached import go_on
+from labcli.following.attached import go_on
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from runs.refs import resolve_run
 from runs.supervision.requests import adopt as adopt_run

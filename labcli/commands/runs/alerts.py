@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from labcli.alert_view import COLUMNS, Shown, alert_row, alert_table
 from labcli.options import (
     HELP_NAMES,
     CsvOption,
@@ -19,6 +18,7 @@ from labcli.options import (
     pick_format,
 )
 from labcli.output import emit_rows, stdout_columns
+from labcli.shown.alerts import COLUMNS, Shown, alert_row, alert_table
 from runs.alerting.alerts import read_alerts
 from runs.refs import resolve_run
 from runs.settings import load_settings

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.gc_view import choice_object, choice_text
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.tables import size
+from labcli.shown.gc import choice_object, choice_text
+from labcli.text.tables import size
 from runs.errors import ExitCode, UsageError
 from runs.lineage.gc import plan_removal, remove
 from runs.lineage.retention import KeepRules, parse_age, parse_size

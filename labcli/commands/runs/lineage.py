@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from labcli.lineage_view import lineage_object, lineage_text
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit, emit_json
+from labcli.shown.lineage import lineage_object, lineage_text
 from runs.lineage.graph import lineage_of
 from runs.refs import resolve_run
 

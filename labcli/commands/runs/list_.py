@@ -26,7 +26,7 @@ from labcli.options import (
     pick_format,
 )
 from labcli.output import Format, emit, emit_json, emit_json_line, emit_rows
-from labcli.views import LIST_COLUMNS, list_table
+from labcli.shown.runs import LIST_COLUMNS, list_table
 from runs.errors import UsageError
 from runs.registry.collecting import uncollected
 from runs.views.card import RunCard, keep_cards, load_cards

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from labcli.following.tailing import follow_log, log_file
 from labcli.options import HELP_NAMES, HomeOption, NumLines, RunArgument, home_of
 from labcli.output import emit, emit_json_line
-from labcli.tailing import follow_log, log_file
 from runs.refs import resolve_run
 from runs.views.query import load_run
 

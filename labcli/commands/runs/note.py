@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from labcli.labelled import labels_object
 from labcli.options import HomeOption, JsonOption, RunArgument, home_of, lone_command
 from labcli.output import emit, emit_json
+from labcli.shown.labels import labels_object
 from runs.labels import add_note
 from runs.refs import resolve_run
 from runs.views.query import load_run

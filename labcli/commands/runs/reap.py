@@ -9,7 +9,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.tables import render
+from labcli.text.tables import render
 from runs.errors import ExitCode
 from runs.supervision.orphans import GRACE_S, Fate, Orphan, end_orphans, find_orphans
 

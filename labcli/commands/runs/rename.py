@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.labelled import labels_object
 from labcli.options import HomeOption, JsonOption, RunArgument, home_of, lone_command
 from labcli.output import emit, emit_json
+from labcli.shown.labels import labels_object
 from runs.labels import rename as rename_run
 from runs.refs import resolve_run
 from runs.views.query import list_runs, load_run

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from core.hardware import nvidia_gpus
-from labcli.attached import go_on
-from labcli.budget_options import BudgetOptions
-from labcli.option_group import with_groups
+from labcli.flags.budget import BudgetOptions
+from labcli.flags.group import with_groups
+from labcli.following.attached import go_on
+from labcli.launching.resuming import check_gpus, check_ranks
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of, optional
-from labcli.resuming import check_gpus, check_ranks
 from runs.paths import RunPaths
 from runs.record import load_record
 from runs.refs import resolve_run

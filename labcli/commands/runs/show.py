@@ -6,7 +6,7 @@ import typer
 
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit, emit_json
-from labcli.views import show_object, show_text
+from labcli.shown.runs import show_object, show_text
 from runs.record import load_record
 from runs.refs import resolve_run
 from runs.views.query import load_run

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.attached import state_object
+from labcli.following.attached import state_object
+from labcli.following.watch import wait_for_end
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, RunArgument, home_of
 from labcli.output import emit_json
-from labcli.watch import wait_for_end
 from runs.refs import resolve_run
 from runs.supervision.requests import request_stop
 from runs.views.query import load_run

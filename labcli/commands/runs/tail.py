@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.fleet import Fleet, Told, parse_target
-from labcli.narrate import event_object, tail_line
+from labcli.following.fleet import Fleet, Told, parse_target
+from labcli.following.narrate import event_object, tail_line
+from labcli.following.watch import wants_bell
 from labcli.options import HELP_NAMES, HomeOption, NumLines, home_of
 from labcli.output import emit, emit_json_line
-from labcli.watch import wants_bell
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

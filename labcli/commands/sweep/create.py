@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from core.planning.request import PlanRequest
-from labcli.budget_options import BudgetOptions
 from labcli.commands.run import (
     DryRun,
     From,
@@ -22,7 +21,8 @@ from labcli.commands.run import (
     Until,
     What,
 )
-from labcli.option_group import with_groups
+from labcli.flags.budget import BudgetOptions
+from labcli.flags.group import with_groups
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.sweep.axis_options import AxisOptions
 from labcli.sweep.creating import NewSweep

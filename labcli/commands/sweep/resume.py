@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from labcli import diagnostics
-from labcli.budget_options import BudgetOptions
-from labcli.option_group import with_groups
+from labcli.flags.budget import BudgetOptions
+from labcli.flags.group import with_groups
 from labcli.options import HomeOption, home_of, lone_command
 from labcli.output import emit
 from labcli.sweep.options import SweepArgument, start_queue

@@ -12,7 +12,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
-from labcli.tables import seconds, size
+from labcli.text.tables import seconds, size
 from labcli.tok.written import ForceOption, save_tokenizer
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
@@ -134,7 +134,7 @@ def _target(lab: LabHome, name: str | None, out: Path | None, default: str) -> P
 
 def _find(lab: LabHome, names: list[str]) -> list[Source]:
     from core.vocab.sources import TextInMemory, find_sources
-    from labcli.harvested import harvested_corpus
+    from labcli.data.harvested import harvested_corpus
 
     if not names:
         return find_sources([str(harvested_corpus(lab))])

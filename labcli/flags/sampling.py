@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from labcli.options import optional
-from labcli.speaker import Speaker, load_speaker
+from labcli.speaking.speaker import Speaker, load_speaker
 from runs.errors import UsageError
 from runs.refs import ResolvedCheckpoint
 from tui.answering.sampling import TalkSettings

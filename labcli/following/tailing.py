@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labcli.feed import FeedItem, RunFeed
-from labcli.watch import ENDED_STATES, POLL_S
+from labcli.following.feed import FeedItem, RunFeed
+from labcli.following.watch import ENDED_STATES, POLL_S
 from runs.errors import NotFound
 from runs.paths import RunPaths
 from runs.views.facts import FoldCache

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labcli import diagnostics
-from labcli.watch import ENDED_STATES, POLL_S, VIEW_EVERY_S, Watched, ask_to_leave
+from labcli.following.watch import ENDED_STATES, POLL_S, VIEW_EVERY_S, Watched, ask_to_leave
 from runs.paths import RunPaths
 from runs.track.contract import STAGE
 from runs.views.facts import FoldCache

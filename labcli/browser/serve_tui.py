@@ -46,7 +46,7 @@ def serve_view(home: LabHome, words: Sequence[str], options: ServeOptions) -> No
     """
     if importlib.util.find_spec("textual_serve") is None:
         raise UsageError(f"--serve needs textual-serve, which is not installed; {EXTRA}")
-    from labcli.web_server import LocalServer
+    from labcli.browser.web_server import LocalServer
 
     port = _free_port(options.host, options.port)
     argv = [sys.executable, "-P", "-m", "labcli.app", "--home", str(home.root), "tui", *words]

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labcli.tables import ABSENT, figure, percent, seconds, when
-from labcli.views import MODEL_STAGES, stage_time_s, total_time_s
+from labcli.shown.runs import MODEL_STAGES, stage_time_s, total_time_s
+from labcli.text.tables import ABSENT, figure, percent, seconds, when
 from runs.export import describe
 from runs.record import RunRecord
 from runs.views.run_view import RunView

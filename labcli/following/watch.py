@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labcli import diagnostics
-from labcli.feed import RunFeed
-from labcli.narrate import Narrator
+from labcli.following.feed import RunFeed
+from labcli.following.narrate import Narrator
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome, RunPaths
 from runs.settings import load_settings

@@ -11,7 +11,7 @@ from typing import Any
 from core.hardware import Hardware, detect
 from core.plan import Plan
 from core.planning.request import PlanRequest, plan_for, recipe_of
-from labcli.preflight import absolute_corpus, check_assets
+from labcli.launching.preflight import absolute_corpus, check_assets
 from runs.create import create_run
 from runs.launch.local import launch
 from runs.lineage.inputs import given_inputs

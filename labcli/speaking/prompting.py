@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from labcli.speaker import Speaker
+from labcli.speaking.speaker import Speaker
 
 if TYPE_CHECKING:
     from core.engine.context import Fitted

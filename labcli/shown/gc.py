@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labcli.tables import ABSENT, render, seconds, size
+from labcli.text.tables import ABSENT, render, seconds, size
 from runs.lineage.gc import Removed
 from runs.lineage.retention import Choice, Item
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from labcli.alert_view import alert_line, alert_object
-from labcli.tables import ABSENT, figure, percent, render, seconds, when
+from labcli.shown.alerts import alert_line, alert_object
+from labcli.text.tables import ABSENT, figure, percent, render, seconds, when
 from runs.record import RunRecord
 from runs.scheduling.budget import dollars
 from runs.scheduling.snapshot import describe

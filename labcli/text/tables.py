@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from labcli.wrapping import hung
+from labcli.text.wrapping import hung
 from tui.shell.format import duration
 
 ABSENT = "-"

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from labcli.feed import FeedItem
-from labcli.tailing import follow_events
+from labcli.following.feed import FeedItem
+from labcli.following.tailing import follow_events
 from runs.errors import LabError
 from runs.paths import LabHome
 from runs.refs import LAST, resolve_run

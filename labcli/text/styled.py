@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import NamedTuple
 
-from labcli.terminal import RESET, char_width, text_width
+from labcli.text.terminal import RESET, char_width, text_width
 
 
 class Style(IntFlag):

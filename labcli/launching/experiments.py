@@ -18,9 +18,9 @@ from core.config import config_hash
 from core.hardware import detect
 from core.settings.setting import StageConfig
 from labcli import diagnostics
-from labcli.attached import detached_hints, watch_to_end
-from labcli.speaker import find_tokenizer_file
-from labcli.watch import Watch
+from labcli.following.attached import detached_hints, watch_to_end
+from labcli.following.watch import Watch
+from labcli.speaking.speaker import find_tokenizer_file
 from runs.create import create_run
 from runs.errors import ExitCode, LabError
 from runs.launch.local import launch

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labcli.tables import ABSENT, render, when
+from labcli.text.tables import ABSENT, render, when
 from runs.alerting.host_alerts import RunAlert
 
 COLUMNS = ("t", "run", "stage", "attempt", "step", "severity", "code", "message")

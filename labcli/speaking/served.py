@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from labcli.speaker import find_tokenizer_file
+from labcli.speaking.speaker import find_tokenizer_file
 from runs.errors import Corrupt, LabError, NotFound
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from labcli.feed import FeedItem
-from labcli.tables import figure, percent, seconds, size
+from labcli.following.feed import FeedItem
+from labcli.text.tables import figure, percent, seconds, size
 from runs.errors import LabError
 from runs.events import VERSION, number
 from runs.record import EXPERIMENTS
