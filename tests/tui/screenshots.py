@@ -43,14 +43,14 @@ _MARKUP = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
 class Shot:
     """A screen: the view that it lies over, the keys that open it, and what is typed there.
 
-    opens: pressed first; then `text` is typed, and then `keys` are pressed.
+    opens: pressed first; then each of `texts` is typed, and `keys` are pressed behind it.
     of_marked: whether it is of the runs that were marked.
     """
 
     name: str
     view: str
     opens: tuple[str, ...] = ()
-    text: str = ""
+    texts: tuple[str, ...] = ("",)
     keys: tuple[str, ...] = ()
     of_marked: bool = False
 
@@ -63,13 +63,18 @@ SHOTS = (
         name="launch",
         view="dashboard",
         opens=("n", "ctrl+t"),
-        text="base.depth=6",
+        texts=("base.depth=6",),
         keys=("enter",),
     ),
     Shot(name="playground", view="playground", keys=("tab", "right", "right", "right")),
-    Shot(name="arena", view="arena", text="What does os.path.join do?", keys=("enter",)),
+    Shot(name="arena", view="arena", texts=("Who are you?",), keys=("enter",)),
     Shot(name="selfchat", view="selfchat", keys=("enter", "right", "right", "right")),
-    Shot(name="chat", view="chat", text="Spell the word garden.", keys=("enter",)),
+    Shot(
+        name="chat",
+        view="chat",
+        texts=("Who are you?", "What is 27 * 14?", "Spell the word teacher."),
+        keys=("enter",),
+    ),
 )
 
 
@@ -89,8 +94,9 @@ async def picture(
         if shot.opens:
             await pilot.press(*shot.opens)
             await _until_still(pilot, lambda: True)
-        await pilot.press(*shot.text, *shot.keys)
-        await _until_still(pilot, lambda: _is_answered(app))
+        for text in shot.texts:
+            await pilot.press(*text, *shot.keys)
+            await _until_still(pilot, lambda: _is_answered(app))
         return app.export_screenshot(title=f"labcli tui, {shot.name}, {size[0]}x{size[1]}")
 
 
