@@ -17,7 +17,7 @@ Task = Literal["train", "encode"]
 OURS = "labcli"
 # Reads the same text and does nothing with it: what every tool's memory is compared with.
 BASELINE = "read"
-EXTRA = "pip install 'labcli[bench]'"
+EXTRA = "in the clone: uv sync --extra bench, or: pip install -e '.[bench]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from labcli import diagnostics
 from runs.errors import Busy, ExitCode, UsageError
 from runs.paths import LabHome
 
-EXTRA = "pip install 'labcli[web]'"
+EXTRA = "in the clone: uv sync --extra web, or: pip install -e '.[web]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

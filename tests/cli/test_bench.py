@@ -129,7 +129,8 @@ def test_missing_peer_is_named_with_the_way_to_install_it(
     result = labcli(*quick(corpus, "--json", "--task", "train"))
     assert result.code == 0, result.err
     wanted = (
-        "not installed, so not measured: rustbpe, tokenizers (pip install 'labcli[bench]'); "
+        "not installed, so not measured: rustbpe, tokenizers (in the clone: "
+        "uv sync --extra bench, or: pip install -e '.[bench]'); "
         "bpeasy, gigabpe (pip install bpeasy gigabpe)"
     )
     assert result.err.splitlines()[0] == wanted

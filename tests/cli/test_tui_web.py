@@ -140,7 +140,7 @@ def test_serving_is_refused_where_others_could_reach_it_or_cannot_be_done(
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     missing = labcli("tui", "arena", "--serve")
-    assert missing.code == ExitCode.USAGE and "pip install 'labcli[web]'" in missing.err
+    assert missing.code == ExitCode.USAGE and "uv sync --extra web" in missing.err
     for result in (open_to_all, busy, misplaced, missing):
         assert (result.out, len(result.err.splitlines())) == ("", 1)
 
