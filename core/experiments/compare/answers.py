@@ -220,7 +220,7 @@ def _rows(path: Path) -> Iterable[tuple[int, Any]]:
         try:
             yield number, json.loads(line)
         except ValueError:
-            raise Corrupt(f"{path}, line {number}, is not JSON; remove it and resume") from None
+            raise Corrupt(f"line {number} of {path} is not JSON; remove it and resume") from None
 
 
 def _parse_answer(path: Path, number: int, row: Any) -> Answer:
@@ -243,4 +243,4 @@ def _parse_answer(path: Path, number: int, row: Any) -> Answer:
             surprisal_nats=tuple(row["surprisal_nats"]),
         )
     except (KeyError, TypeError, ValueError):
-        raise Corrupt(f"{path}, line {number}, is no answer of a comparison") from None
+        raise Corrupt(f"line {number} of {path} is no answer of a comparison") from None

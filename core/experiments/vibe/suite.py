@@ -91,7 +91,7 @@ def load_suite(path: Path = BUILT_IN) -> tuple[Question, ...]:
         try:
             questions.append(_question(entry))
         except ValueError as error:
-            raise UsageError(f"{path}, question {number}: {error}") from None
+            raise UsageError(f"question {number} of {path} cannot be used: {error}") from None
     names = [(question.group, question.name) for question in questions]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"{path} has two questions named {' / '.join(twice)}")
