@@ -35,7 +35,9 @@ def notify(
     lab = home_of(ctx, home)
     settings = load_settings(lab, os.environ).notify
     if test and not settings.has_targets:
-        raise UsageError(f"nothing is set to send to; see section [notify] of {lab.root / FILE_NAME}")
+        raise UsageError(
+            f"nothing is set to send to; see section [notify] of {lab.root / FILE_NAME}"
+        )
     rows = [_row(settings, target, test=test) for target in TARGETS]
     if json:
         emit_json({"targets": rows, "bell": settings.bell, "severity": settings.severity})
