@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from runs.events import EventLog, Heartbeat
+from runs.log import append_record
 from runs.paths import RunPaths
-from tests.tui.builders import build_run, start, step
+from tests.tui.builders import Ticker, build_run, start, step
 from tui.live.feed import LogTail, RunFeed, plain_line
 from tui.live.focus import FocusedRun
 from tui.live.state import LiveView, apply
@@ -41,6 +44,26 @@ def test_a_bounded_poll_reads_attempts_in_order_and_in_the_end_everything(tmp_pa
     assert num_polls > 2
     assert loss.x.tolist() == [float(n) for n in range(1, 61)]
     assert loss.y.tolist() == [1.0] * 20 + [2.0] * 10 + [10.0] * 30
+
+
+@pytest.mark.parametrize("max_bytes", [2_000, 1_000_000])
+def test_alerts_of_the_machine_stand_among_the_events_of_their_time(
+    tmp_path: Path, max_bytes: int
+) -> None:
+    run = build_run(tmp_path, t=1_000.0)
+    for stage in ("base", "mid"):
+        with run.attempt(stage) as log:
+            for number in range(1, 31):
+                run.clock.t += 1.0
+                log.append(step(number))
+    for t in (1_010.5, 1_040.5, 1_099.0):
+        alert = {"code": "mfu-drop", "severity": "warning", "message": "slow"}
+        append_record(run.paths.host, "alert", alert, clock=Ticker(t))
+    feed, told = RunFeed(run.run_dir, ("base", "mid")), []
+    while batch := feed.poll(max_bytes=max_bytes):
+        told += [(item.record.t, item.record.kind) for item in batch]
+    assert [kind for _, kind in told].count("alert") == 3
+    assert [t for t, _ in told] == sorted(t for t, _ in told)
 
 
 def test_a_torn_last_line_waits_for_its_end(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ thread worker first.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
+from heapq import merge
 from pathlib import Path
 
 from runs.alerting.host_alerts import alert_from
@@ -34,11 +36,13 @@ class RunFeed:
         self._host = RecordTail(RunPaths(run_dir).host)
         self._place = {stage: place for place, stage in enumerate(stages)}
         self._tails: dict[tuple[str, int, int], EventTail] = {}
+        self._waiting: list[StageRecord] = []
 
     def poll(self, *, max_bytes: int = POLL_BYTES) -> list[StageRecord]:
         """Return the new records, attempts in order, from about `max_bytes` of new lines."""
         self._discover()
         found: list[StageRecord] = []
+        is_behind = False
         for stage, attempt, rank in sorted(self._tails, key=self._order):
             tail = self._tails[stage, attempt, rank]
             if not _has_more(tail):
@@ -53,13 +57,25 @@ class RunFeed:
             # A later attempt decides what becomes a ghost: it waits until this one is read.
             # A file that yields nothing ends in a torn line, which nobody will finish.
             if (num_read and _has_more(tail)) or max_bytes < MAX_LINE_BYTES:
+                is_behind = True
                 break
-        return found + self._read_host()
+        until_s = max((item.record.t for item in found), default=0.0) if is_behind else math.inf
+        return list(merge(found, self._host_until(until_s), key=lambda item: item.record.t))
 
     @property
     def num_malformed(self) -> int:
         """How many lines could not be read."""
         return sum(tail.num_malformed for tail in self._tails.values())
+
+    def _host_until(self, t: float) -> list[StageRecord]:
+        """Return what is new of the machine up to a time; the rest waits for events to get there.
+
+        Its log is short and read at once, while hours of events may still be unread.
+        """
+        self._waiting += self._read_host()
+        due = [item for item in self._waiting if item.record.t <= t]
+        self._waiting = self._waiting[len(due) :]
+        return due
 
     def _read_host(self) -> list[StageRecord]:
         """Return new samples of the machine and alerts of the supervisor."""
