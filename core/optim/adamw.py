@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from core.optim.gate import Gate
 from core.optim.groups import AdamGroup, StepRates
 from core.optim.sharding import Shard, table_shard
 from core.ranks import Ranks
@@ -26,8 +27,8 @@ class AdamW:
         self._first = [torch.zeros_like(part) for part in owned]
         self._second = [torch.zeros_like(part) for part in owned]
 
-    def step(self, rates: StepRates, num_steps: int) -> None:
-        """Apply the update that is number `num_steps`, the first being 1."""
+    def step(self, rates: StepRates, num_done: Tensor, gate: Gate | None = None) -> None:
+        """Apply the update that comes after `num_done` others, or none where the gate is shut."""
         params, grads, first, second = [], [], [], []
         for shard, *moments in zip(self.shards, self._first, self._second, strict=True):
             # Empty where this rank owns no row, or where the loss did not use the parameter.
@@ -41,9 +42,10 @@ class AdamW:
         group = self._group
         adamw(
             params, grads, first, second, [],
-            # The count before this update: torch adds 1 to it.
-            [param.new_full((), num_steps - 1) for param in params],
+            # A copy for each: torch counts this update in them.
+            [num_done.clone() for _ in params],
             fused=True, amsgrad=False, maximize=False,
+            found_inf=None if gate is None else gate.shut,
             beta1=group.betas[0], beta2=group.betas[1],
             lr=group.lr * rates.lr_multiplier, weight_decay=group.weight_decay, eps=group.eps,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from core.optim.gate import Gate
 from core.optim.groups import MatrixGroup, StepRates
 from core.optim.newton_schulz import newton_schulz
 from core.optim.polar_express import polar_express
@@ -50,34 +51,48 @@ class Muon:
         is_cpu = members[0].device.type == "cpu"
         self._at_once = max(1, CACHED_ELEMENTS // (M * N)) if is_cpu else len(members)
 
-    def step(self, rates: StepRates) -> None:
-        """Apply one update."""
+    def step(self, rates: StepRates, gate: Gate | None = None) -> None:
+        """Apply one update, or none where the gate is shut."""
         params, grads = self.shard.own_params, self.shard.own_grads
         assert len(grads) == len(self._names), "every matrix takes part in every loss"
         for start in range(0, len(params), self._at_once):
             part = slice(start, start + self._at_once)
-            self._update(params[part], grads[part], part, rates)
+            self._update(params[part], grads[part], part, rates, gate)
 
     def _update(
-        self, params: Sequence[Tensor], grads: Sequence[Tensor], part: slice, rates: StepRates
+        self,
+        params: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        part: slice,
+        rates: StepRates,
+        gate: Gate | None,
     ) -> None:
         lr = self._group.lr * rates.lr_multiplier
         momentum_KMN = self._momentum_KMN[part]
         u_KMN = torch.stack(list(grads))
-        momentum_KMN.lerp_(u_KMN, 1 - rates.momentum)
+        fresh = 1 - rates.momentum
+        if gate is None:
+            momentum_KMN.lerp_(u_KMN, fresh)
+        else:
+            # Nothing that is multiplied by 0 below may be infinite.
+            u_KMN.masked_fill_(gate.is_shut, 0.0)
+            momentum_KMN.lerp_(u_KMN, gate.share(fresh))
         # Nesterov's look ahead.
         u_KMN.lerp_(momentum_KMN, rates.momentum)
         if self._variant == "classic":
             x_KMN = newton_schulz(u_KMN, self._num_iterations, self._dtype).float()
+            if gate is not None:
+                x_KMN.masked_fill_(gate.is_shut, 0.0)
             for parameter, x_MN in zip(params, x_KMN, strict=True):
                 parameter.sub_(x_MN, alpha=lr)
             return
         x_KMN = polar_express(u_KMN, self._num_iterations, self._dtype).float()
-        scale = scale_of_update(x_KMN, self._second_moment[part])
+        scale = scale_of_update(x_KMN, self._second_moment[part], gate)
+        least = 0 if gate is None else gate.least
         for parameter, x_MN, row in zip(params, x_KMN, scale, strict=True):
             if rates.weight_decay:
                 # The scale is positive: it changes no sign.
-                is_agreed = torch.mul(x_MN, parameter).ge_(0)
+                is_agreed = torch.mul(x_MN, parameter).ge_(least)
                 parameter.addcmul_(parameter, is_agreed, value=-lr * rates.weight_decay)
             parameter.addcmul_(x_MN, row, value=-lr)
 

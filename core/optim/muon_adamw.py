@@ -9,6 +9,7 @@ from torch import Tensor
 
 from core.model import GPT
 from core.optim.adamw import AdamW
+from core.optim.gate import gate_by
 from core.optim.groups import StepRates, adam_groups, matrix_groups
 from core.optim.muon import Muon
 from core.optim.sharding import Shard
@@ -36,7 +37,8 @@ class MuonAdamW:
         self._ranks = ranks
         self._grad_clip = config.grad_clip
         self._norm: Tensor | None = None
-        self._num_steps = 0
+        # On the device: whether a step is one may be known there alone.
+        self._num_steps = torch.zeros((), device=ranks.device)
         tables = adam_groups(model, config, lr_scale=lr_scale, tokens_per_step=tokens_per_step)
         stacks = matrix_groups(model, config, lr_scale=lr_scale, tokens_per_step=tokens_per_step)
         covered = [name for group in tables for name in group.names]
@@ -75,21 +77,12 @@ class MuonAdamW:
         return self._norm
 
     @torch.no_grad()
-    def drop_gradients(self, is_bad: Tensor) -> None:
-        """Make the reduced gradients 0 where a 0-d flag on their own device says so.
+    def step(self, rates: StepRates, is_left_out: Tensor | None = None) -> None:
+        """Apply one update from the gradients that `reduce` has summed.
 
-        For a device that runs ahead of the host: the update that follows is one of the momentum
-        alone, and the weights stay finite.
+        is_left_out: a 0-d flag on the device, equal on all ranks. Where it is set not a bit of
+            weights, moments or the count of steps changes, and the host need not know.
         """
-        assert self._norm is not None, "reduce comes before"
-        self._norm = self._norm.masked_fill(is_bad, 0.0)
-        for shard in self._shards():
-            for grad in shard.own_grads:
-                grad.masked_fill_(is_bad, 0.0)
-
-    @torch.no_grad()
-    def step(self, rates: StepRates) -> None:
-        """Apply one update from the gradients that `reduce` has summed."""
         assert self._norm is not None, "reduce comes before step"
         if self._grad_clip is not None:
             factor = (self._grad_clip / (self._norm + 1e-6)).clamp_max(1.0)
@@ -97,14 +90,15 @@ class MuonAdamW:
                 for grad in shard.own_grads:
                     grad.mul_(factor)
         self._norm = None
-        self._num_steps += 1
+        gate = None if is_left_out is None else gate_by(is_left_out)
         for adam in self._adam:
-            adam.step(rates, self._num_steps)
+            adam.step(rates, self._num_steps, gate)
             for shard in adam.shards:
                 shard.start_gather()
         for muon in self._muon:
-            muon.step(rates)
+            muon.step(rates, gate)
             muon.shard.start_gather()
+        self._num_steps += 1 if gate is None else gate.share(1)
         for shard in self._shards():
             shard.finish_gather()
 
@@ -125,7 +119,7 @@ class MuonAdamW:
         """Take what `gathered_state` of any number of ranks returned after `num_steps` updates."""
         for part in self._parts():
             part.load(tensors)
-        self._num_steps = num_steps
+        self._num_steps.fill_(num_steps)
 
     def state_bytes(self) -> int:
         """Return the bytes that the moments on this rank take."""

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from core.optim.gate import Gate
+
 SECOND_MOMENT_DECAY = 0.9
 MIN_NORM = 1e-6
 MIN_SQUARE = 1e-10
@@ -20,8 +22,10 @@ def moment_shape(M: int, N: int) -> tuple[int, int]:
     return (M, 1) if M >= N else (1, N)
 
 
-def scale_of_update(x_KMN: Tensor, second_moment: Tensor) -> Tensor:
+def scale_of_update(x_KMN: Tensor, second_moment: Tensor, gate: Gate | None = None) -> Tensor:
     """Return the factors, per row or column, that give x its size; the moment takes x in.
+
+    With a shut gate the factors are 0, and the moment stays.
 
     The result has the Frobenius norm of a true orthogonal factor, sqrt(min(M, N)), and every line
     the mean square that it had over the last steps: lines that were long become shorter.
@@ -32,10 +36,12 @@ def scale_of_update(x_KMN: Tensor, second_moment: Tensor) -> Tensor:
     lines = torch.linalg.vector_norm(x_KMN, dim=axis, keepdim=True)
     to_norm_K11 = target / _norm(lines).clamp_min(MIN_NORM)
     lines = lines * to_norm_K11
-    second_moment.lerp_(lines.square() / length, 1 - SECOND_MOMENT_DECAY)
+    fresh = 1 - SECOND_MOMENT_DECAY
+    second_moment.lerp_(lines.square() / length, fresh if gate is None else gate.share(fresh))
     inverse = second_moment.clamp_min(MIN_SQUARE).rsqrt()
     after_K11 = _norm(lines * inverse).clamp_min(MIN_SQUARE)
-    return inverse * (to_norm_K11 * _norm(lines) / after_K11)
+    scale = inverse * (to_norm_K11 * _norm(lines) / after_K11)
+    return scale if gate is None else scale.masked_fill_(gate.is_shut, 0.0)
 
 
 def _norm(lines: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from core.train.precision import Scaler, ScalerState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """What one step measured, equal on all ranks; no weight has taken in what is not finite.
+    """What one step measured, equal on all ranks; what is not finite has changed no weight.
 
     is_skipped: the gradients overflowed float16, and nothing was changed but the loss scale.
     """
@@ -82,7 +82,9 @@ class Stepper:
     """Carries a model from one step to the next; its only state is the model's and optimizer's.
 
     runs_ahead: the device is never asked for a number before the step after it was launched; not
-    with a scaler, whose next scale hangs on the numbers of the step.
+    with a scaler, whose next scale hangs on the numbers of the step. From the first step whose
+    numbers are not finite the device leaves all of them out: those that the host had launched
+    before it knew find, and leave, the model that gave no numbers.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Stepper:
         self._phases = phases
         self._scaler = scaler
         self.runs_ahead = runs_ahead and scaler is None
+        self._is_broken = torch.zeros((), dtype=torch.bool, device=ranks.device)
         self._num_micro = micro_batches(config, model.config.sequence_len, ranks.world_size)
 
     @property
@@ -128,8 +131,8 @@ class Stepper:
     def launch(self, step: int, first_row: int, own: Flags) -> Launched:
         """Make step `step` + 1 from the rows that start at `first_row`, and wait for no number.
 
-        No loss or gradient that is not finite is applied: the weights stay or, where the device
-        runs ahead, move by momentum alone. What all ranks say in `own` comes with the numbers.
+        A step whose loss or gradient is not finite changes neither weights nor moments. What all
+        ranks say in `own` comes with the numbers.
 
         Raises:
             StageFailed: float16 overflows at every loss scale.
@@ -169,9 +172,9 @@ class Stepper:
     def _apply(self, step: int, loss: Tensor, grad_norm: Tensor) -> bool:
         """Change the weights if the numbers are finite; return whether float16 overflowed."""
         if self.runs_ahead:
-            # Asking the device would hold it up: a bad gradient becomes none on the device itself.
-            self.optimizer.drop_gradients(~(loss.isfinite() & grad_norm.isfinite()))
-            self.optimizer.step(self.rates(step))
+            # Asking the device would hold it up.
+            self._is_broken |= ~(loss.isfinite() & grad_norm.isfinite())
+            self.optimizer.step(self.rates(step), self._is_broken)
             return False
         is_finite = bool(grad_norm.isfinite())
         if not loss.isfinite():

@@ -49,6 +49,17 @@ def fresh_model() -> GPT:
     return model
 
 
+def leave_out_a_bad_step(model: GPT, optimizer: MuonAdamW, ranks: Ranks, rates: StepRates) -> None:
+    """Make a step of gradients that are no numbers on the last rank, which no rank applies."""
+    backward(model, ranks, 99)
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        if ranks.rank == ranks.world_size - 1:
+            parameter.grad.flatten()[0] = torch.nan
+    optimizer.step(rates, ~optimizer.reduce().isfinite())
+    optimizer.zero_grad()
+
+
 def optimize(job: dict[str, Any], ranks: Ranks) -> None:
     """Make the steps from number `first` to `last`, from a checkpoint where there is one."""
     out, resume = Path(job["out"]), Path(job["resume"]) if job["resume"] else None
@@ -61,11 +72,14 @@ def optimize(job: dict[str, Any], ranks: Ranks) -> None:
     optimizer = MuonAdamW(model, config, ranks, tokens_per_step=2**14)
     if resume is not None:
         checkpoint.load_optimizer(resume, optimizer)
+    rates = StepRates(lr_multiplier=1.0, momentum=0.9, weight_decay=job["weight_decay"])
     norms = []
     for step in range(job["first"], job["last"]):
+        if step == job["bad_before"]:
+            leave_out_a_bad_step(model, optimizer, ranks, rates)
         backward(model, ranks, step)
         norms.append(float(optimizer.reduce()))
-        optimizer.step(StepRates(lr_multiplier=1.0, momentum=0.9, weight_decay=job["weight_decay"]))
+        optimizer.step(rates)
         optimizer.zero_grad()
     moments = optimizer.gathered_state()
     assert (moments is None) == (ranks.rank > 0)

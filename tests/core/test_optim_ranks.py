@@ -39,6 +39,9 @@ JOBS: list[tuple[str, int, dict[str, Any]]] = [
     ("four", 4, {}),
     ("one-clipped", 1, CLIPPED),
     ("two-clipped", 2, CLIPPED),
+    ("two-spoilt", 2, {"bad_before": 2}),
+    ("three-spoilt", 3, {"bad_before": 0}),
+    ("two-clipped-spoilt", 2, {**CLIPPED, "bad_before": 3}),
 ]
 
 
@@ -56,7 +59,7 @@ def described(root: Path, name: str, world_size: int, job: dict[str, Any]) -> di
     resume = job.get("resume")
     (root / name).mkdir()
     return {
-        "first": 0, "last": 4, "config": {}, "weight_decay": 0.1, **job,
+        "first": 0, "last": 4, "config": {}, "weight_decay": 0.1, "bad_before": None, **job,
         "out": str(root / name), "world_size": world_size, "port": free_port(),
         "resume": resume and str(root / resume / "step_000002"),
     }  # fmt: skip
@@ -139,6 +142,18 @@ def test_a_run_goes_on_with_another_number_of_ranks(
     outcomes: dict[str, Outcome], name: str
 ) -> None:
     assert_agree(outcomes[name], outcomes["one"])
+
+
+@pytest.mark.parametrize("name", ["two", "three", "two-clipped"])
+def test_a_step_that_one_rank_spoils_changes_no_bit_on_any(
+    outcomes: dict[str, Outcome], name: str
+) -> None:
+    spared, spoilt = outcomes[name], outcomes[f"{name}-spoilt"]
+    assert spoilt.norms == spared.norms
+    for one, other in zip(spoilt.weights, spared.weights, strict=True):
+        assert largest_difference(one, other) == 0.0
+    assert spoilt.state.keys() == spared.state.keys()
+    assert all(bool((spoilt.state[key] == one).all()) for key, one in spared.state.items())
 
 
 def test_a_run_that_goes_on_with_the_same_ranks_makes_the_same_bits(

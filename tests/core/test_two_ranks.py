@@ -80,8 +80,9 @@ def test_one_rank_and_two_measure_the_same_bits_per_byte(world: Path) -> None:
     assert found[2] == pytest.approx(found[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("is_ahead", [False, True])
 def test_a_document_that_breaks_one_rank_is_named_by_all_and_written_down_once(
-    world: Path,
+    world: Path, is_ahead: bool
 ) -> None:
     tokenizer = Tokenizer.from_file(world / "tokenizer.json")
     cache = TokenCache(corpus_dir=world / "data" / "corpus", tokenizer=tokenizer)
@@ -91,9 +92,9 @@ def test_a_document_that_breaks_one_rank_is_named_by_all_and_written_down_once(
     rows = PackedRows(split, row_len=32, pad=tokenizer.bos, seed=42, crop=True)
     # Of the two rows of the first step, the second is the second rank's.
     (token, *_) = sorted({*rows.row(1)[0].tolist()} - {*rows.row(0)[0].tolist()})
-    name = "broken"
+    name = f"broken-{is_ahead}"
     small = {"device_batch_size": 1, "total_batch_size": 64}
-    broken = start(world, ranks=2, name=name, broken_token=token, **small)
+    broken = start(world, ranks=2, name=name, broken_token=token, is_ahead=is_ahead, **small)
     try:
         for process in broken:
             process.join(DEADLINE_S)

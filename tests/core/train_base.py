@@ -1,7 +1,8 @@
 """Runs the base stage as a process of its own, or as one of its ranks.
 
 Rank 0 kills itself after step `kill_after` when that is given. With `first_scale` a training in
-float16 starts from that loss scale; `broken_token` has no number in its embedding. Every rank
+float16 starts from that loss scale; `broken_token` has no number in its embedding; with `is_ahead`
+numbers are read a step later, as on a GPU. Every rank
 leaves told.R.jsonl: its process id, then the steps, measurements and end that it told, or why it
 failed.
 """
@@ -37,6 +38,8 @@ def main(root: Path, options: dict[str, object]) -> None:
     }
     start_from(options.pop("first_scale", None))
     break_token(options.pop("broken_token", None))
+    if options.pop("is_ahead", False):
+        vars(loop)["runs_ahead"] = lambda device: True
     kill_after = options.pop("kill_after", None)
     name = str(options.pop("name", "base"))
     estimates = options.pop("estimates", None)
