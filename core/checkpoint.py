@@ -39,6 +39,7 @@ class CheckpointMeta:
 
     device_batch_size: rows of a micro-batch on one rank.
     scaler: the state of float16's loss scale (core.train.precision.ScalerState).
+    spikes: the losses that the next ones are compared with (core.train.spikes.SpikeState).
     """
 
     stage: str
@@ -54,6 +55,7 @@ class CheckpointMeta:
     device_batch_size: int | None = None
     scaler: Mapping[str, Any] | None = None
     loss_ema: float | None = None
+    spikes: Mapping[str, Any] | None = None
 
     @property
     def num_updates(self) -> int:

@@ -15,6 +15,7 @@ from core.stages.context import StageContext
 from core.tokenizer import Tokenizer
 from core.train.pace import smoothed_loss
 from core.train.precision import ScalerState
+from core.train.spikes import SpikeState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class Progressed:
     flops: float = 0.0
     scaler: ScalerState | None = None
     loss_ema: float | None = None
+    spikes: SpikeState | None = None
 
     def after(
         self,
@@ -62,6 +64,7 @@ class Progressed:
         loss: float,
         seconds: float,
         scaler: ScalerState | None = None,
+        spikes: SpikeState | None = None,
     ) -> Progressed:
         """Return where one more step has brought the stage."""
         step, tokens = self.step + 1, job.config.total_batch_size
@@ -73,6 +76,7 @@ class Progressed:
             flops=self.flops + tokens * flops_per_token(job.model.config),
             scaler=scaler,
             loss_ema=smoothed_loss(self.loss_ema, loss, step),
+            spikes=spikes,
         )
 
     def meta(self, job: Training) -> CheckpointMeta:
@@ -90,6 +94,7 @@ class Progressed:
             device_batch_size=job.config.num_device_rows,
             scaler=None if self.scaler is None else asdict(self.scaler),
             loss_ema=self.loss_ema,
+            spikes=None if self.spikes is None else asdict(self.spikes),
         )
 
 
@@ -103,4 +108,8 @@ def progressed(meta: CheckpointMeta) -> Progressed:
         flops=meta.flops,
         scaler=None if meta.scaler is None else ScalerState(**meta.scaler),
         loss_ema=meta.loss_ema,
+        # JSON knows no tuples.
+        spikes=None
+        if meta.spikes is None
+        else SpikeState(losses=tuple(meta.spikes["losses"]), last_spike=meta.spikes["last_spike"]),
     )

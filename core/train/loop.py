@@ -128,7 +128,7 @@ class _Loop:
         self._steps_here = 0
         self._started_s = at.train_s
         warmup = math.ceil(job.config.warmup_ratio * job.total_steps)
-        self._spikes = SpikeWatch(num_warmup_steps=warmup)
+        self._spikes = SpikeWatch(at.spikes, num_warmup_steps=warmup)
         self._aftermath = Aftermath(job.ctx)
 
     def run(self, stop: Callable[[], bool], *, is_compiled: bool) -> Iterator[Event]:
@@ -219,18 +219,19 @@ class _Loop:
             self._was_told_to_stop |= result.agreed.is_stopping
             if not result.agreed.is_waiting:
                 self._steps_here = launched.step + STEPS_AHEAD
+            spike = self._spikes.look(launched.step, result.loss)
             self._at = self._at.after(
                 self._job,
                 num_rows=num_rows,
                 loss=result.loss,
                 seconds=seconds,
                 scaler=self._stepper.scaler_state,
+                spikes=self._spikes.state,
             )
             lr_multiplier = self._stepper.rates(launched.step - 1).lr_multiplier
             yield self._teller.event(self._at, result, seconds=seconds, lr_multiplier=lr_multiplier)
             yield from overflow_alert(self._at.scaler)
             yield from self._aftermath.add(launched.step, result.loss)
-            spike = self._spikes.look(launched.step, result.loss)
             if spike is not None:
                 yield from spike_events(self._job, spike, launched, result, num_rows=num_rows)
                 self._aftermath.begin(launched.step)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -35,30 +34,41 @@ class Spike:
     before: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpikeState:
+    """What a checkpoint keeps, so that a resumed run tells what the uninterrupted one would.
+
+    losses: of the last steps, at most WINDOW. last_spike: the step of the last one that was told.
+    """
+
+    losses: tuple[float, ...] = ()
+    last_spike: int | None = None
+
+
 class SpikeWatch:
     """Looks at each loss; medians, so that a spike does not raise what counts as usual.
 
     num_warmup_steps: steps of the run, counted from 1, in which nothing stands out.
     """
 
-    def __init__(self, *, num_warmup_steps: int = 0) -> None:
+    def __init__(self, state: SpikeState | None = None, *, num_warmup_steps: int = 0) -> None:
+        self.state = state or SpikeState()
         self._first_step = num_warmup_steps + QUIET_STEPS
-        self._losses: deque[float] = deque(maxlen=WINDOW)
-        self._last_spike: int | None = None
 
     def look(self, step: int, loss: float) -> Spike | None:
         """Take the loss of a step, and return it as a spike when it is one."""
         spike = self._judge(step, loss)
-        self._losses.append(loss)
-        if spike is not None:
-            self._last_spike = step
+        self.state = SpikeState(
+            losses=(*self.state.losses, loss)[-WINDOW:],
+            last_spike=self.state.last_spike if spike is None else step,
+        )
         return spike
 
     def _judge(self, step: int, loss: float) -> Spike | None:
-        is_young = step <= self._first_step or len(self._losses) < WINDOW
-        if is_young or (self._last_spike or -STEPS_BETWEEN) + STEPS_BETWEEN > step:
+        losses, last_spike = self.state.losses, self.state.last_spike
+        is_young = step <= self._first_step or len(losses) < WINDOW
+        if is_young or (last_spike is not None and step < last_spike + STEPS_BETWEEN):
             return None
-        losses = tuple(self._losses)
         level = statistics.median(losses[-LEVEL_WINDOW:])
         # Differences of neighbours: the fall of the loss over the window is no noise.
         differences = [abs(a - b) for a, b in pairwise(losses)]

@@ -247,10 +247,10 @@ def rare_token(inputs: dict[str, Input], ctx: StageContext) -> tuple[TokenSplit,
 
 
 class Wary(SpikeWatch):
-    """Takes the fall of a young model for its level, and sees a spike in step 80."""
+    """Takes the fall of a young model for its level, and sees losses of others in two steps."""
 
     def look(self, step: int, loss: float) -> Any:
-        return super().look(step + 200, loss * (3 if step == 80 else 1))
+        return super().look(step + 200, loss * (3 if step in (80, 88) else 1))
 
 
 def test_a_loss_spike_names_the_file_that_holds_the_documents_of_its_batch(
@@ -290,14 +290,59 @@ def test_an_attempt_after_a_kill_adds_what_the_file_of_a_spike_still_lacks(
     assert len(json.loads(path.read_text())["losses_after"]) == 2
     ref = CheckpointRef(path=checkpoint.step_dir(ctx.checkpoints_dir, 79), step=79)
     rest = train(ctx, resume=ref, save_every=79, **few)
-    # The step of the spike is made again, but too few losses are there to see it as one.
-    assert of(rest, Alert) == []
+    # The step of the spike is made again, and told again, with a file that is begun anew.
+    assert of(rest, Alert) == of(told, Alert)
     losses = [one.metrics["loss"] for one in of(rest, Step)]
     report = json.loads(path.read_text())
     assert report["losses_after"] == losses[1:9]
     assert report["losses_after"][:2] == [one.metrics["loss"] for one in of(told, Step)[80:82]]
     assert len(report["losses_before"]) == 64
-    assert [one.name for one in of(rest, Artifact)].count("batch-80") == 6
+    assert [one.name for one in of(rest, Artifact)].count("batch-80") == 9
+
+
+@pytest.mark.parametrize("stopped_after", [50, 79, 80, 83])
+def test_a_resumed_run_tells_the_alerts_of_an_uninterrupted_one(
+    tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch, stopped_after: int
+) -> None:
+    monkeypatch.setattr(loop, "SpikeWatch", Wary)
+    config = base_config(num_iterations=92, save_every=None, eval_every=None, sample_every=None)
+    whole = list(base.run(config, context(tmp_path / "w", inputs), stop=lambda: False, resume=None))
+    ctx, told = context(tmp_path / "cut", inputs), list[Event]()
+
+    def is_stopping() -> bool:
+        return len(of(told, Step)) >= stopped_after
+
+    for event in base.run(config, ctx, stop=is_stopping, resume=None):
+        told.append(event)
+    path = checkpoint.step_dir(ctx.checkpoints_dir, stopped_after)
+    ref = CheckpointRef(path=path, step=stopped_after)
+    told += base.run(config, ctx, stop=lambda: False, resume=ref)
+    assert [event.step for event in of(told, Step)] == list(range(1, 93))
+    # The second high loss is near the first: it is of the same trouble.
+    assert [alert.code for alert in of(whole, Alert)] == ["loss-spike"]
+    assert of(told, Alert) == of(whole, Alert)
+    name = "artifacts/base/batch-80.json"
+    assert (tmp_path / "cut" / name).read_text() == (tmp_path / "w" / name).read_text()
+
+
+def test_a_checkpoint_from_before_its_losses_were_kept_resumes(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    ctx = context(tmp_path, inputs)
+    whole = of(train(ctx), Step)
+    path = checkpoint.step_dir(ctx.checkpoints_dir, 8)
+    body = json.loads((path / checkpoint.META_FILE).read_text())
+    del body["spikes"]
+    (path / checkpoint.META_FILE).write_text(json.dumps(body))
+    hashes = json.loads((path / checkpoint.COMMITTED).read_text())
+    hashes[checkpoint.META_FILE] = hashlib.sha256(
+        (path / checkpoint.META_FILE).read_bytes()
+    ).hexdigest()
+    (path / checkpoint.COMMITTED).write_text(json.dumps(hashes))
+    rest = of(train(ctx, resume=CheckpointRef(path=path, step=8)), Step)
+    assert [event.metrics["loss"] for event in rest] == [
+        event.metrics["loss"] for event in whole[8:]
+    ]
 
 
 @pytest.mark.parametrize("when", ["before the spike", "after the spike"])

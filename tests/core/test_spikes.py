@@ -40,6 +40,20 @@ def test_a_loss_that_stays_high_is_one_trouble_and_not_a_hundred() -> None:
     assert [spike.step for spike in spikes(losses)] == [201]
 
 
+@pytest.mark.parametrize("cut", [30, 150, 199, 200, 201, 260, 320])
+def test_a_watch_that_goes_on_from_what_was_kept_tells_the_same(cut: int) -> None:
+    losses = [*RECORDED["base"]]
+    # The second is too near to the first to be told again; the third is not.
+    for step in (200, 280, 320):
+        losses[step - 1] *= 1.8
+    first = SpikeWatch()
+    told = [first.look(step, loss) for step, loss in enumerate(losses[:cut], start=1)]
+    rest = SpikeWatch(first.state)
+    told += [rest.look(step, loss) for step, loss in enumerate(losses[cut:], start=cut + 1)]
+    assert [spike for spike in told if spike is not None] == spikes(losses)
+    assert [spike.step for spike in spikes(losses)] == [200, 320]
+
+
 def test_nothing_stands_out_in_the_warm_up() -> None:
     losses = [*RECORDED["base"]]
     losses[199] *= 1.8
