@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.config import ModelConfig
-from core.files import replace_file, sync_path
+from core.files import remove_left_overs, replace_file, sync_path
 from core.model import GPT
 from core.optim.muon_adamw import MuonAdamW
 from runs.errors import Corrupt, NotFound, UsageError
@@ -113,8 +113,7 @@ def _clear_left_overs(checkpoints_dir: Path) -> None:
 
     One worker at a time writes here, so that what is not committed is nobody's any more.
     """
-    for left in checkpoints_dir.glob(".*.partial"):
-        left.unlink(missing_ok=True)
+    remove_left_overs(checkpoints_dir)
     for path in _step_dirs(checkpoints_dir).values():
         if not (path / COMMITTED).is_file():
             shutil.rmtree(path, ignore_errors=True)

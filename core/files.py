@@ -21,6 +21,15 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_path(path.parent)
 
 
+def remove_left_overs(directory: Path) -> None:
+    """Remove what a kill has left of files that were being replaced in a directory.
+
+    Only for who alone writes there: another's file would be lost on its way.
+    """
+    for left in directory.glob(".*.partial"):
+        left.unlink(missing_ok=True)
+
+
 def sync_path(path: Path) -> None:
     """Put a file, or the names in a directory, on disk."""
     descriptor = os.open(path, os.O_RDONLY)

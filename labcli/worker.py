@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from core.config import build_stage_config
+from core.files import remove_left_overs
 from core.hardware import nvidia_gpus
 from core.hardware_table import HardwareTable, shipped_table
 from core.stages.context import CheckpointRef, Stage, StageContext
@@ -157,6 +158,9 @@ class Worker:
         data = self._paths.home.data_dir
         for directory in (artifacts, data):
             directory.mkdir(parents=True, exist_ok=True)
+        if self._rank.rank == 0:
+            # It alone writes artifacts, and the attempts before this one are over.
+            remove_left_overs(artifacts)
         return StageContext(
             stage=self._stage,
             run_dir=self._paths.run_dir,

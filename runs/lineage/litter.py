@@ -35,6 +35,8 @@ _TOKENS = "tokens-"
 _OLD_TOKENS = ("later-*", "tokens-*/train.*", "tokens-*/val.*")
 # Tokens that a run had at hand; see core.data.reading.
 _WINDOW = "window"
+# Beside it, files that a worker which was killed was replacing.
+_LEFT_IN_RUNS = (f"artifacts/*/{_WINDOW}", "artifacts/*/.*.partial", "checkpoints/*/.*.partial")
 _DOWNLOADS = "downloads"
 _BUILDING = ".building-*"
 
@@ -84,7 +86,8 @@ def _half_built(home: LabHome, runs: list[KnownRun]) -> Iterator[Item]:
                     yield _item(
                         "half-built", path, f"{path.parent.name}/{path.name}", run.view.slug
                     )
-            for path in sorted(run.path.glob(f"artifacts/*/{_WINDOW}")):
+            left_overs = [path for one in _LEFT_IN_RUNS for path in run.path.glob(one)]
+            for path in sorted(left_overs):
                 yield _item("half-built", path, f"{path.parent.name}/{path.name}", run.view.slug)
     left = list(home.data_dir.glob(_BUILDING))
     left += home.data_dir.glob(f"*/{_TOKENS}*/*.partial")

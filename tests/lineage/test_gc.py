@@ -99,7 +99,14 @@ def test_a_vote_keeps_the_checkpoint_that_it_was_given_for(home: LabHome) -> Non
 def test_half_built_directories_of_runs_that_ended_go(home: LabHome) -> None:
     run = trained_run(home)
     (run.paths.checkpoints_dir("mid") / "step_000009").mkdir()
-    assert going(home, KeepRules()) == ["mid/step_000009"]
+    run.paths.artifacts_dir("mid").mkdir(parents=True, exist_ok=True)
+    (run.paths.artifacts_dir("mid") / ".batch-7.json.4711.partial").write_text("{")
+    (run.paths.checkpoints_dir("base") / ".measured.json.4711.partial").write_text("{")
+    assert going(home, KeepRules()) == [
+        "base/.measured.json.4711.partial",
+        "mid/.batch-7.json.4711.partial",
+        "mid/step_000009",
+    ]
 
 
 def test_only_token_caches_that_no_run_uses_go(home: LabHome) -> None:

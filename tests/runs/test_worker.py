@@ -146,6 +146,26 @@ def test_second_attempt_without_a_checkpoint_starts_over(paths: RunPaths) -> Non
     assert "resumed_from" not in records[0].data
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_a_kill_left_of_an_artifact_goes_with_the_next_attempt(
+    paths: RunPaths, rank: int
+) -> None:
+    directory = paths.artifacts_dir("tok")
+    directory.mkdir(parents=True)
+    (directory / "notes.json").write_text("{}")
+    (directory / ".notes.json.4711.partial").write_text("{")
+    seen: list[str] = []
+
+    def body(ctx: StageContext, stop: object, resume: object) -> Iterator[Event]:
+        seen.extend(sorted(path.name for path in ctx.artifacts_dir.iterdir()))
+        yield Note(message="looked")
+
+    execute(paths, "tok", body, attempt=2, rank=Rank(rank=rank, world_size=2))
+    # Beside rank 0, which alone writes there and may do so now, no rank takes anything away.
+    whole = [".notes.json.4711.partial"] if rank else []
+    assert seen == [*whole, "notes.json"]
+
+
 def test_stop_is_seen_by_the_stage(paths: RunPaths) -> None:
     def patient(ctx: StageContext, stop: Callable[[], bool], resume: object) -> Iterator[Event]:
         worker.stop()
