@@ -159,6 +159,15 @@ def has_compiler() -> bool:
     return shutil.which(os.environ.get("CXX", "g++")) is not None and headers.exists()
 
 
+def why_not_compiled(device: str, *, has_compiler: bool) -> str | None:
+    """Return what keeps torch.compile from a type of device; None where torch has to be asked."""
+    if device == "mps":
+        return "kernels for Apple GPUs are not proven"
+    if device == "cpu" and not has_compiler:
+        return "no C++ compiler with Python headers on this machine"
+    return None
+
+
 def cpu_name() -> str:
     """Return the processor's name as the system states it."""
     named = _cpu_field("model name")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.hardware import Gpu, Hardware
+from core.hardware import Gpu, Hardware, why_not_compiled
 from core.hardware_table import GIB
 from core.planning.speed import uses_fp8
 from core.settings.training import TrainConfig
@@ -47,11 +47,14 @@ def preset_notes(preset: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def require_kernels(config: TrainConfig, hardware: Hardware) -> None:
-    """Raise UsageError where a stage asks for fp8 or an attention that this hardware has not.
+    """Raise UsageError where a stage asks for fp8, an attention or compiling that cannot be here.
 
-    Of a GPU the stage itself looks whether the kernel is installed and fits.
+    Of a GPU the stage itself looks whether the kernel is installed and fits, and torch compiles.
     """
     uses_fp8(config, hardware)
+    reason = why_not_compiled(hardware.device, has_compiler=hardware.has_compiler)
+    if config.compile == "on" and reason is not None:
+        raise UsageError(f"compile = on is not possible here: {reason}; use auto or off")
     if config.attention in ("flash", "flex") and hardware.device != "cuda":
         what = hardware.gpus[0].name if hardware.gpus else hardware.cpu
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from core.hardware import has_compiler
+from core.hardware import has_compiler, why_not_compiled
 from core.loss import LossFn, loss_terms, make_loss, summed_loss
 from core.model import GPT
 from runs.errors import UsageError
@@ -44,10 +44,9 @@ def why_eager(setting: str, device: torch.device) -> str | None:
 
 def _why_not_compiled(device: torch.device) -> str | None:
     """Return what keeps torch.compile from working, found by compiling something small."""
-    if device.type == "mps":
-        return "kernels for Apple GPUs are not proven"
-    if device.type == "cpu" and not has_compiler():
-        return "no C++ compiler with Python headers on this machine"
+    reason = why_not_compiled(device.type, has_compiler=has_compiler())
+    if reason is not None:
+        return reason
     try:
         torch.compile(torch.neg)(torch.ones(2, device=device))
     except RuntimeError as error:

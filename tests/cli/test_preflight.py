@@ -47,6 +47,19 @@ def test_server_that_is_not_there_is_told_before_the_run(
     assert not list(home.runs_dir.glob("*"))
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--queue",)])
+def test_compiling_without_a_compiler_is_refused_before_the_run(
+    labcli: Labcli, home: LabHome, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    chosen = ("run", "speedrun", "--preset", "cpu", "--detach", *words)
+    done = labcli(*chosen, "--set", "sft.compile=on")
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert "sft: compile = on is not possible here: no C++ compiler" in done.err
+    assert not list(home.runs_dir.glob("*"))
+    assert labcli(*chosen[:4], "--dry-run", "--set", "sft.compile=auto").code == 0
+
+
 def test_bytes_to_download_are_counted_and_missing_shards_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

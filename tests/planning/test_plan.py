@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,20 @@ def test_bad_overrides_are_usage_errors_that_name_the_key(override: str, message
     with pytest.raises(UsageError) as caught:
         plan(override)
     assert message in str(caught.value)
+
+
+def test_compiling_is_asked_for_only_where_it_can_be() -> None:
+    bare = replace(LAPTOP, has_compiler=False)
+    mac = replace(bare, gpus=(Gpu(name="Apple M3", memory_bytes=16 * GIB),))
+    for hardware, reason in ((bare, "no C++ compiler with Python headers"), (mac, "Apple GPUs")):
+        for override in ("base.compile=auto", "mid.compile=off"):
+            assert plan(override, hardware=hardware).device == hardware.device
+        with pytest.raises(UsageError, match=r"mid: compile = on is not possible here: ") as caught:
+            plan("mid.compile=on", hardware=hardware)
+        assert reason in str(caught.value) and "use auto or off" in str(caught.value)
+    # Of a GPU only torch itself can tell.
+    for hardware in (LAPTOP, SERVER, replace(SERVER, has_compiler=False)):
+        assert plan("base.compile=on", hardware=hardware).stages
 
 
 @pytest.mark.parametrize(
