@@ -60,14 +60,19 @@ def settle_rows(
     return _settled(config, rows, row_len, ranks, how)
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether torch says that a device or the host has no memory left."""
+    is_told = any(words in str(error) for words in _IS_FULL)
+    return is_told or isinstance(error, torch.OutOfMemoryError)
+
+
 @contextmanager
 def naming_out_of_memory(stage: str, config: TrainConfig, model: GPT, step: int) -> Iterator[None]:
     """Say in one line that memory ran out in a step, with how many rows, and what to set."""
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        is_told = any(words in str(error) for words in _IS_FULL)
-        if not isinstance(error, torch.OutOfMemoryError) and not is_told:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
             raise
         rows, row_len = config.num_device_rows, model.config.sequence_len
         advice = (

@@ -94,7 +94,8 @@ class Worker:
         last = (errors.strip().splitlines() or [f"exit code {code}"])[-1]
         if code == ExitCode.USAGE:
             raise UsageError(last)
-        raise LabError(f"the {self._side} side of the measurement failed: {last}")
+        whose = "our step" if self._side == "ours" else "the baseline's step"
+        raise LabError(f"measuring {whose} failed: {last}")
 
     def close(self) -> None:
         """End the process."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -32,6 +34,14 @@ class TrainJob:
     corpus: str | None = None
     tokenizer: str | None = None
 
+    @property
+    def size(self) -> str:
+        """How large a step is, in words."""
+        return (
+            f"{self.device_batch_size} rows of {self.sequence_len} tokens at depth {self.depth} "
+            f"with a vocabulary of {self.vocab_size}"
+        )
+
     def to_json(self) -> str:
         """Return the one argument of the worker."""
         return json.dumps(asdict(self))
@@ -40,6 +50,23 @@ class TrainJob:
     def from_json(cls, text: str) -> TrainJob:
         """Return the job in a worker's argument."""
         return cls(**json.loads(text))
+
+
+# The options of `labcli bench train`, by the settings that they give; see `in_options`.
+OPTIONS: Mapping[str, str] = {
+    "depth": "--depth", "head_dim": "--head-dim", "sequence_len": "--seq-len",
+    "window_pattern": "--window", "device_batch_size": "--device-batch", "dtype": "--dtype",
+    "fp8": "--fp8", "compile": "--compile",
+}  # fmt: skip
+# Of the stage whose settings they are; torch.compile is no setting.
+_SETTING = re.compile(rf"(?<![\w.-])(?:base(?:\.|: ))?({'|'.join(OPTIONS)})(?= |$)")
+
+
+def in_options(message: str) -> str:
+    """Return what is said of the settings of a stage with the names of the options for them."""
+    told = _SETTING.sub(lambda found: OPTIONS[found[1]], message).replace(" = on", " on")
+    # That one is on or not there.
+    return told.replace("use auto or off", "leave it out") if told.startswith("--fp8") else told
 
 
 # What a worker is asked, one word a line: to make so many steps, for the most bytes of tensors

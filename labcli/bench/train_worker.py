@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labcli.bench.infer_peaks import forget_peak, peak_bytes
 from labcli.bench.meter import Meter
 from labcli.bench.parent import end_with_parent
-from labcli.bench.train_job import Ready, StepCost, TrainJob
+from labcli.bench.train_job import Ready, StepCost, TrainJob, in_options
 from labcli.output import emit_json_line
 from runs.errors import ExitCode, LabError
 
@@ -153,15 +153,23 @@ def _wait_for(device: torch.device) -> None:
 def main(argv: list[str]) -> int:
     """Serve the job in the first argument; an expected failure is one line on stderr."""
     end_with_parent()
+    job = TrainJob.from_json(argv[0])
     # Libraries may write to stdout, which carries the answers alone.
     answers = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(answers, "w", encoding="utf-8")
     try:
-        serve(TrainJob.from_json(argv[0]))
+        serve(job)
     except LabError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{in_options(str(error))}\n")
         return ExitCode.USAGE
+    except RuntimeError as error:
+        from core.train.device_batch import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        sys.stderr.write(f"out of memory with {job.size}; take less of one of them\n")
+        return ExitCode.FAILED
     return ExitCode.OK
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from labcli.app import run_command
 from labcli.bench import train
+from labcli.bench.train_job import in_options
 from labcli.data import harvested
 from runs.errors import ExitCode
 from tests.core.builders import make_world
@@ -79,11 +80,13 @@ def test_a_table_is_shown_without_json(capsys: pytest.CaptureFixture[str]) -> No
     ("words", "said"),
     [
         (["--vocab", "200"], "--vocab takes"),
-        (["--dtype", "float12"], "dtype is one of"),
-        (["--window", "X"], "must be made of S and L"),
+        (["--dtype", "float12"], "error: --dtype is one of auto, float32, bfloat16, float16, not"),
+        (["--window", "X"], "error: --window 'X' must be made of S and L"),
+        (["--head-dim", "7"], "error: --head-dim must be even, not 7"),
+        (["--compile", "maybe"], "error: --compile is one of auto, on, off, not 'maybe'"),
         (["--device", "nowhere"], "is no device"),
         (["--loss-steps", "4"], "add --baseline"),
-        (["--fp8"], "8-bit floats need"),
+        (["--fp8"], "error: --fp8 on is not possible here: 8-bit floats need a GPU from Hopper"),
     ],
 )
 def test_what_cannot_be_measured_is_a_usage_error(
@@ -94,3 +97,28 @@ def test_what_cannot_be_measured_is_a_usage_error(
     assert captured.out == ""
     assert said in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_a_step_that_needs_more_memory_than_there_is_says_how_large_it_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # More than a process can address.
+    words = ["--depth", "3000000", "--vocab", "300000"]
+    assert run_command(["bench", "train", *SMALL, *words]) == ExitCode.FAILED
+    error = capsys.readouterr().err
+    assert "measuring our step failed: out of memory with 2 rows of 32 tokens at depth" in error
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("compile = on is not possible here: torch.compile fails; use auto or off",
+         "--compile on is not possible here: torch.compile fails; use auto or off"),
+        ("fp8 = on is not possible here: no; use auto or off",
+         "--fp8 on is not possible here: no; leave it out"),
+        ("take a smaller depth or sequence_len", "take a smaller --depth or --seq-len"),
+        ("the base learned compiled kernels", "the base learned compiled kernels"),
+    ],
+)  # fmt: skip
+def test_settings_are_told_by_their_options(said: str, told: str) -> None:
+    assert in_options(said) == told

@@ -23,7 +23,7 @@ WindowOption = Annotated[
     str, typer.Option(metavar="SSSL", help="Let layers see far (L) or a quarter of it (S).")
 ]
 DtypeOption = Annotated[
-    str, typer.Option(metavar="auto|float32|bfloat16", help="Compute with this type.")
+    str, typer.Option(metavar="auto|float32|bfloat16|float16", help="Compute with this type.")
 ]
 Fp8Option = Annotated[
     bool, typer.Option("--fp8", help="Multiply in 8-bit floats, which GPUs from Hopper on can.")
