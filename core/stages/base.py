@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
@@ -84,10 +83,13 @@ def run(
             sample_chat=False,
         )
         if resume is None and config.pair_start_steps:
-            started = time.perf_counter()
             split = open_shards(cache, text.parts[0])
-            yield from start_from_pairs(model, split, ranks, num_steps=config.pair_start_steps)
-            job = replace(job, head_start_s=time.perf_counter() - started)
+            fit = start_from_pairs(model, split, ranks, num_steps=config.pair_start_steps)
+            fit_s = yield from until_stopped(fit, is_told)
+            if fit_s is None:
+                yield End(reason="stopped")
+                return
+            job = replace(job, head_start_s=fit_s)
         yield from collecting_rarely(train(job, stop=stop, resume=resume))
 
 

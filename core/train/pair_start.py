@@ -9,7 +9,8 @@ Shapes: V padded vocabulary, P distinct pairs, R contexts of one block, C model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,11 +81,12 @@ def _first_tokens(split: TokenSplit, most: int) -> Ints:
 
 def start_from_pairs(
     model: GPT, split: TokenSplit, ranks: Ranks, *, num_steps: int
-) -> Iterator[Progress]:
-    """Fit embedding and head to the pairs of the text by full-batch Adam, in place.
+) -> Generator[Progress, None, float]:
+    """Fit embedding and head to the pairs of the text by full-batch Adam; return how long it took.
 
-    One step costs 6 V^2 C FLOPs. Rank 0 fits, the others take its weights.
+    One step costs 6 V^2 C FLOPs. Rank 0 fits, the others take its weights. In seconds.
     """
+    started_s = time.perf_counter()
     weights = [model.wte.weight, model.head.weight]
     if ranks.rank == 0:
         yield from _fit(model, count_pairs(split, model.config.padded_vocab_size), num_steps)
@@ -94,6 +96,7 @@ def start_from_pairs(
                 weight.zero_()
     for weight in weights:
         ranks.sum_in_place(weight.detach())
+    return time.perf_counter() - started_s
 
 
 def _fit(model: GPT, pairs: PairCounts, num_steps: int) -> Iterator[Progress]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from core import checkpoint
 from core.settings.training import ChatTrainConfig
 from core.stages import base, mid, sft
 from core.stages.context import CheckpointRef, Input
-from core.train.compiling import compiled_loss
 from runs.errors import Corrupt, NotFound, StageFailed, UsageError
 from runs.events import Alert, Checkpoint, End, Eval, Event, Note, Progress, Sample, Step
 from tests.core import train_base
@@ -78,6 +76,26 @@ def test_a_start_from_pairs_makes_the_first_steps_better_and_is_told(
     assert losses(started)[0] < losses(plain)[0] - 1
     fitting = [event for event in started if isinstance(event, Progress) and "pairs" in event.label]
     assert fitting[-1].done == fitting[-1].total == 20
+
+
+def test_a_stop_while_pairs_are_fitted_is_obeyed_before_the_fit_is_done(
+    tmp_path: Path, inputs: dict[str, Input]
+) -> None:
+    told: list[Event] = []
+
+    def fitted() -> list[Event]:
+        return [event for event in told if isinstance(event, Progress) and "pairs" in event.label]
+
+    config = base_config(pair_start_steps=20)
+    ctx = context(tmp_path, inputs)
+    for event in base.run(config, ctx, stop=lambda: len(fitted()) >= 3, resume=None):
+        told.append(event)
+    assert told[-1] == End(reason="stopped")
+    assert (len(fitted()), losses(told)) == (3, [])
+    assert not list(ctx.checkpoints_dir.glob("*"))
+    # Nothing was kept: the next attempt fits from the beginning.
+    again = list(base.run(config, ctx, stop=lambda: False, resume=None))
+    assert len(losses(again)) == 12
 
 
 def test_a_start_from_pairs_takes_no_negative_steps() -> None:
@@ -317,18 +335,3 @@ def test_compile_on_without_a_compiler_is_refused(
                 resume=None,
             )
         )
-
-
-def tell_fallback(compiler: Path, told: Path) -> None:
-    """Write why nothing compiles with a compiler, which torch reads once, with inductor."""
-    os.environ.update(CXX=str(compiler), TORCHINDUCTOR_CACHE_DIR=str(told.parent / "kernels"))
-    told.write_text(str(compiled_loss("auto", torch.device("cpu"))[1]))
-
-
-def test_a_broken_compiler_falls_back_to_eager(tmp_path: Path) -> None:
-    broken, told = tmp_path / "g++", tmp_path / "told"
-    broken.write_text("#!/bin/sh\nexit 1\n")
-    broken.chmod(0o755)
-    started = start_ranks(tell_fallback, broken, told, ranks=1, errors=tmp_path)
-    assert wait_for_ranks(started) == [0], (tmp_path / "stderr.0.txt").read_text()
-    assert "training runs eager: torch.compile fails on this machine" in told.read_text()
