@@ -138,6 +138,8 @@ def _attempt(model: GPT, device: torch.device, loss_fn: LossFn) -> Callable[[int
         for parameter in model.parameters():
             parameter.grad = None
         torch.cuda.empty_cache()
+        # Steps tell their own peak, not that of a size that was tried and given up.
+        torch.cuda.reset_peak_memory_stats(device)
         return peak
 
     return attempt

@@ -62,6 +62,7 @@ class StepTeller:
         self._setup = setup
         self._phases = phases
         self._pace = Pace()
+        self._peak_bytes = 0
 
     def event(
         self, at: Progressed, result: StepResult, *, seconds: float, lr_multiplier: float
@@ -69,6 +70,8 @@ class StepTeller:
         """Return the event of the step that brought the stage to `at` in so many seconds."""
         job = self._job
         self._pace.add(seconds)
+        # Linux counts a process's peak per thread, and may tell a little less than it told before.
+        self._peak_bytes = max(self._peak_bytes, _peak_memory_bytes(job.ranks.device))
         tokens = job.config.total_batch_size
         assert at.loss_ema is not None
         metrics = {
@@ -81,7 +84,7 @@ class StepTeller:
             "lrm": round(lr_multiplier, 6),
             "grad_norm": result.grad_norm,
             "epoch": job.rows.epoch_of(at.num_rows - 1),
-            "peak_memory_bytes": _peak_memory_bytes(job.ranks.device),
+            "peak_memory_bytes": self._peak_bytes,
             **phase_metrics(self._phases.take()),
         }
         if at.scaler is not None:

@@ -214,12 +214,15 @@ class Card:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return x_BTC.sum()
 
+    def forget(self, device: torch.device) -> None:
+        self.peak = self.in_use
+
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told = {
             "mem_get_info": lambda device: (self.free, self.total),
             "memory_allocated": lambda device: self.in_use,
             "max_memory_allocated": lambda device: self.peak,
-            "reset_peak_memory_stats": lambda device: None,
+            "reset_peak_memory_stats": self.forget,
             "empty_cache": lambda: None,
         }
         for name, answer in told.items():
@@ -243,6 +246,8 @@ def test_a_gpu_is_tried_with_real_steps_until_no_more_rows_fit(
     assert note is not None and "the most that a real step fits into 0.1 GiB" in note.message
     assert len(card.tried) == len(set(card.tried))
     assert all(parameter.grad is None for parameter in model.parameters())
+    # What the steps to come will tell as their peak knows nothing of the sizes tried.
+    assert torch.cuda.max_memory_allocated(torch.device("cuda")) == card.in_use
 
 
 @pytest.mark.parametrize(("num_rows", "rows"), [(12, 4), (9, 3), (7, 1), (2, 2)])
