@@ -30,7 +30,7 @@ from core.train.allocator import keep_freed_memory, release_garbage
 from core.train.compiling import compiled_loss, why_eager
 from core.train.fp8 import use_fp8
 from core.train.phases import Phases, phases_on
-from core.train.step import Flags, Stepper, scheduled_rates
+from core.train.step import Flags, Stepper, runs_ahead, scheduled_rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,7 @@ class OurTrainee:
             loss_fn=loss_fn,
             total_steps=subject.total_steps,
             phases=self.phases,
+            runs_ahead=runs_ahead(device),
         )
         self._num_steps = 0
 

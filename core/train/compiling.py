@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from core.hardware import has_compiler, why_not_compiled
 from core.loss import LossFn, loss_terms, make_loss, summed_loss
 from core.model import GPT
-from runs.errors import UsageError
+from runs.errors import StageFailed, UsageError
 
 # The share of what a backward pass would read that is kept for it; the rest, which is elementwise,
 # is computed again. On a CPU that is no slower, since it is then in a cache: a d4's step keeps 63
@@ -49,7 +52,26 @@ def _why_not_compiled(device: torch.device) -> str | None:
         return reason
     try:
         torch.compile(torch.neg)(torch.ones(2, device=device))
-    except RuntimeError as error:
-        first_line = str(error).strip().splitlines()[0]
-        return f"torch.compile fails on this machine ({first_line[:200]})"
+    # The second where the directory of kernels cannot be made.
+    except (RuntimeError, OSError) as error:
+        return f"torch.compile fails on this machine ({_first_line(error)})"
     return None
+
+
+@contextmanager
+def naming_failed_kernels(stage: str) -> Iterator[None]:
+    """Say in one line that kernels cannot be built, although those of the first look could."""
+    try:
+        yield
+    except RuntimeError as error:
+        # By its name: the compiler may be what cannot be imported.
+        if not any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__):
+            raise
+        raise StageFailed(
+            f"the kernels of the step cannot be built ({_first_line(error)}); mend that and "
+            f"resume, or start a new run with --set {stage}.compile=off"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

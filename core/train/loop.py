@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import torch
-
 from core import checkpoint
 from core.attention.attend import attend_on
 from core.config import config_hash
@@ -26,7 +24,7 @@ from core.optim.muon_adamw import MuonAdamW
 from core.stages.context import CheckpointRef
 from core.train.aftermath import Aftermath
 from core.train.allocator import keep_freed_memory
-from core.train.compiling import compiled_loss
+from core.train.compiling import compiled_loss, naming_failed_kernels
 from core.train.device_batch import naming_out_of_memory, settle_rows
 from core.train.fp8 import use_fp8
 from core.train.job import Progressed, Training, progressed
@@ -35,7 +33,7 @@ from core.train.phases import Phases, phases_on
 from core.train.precision import overflow_alert, scaler_for
 from core.train.saving import Saver
 from core.train.spikes import SpikeWatch
-from core.train.step import Flags, Launched, Stepper
+from core.train.step import Flags, Launched, Stepper, runs_ahead
 from core.train.telling import Setup, StepTeller, setup_note
 from core.train.trouble import failure_events, spike_events
 from runs.errors import StageFailed
@@ -96,11 +94,6 @@ def _set_up(job: Training) -> tuple[LossFn, Setup]:
         peak_flops=peak_flops(device, model.dtype, job.ctx.hardware),
     )
     return loss_fn, setup
-
-
-def runs_ahead(device: torch.device) -> bool:
-    """Return whether a device is asked for the next step before the last one's numbers."""
-    return device.type == "cuda"
 
 
 class _Loop:
@@ -197,7 +190,10 @@ class _Loop:
         # From the first row that was not read of: its documents may have to be told.
         is_here = not rows.is_growing or rows.reaches(self._at.num_rows, self._first_row(ahead))
         own = Flags(is_stopping=stop(), is_waiting=not is_here)
-        with naming_out_of_memory(job.ctx.stage, job.config, job.model, step):
+        with (
+            naming_out_of_memory(job.ctx.stage, job.config, job.model, step),
+            naming_failed_kernels(job.ctx.stage),
+        ):
             self._launched.append(self._stepper.launch(step, self._first_row(step), own))
 
     def _first_row(self, step: int) -> int:

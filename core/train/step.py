@@ -78,6 +78,11 @@ class Launched:
         )
 
 
+def runs_ahead(device: torch.device) -> bool:
+    """Return whether a device is asked for the next step before the last one's numbers."""
+    return device.type == "cuda"
+
+
 class Stepper:
     """Carries a model from one step to the next; its only state is the model's and optimizer's.
 
