@@ -52,6 +52,7 @@ class AttemptFold:
     ended_s: float | None = None
     error: str | None = None
     error_type: str | None = None
+    is_unexpected: bool = False
     phase: str | None = None
     step_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=STEP_WINDOW))
     step: int | None = None
@@ -178,6 +179,7 @@ def _note(fold: AttemptFold, record: EventRecord) -> None:
 def _error(fold: AttemptFold, record: EventRecord) -> None:
     fold.error_type = _text(record.data.get("type"))
     fold.error = str(record.data.get("message") or fold.error_type or "unknown error")
+    fold.is_unexpected = bool(record.data.get("traceback"))
 
 
 def _end(fold: AttemptFold, record: EventRecord) -> None:
@@ -272,7 +274,12 @@ def fold_stage(folds: Iterable[AttemptFold]) -> StageFacts:
         return StageFacts()
     newest = mains[-1]
     peers = [fold for fold in ordered if fold.attempt == newest.attempt]
-    failed = next((fold for fold in peers if fold.error is not None), None)
+    # What one rank says of itself, before the connections that the others lost by its end.
+    failed = min(
+        (fold for fold in peers if fold.error is not None),
+        key=lambda fold: (fold.is_unexpected, fold.rank),
+        default=None,
+    )
     starts = [fold.started_s for fold in mains if fold.started_s is not None]
     shown = next((fold for fold in reversed(mains) if fold.metrics), newest)
     return StageFacts(

@@ -221,6 +221,15 @@ def test_failure_on_another_rank_fails_the_stage(paths: RunPaths) -> None:
     assert (view.state, view.error) == ("failed", "rank 1 has no memory")
 
 
+def test_the_rank_that_knows_why_is_believed_before_those_that_lost_it(paths: RunPaths) -> None:
+    lost = Error(type="RuntimeError", message="Connection closed by peer", traceback="Traceback")
+    known = Error(type="StageFailed", message="out of memory on cuda:1", traceback="")
+    for rank, error in enumerate((lost, known, lost)):
+        with EventLog(paths.events("base", 1, rank)) as log:
+            log.append(error)
+    assert load_run(paths.run_dir).stages[1].error == "out of memory on cuda:1"
+
+
 def test_worker_of_another_boot_without_heartbeat_is_lost(paths: RunPaths) -> None:
     gone = ProcessIdentity(pid=1, start=1, boot="another-boot").as_record()
     append_record(paths.control, "supervisor", gone, clock=lambda: 1000.0)
