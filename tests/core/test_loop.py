@@ -137,6 +137,30 @@ def test_none_leaves_everything_to_the_last_step(tmp_path: Path, inputs: dict[st
     assert {event.settings["max_new_tokens"] for event in samples} == {CONTINUATION_TOKENS} == {16}
 
 
+@pytest.mark.parametrize("is_ahead", [False, True])
+@pytest.mark.parametrize(
+    ("steps", "intervals"), [(1, (1, 1, 1)), (2, (3, 2, 5)), (5, (2, 3, 7)), (7, (7, 2, 3))]
+)
+def test_each_thing_is_done_at_its_steps_and_at_the_last_whatever_the_intervals(
+    tmp_path: Path,
+    inputs: dict[str, Input],
+    monkeypatch: pytest.MonkeyPatch,
+    steps: int,
+    intervals: tuple[int, int, int],
+    is_ahead: bool,
+) -> None:
+    monkeypatch.setattr(loop, "runs_ahead", lambda device: is_ahead)
+    save, measure, sample = intervals
+    events = train(
+        context(tmp_path, inputs), num_iterations=steps, save_every=save, eval_every=measure,
+        sample_every=sample, warmup_ratio=0.3, weight_decay=0.1,
+    )  # fmt: skip
+    assert [event.step for event in of(events, Step)] == list(range(1, steps + 1))
+    for kind, every in ((Checkpoint, save), (Eval, measure), (Sample, sample)):
+        due = [step for step in range(1, steps + 1) if step % every == 0 or step == steps]
+        assert list(dict.fromkeys(event.step for event in of(events, kind))) == due
+
+
 def test_the_best_checkpoint_outlives_the_newest_ones(
     tmp_path: Path, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,11 +119,13 @@ def test_killed_run_resumes_with_bitwise_equal_losses_and_weights(
     assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
 
 
-def test_two_ranks_train_like_one_with_twice_the_accumulation(world: Path) -> None:
-    one = run_process(world, name="one", num_iterations=12, eval_every=12)
-    two = run_process(world, name="two", num_iterations=12, eval_every=12, ranks=2)
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_several_ranks_train_like_one_that_accumulates_more(world: Path, ranks: int) -> None:
+    alike = {"num_iterations": 12, "eval_every": 12, "total_batch_size": ranks * 64}
+    one = run_process(world, name=f"one-of-{ranks}", **alike)
+    several = run_process(world, name=f"all-{ranks}", ranks=ranks, **alike)
     assert list(one) == list(range(1, 13))
-    assert two == pytest.approx(one, rel=1e-5)
+    assert several == pytest.approx(one, rel=1e-5)
 
 
 def test_stopped_run_checkpoints_at_the_step_boundary_and_goes_on(
