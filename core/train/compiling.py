@@ -55,6 +55,8 @@ def _why_not_compiled(device: torch.device) -> str | None:
     # The second where the directory of kernels cannot be made.
     except (RuntimeError, OSError) as error:
         return f"torch.compile fails on this machine ({_first_line(error)})"
+    # What is counted from here on is of the training (core.train.kernels).
+    torch._dynamo.utils.counters.clear()
     return None
 
 

@@ -157,7 +157,10 @@ class _Loop:
                 yield from self._saver.save(self._at, is_last=is_last)
         if is_last or _is_due(step, config.eval_every):
             yield from self._read()
-            with self._phases("eval"):
+            with (
+                self._phases("eval"),
+                naming_out_of_memory(self._job.ctx.stage, config, self._job.model, step - 1),
+            ):
                 yield from self._measure()
         if is_last or _is_due(step, config.sample_every):
             yield from self._read()

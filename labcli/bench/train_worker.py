@@ -144,10 +144,12 @@ def _named(device: str) -> str:
 
 
 def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        import torch
+    import torch
 
+    if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def main(argv: list[str]) -> int:

@@ -298,6 +298,17 @@ def test_memory_that_runs_out_is_named_with_what_to_set(
     assert "--set base.device_batch_size=1" in message
 
 
+def test_memory_that_runs_out_in_a_measurement_is_named_too(
+    world: dict[str, Input], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(loop, "validation_bpb", fail)
+    with pytest.raises(StageFailed, match="out of memory on cpu at step 4 with 2 rows of 32"):
+        trained(world, tmp_path)
+
+
 def test_other_errors_of_a_step_are_left_as_they_are(world: dict[str, Input]) -> None:
     config = base_config()
     with (

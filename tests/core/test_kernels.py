@@ -21,7 +21,9 @@ from tests.core.forked import start_ranks, wait_for_ranks
 
 PROGRAM = """
 import json, sys, torch
+from core.train.compiling import why_eager
 from core.train.kernels import kernels_note
+assert why_eager("auto", torch.device("cpu")) is None
 torch.compile(lambda x: x.sin() + x.cos() * 2)(torch.ones(64))
 (note,) = kernels_note(1.25)
 sys.stdout.write(json.dumps({"message": note.message, **note.data}))
