@@ -11,7 +11,7 @@ import pytest
 
 from core.hardware import Gpu, detect
 from core.hardware_table import GIB
-from labcli import launching
+from labcli.launching import new_run
 from runs.errors import ExitCode
 from runs.recipe import load_recipe
 from tests.cli.conftest import Labcli
@@ -153,7 +153,7 @@ def test_a_box_of_any_number_of_gpus_gets_a_plan_of_the_whole_speedrun(
     labcli: Labcli, monkeypatch: pytest.MonkeyPatch, num_gpus: int
 ) -> None:
     cards = (Gpu(name="NVIDIA H100 80GB HBM3", memory_bytes=80 * GIB),) * num_gpus
-    monkeypatch.setattr(launching, "detect", lambda added: replace(detect(added), gpus=cards))
+    monkeypatch.setattr(new_run, "detect", lambda added: replace(detect(added), gpus=cards))
     plan = dry_run_on(labcli, "auto")
     assert (plan["preset"], plan["machine"]) == ("gpu-80g", f"{num_gpus} x {cards[0].name}")
     trained = {s["stage"]: s for s in plan["stages"] if s["stage"] in ("base", "mid", "sft")}
