@@ -65,7 +65,9 @@ class Disk:
 
     def source(self) -> str:
         """Return what the total is made of, in words."""
-        parts = [f"{self.num_checkpoints} checkpoints {size_text(self.checkpoints)}"]
+        parts = []
+        if self.num_checkpoints:
+            parts.append(f"{self.num_checkpoints} checkpoints {size_text(self.checkpoints)}")
         if not self.downloads:
             parts.append(f"text and tokens {size_text(self.text)}")
             if not self.is_text_known:

@@ -49,7 +49,12 @@ From = Annotated[
     ),
 ]
 Preset = Annotated[
-    str, typer.Option(metavar="NAME", help="Use the settings for this kind of machine.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Use the settings for this kind of machine, such as cpu, gpu-24g or 8xh100; "
+        "a name that is none lists them.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,
