@@ -145,7 +145,7 @@ def test_lab_that_follows_a_law_gives_it_back_with_a_price(tmp_path: Path) -> No
 
 def test_too_few_runs_say_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
     found = scaling_fit(lab_of(LabHome(tmp_path), [1e5, 1e6]), "base", "val_bpb")
-    with pytest.raises(NotFound, match=r"2 finished runs .* make 2 points .* need 4"):
+    with pytest.raises(NotFound, match=r"2 finished runs .* give 2 points .* need 4"):
         require_something(found)
 
 

@@ -5,6 +5,8 @@ The screen changes it and draws the lines that it makes.
 
 from __future__ import annotations
 
+import textwrap
+
 from core.experiments.report.figures import short_names_of
 from core.experiments.selfchat.transcript import Conversation, Setting
 from runs.views.run_view import RunView
@@ -190,7 +192,8 @@ class Viewing:
         """Return what is known of the conversation as a whole."""
         talk, held = self.talk, self.held
         if talk is None or held is None:
-            return (ToneLine((Piece(self.problem or "Reading ...", "quiet"),)),)
+            rows = textwrap.wrap(self.problem or "Reading ...", width)
+            return tuple(ToneLine((Piece(row, "quiet"),)) for row in rows)
         setting = self._settings[talk.setting]
         words = f"  {setting.label}  seed {talk.seed}  {len(talk.turns)} turns"
         lines = [ToneLine((Piece(f"#{talk.number}", "active"), Piece(words, "quiet")))]

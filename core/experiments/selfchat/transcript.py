@@ -144,7 +144,7 @@ def read_turns(path: Path) -> list[Turn]:
         try:
             turns.append(parse_turn(json.loads(line)))
         except (ValueError, KeyError, TypeError):
-            raise Corrupt(f"line {number} of {path} is no turn of a self-chat") from None
+            raise Corrupt(f"no turn of a self-chat on line {number} of {path}") from None
     return turns
 
 
