@@ -126,6 +126,23 @@ class RunPaths:
         """The lab home that this run lies in."""
         return LabHome(self.run_dir.parent.parent)
 
+    def find(self, recorded: str | Path) -> Path:
+        """Return where a recorded path lies now: the lab home may have been copied or moved.
+
+        A relative path is one inside the run. What lies nowhere keeps the path that it had.
+        """
+        path = self.run_dir / recorded
+        if path.exists():
+            return path
+        home = self.home
+        for root in (home.data_dir, home.runs_dir, home.tokenizers_dir):
+            if root.name in path.parts:
+                place = len(path.parts) - 1 - path.parts[::-1].index(root.name)
+                moved = root.joinpath(*path.parts[place + 1 :])
+                if moved.exists():
+                    return moved
+        return path
+
     @property
     def run_json(self) -> Path:
         """What was asked for and where it ran; written once."""

@@ -24,6 +24,7 @@ from labcli.sweep.offer import Offered, offer_sweep
 from labcli.sweep.series import has_series, series_of
 from runs.errors import ExitCode, UsageError
 from runs.labels import add_note, check_note, check_tag
+from runs.lineage.inputs import given_inputs
 from runs.paths import LabHome, RunPaths
 from runs.scheduling.budget import Budget
 from runs.scheduling.queue import check_priority
@@ -176,6 +177,8 @@ def run(
     if tui and (waiting.queue or not sys.stdout.isatty()):
         raise UsageError("--tui needs a terminal, and no --queue; use --detach, then labcli tui")
     if dry_run:
+        if from_ref is not None:
+            given_inputs(lab, plan.to_json(), from_ref)
         return _show(lab, plan, is_queued=waiting.queue, json=json)
     same = find_finished(lab, plan.to_json(), from_ref) if waiting.needed else None
     if same is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runs.errors import LabError, NotFound
 from runs.files import sha256_file
+from runs.paths import RunPaths
 from runs.record import load_record
 from runs.refs import ResolvedCheckpoint
 from runs.views.facts import stage_facts
@@ -115,7 +116,7 @@ def tokenizer_paths(run_dir: Path) -> list[Path]:
     except (LabError, OSError):
         return paths
     if made is not None:
-        paths.insert(0, run_dir / str(made["path"]))
+        paths.insert(0, RunPaths(run_dir).find(str(made["path"])))
     if given is not None:
-        paths.append(Path(given["path"]))
+        paths.append(RunPaths(run_dir).find(given["path"]))
     return paths

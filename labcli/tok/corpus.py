@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runs.errors import LabError, NotFound
-from runs.paths import LabHome
+from runs.paths import LabHome, RunPaths
 from runs.record import load_record
 from runs.refs import resolve_training_run
 from runs.views.facts import stage_facts
@@ -57,14 +57,14 @@ def _of_run(home: LabHome, ref: str) -> Path:
     run_dir = resolve_training_run(home, ref)
     made = stage_facts(run_dir, "data").artifacts.get("corpus")
     if made is not None:
-        return run_dir / str(made["path"])
+        return RunPaths(run_dir).find(str(made["path"]))
     try:
         given = load_record(run_dir).inputs.get("corpus")
     except LabError:
         given = None
     if given is None:
         raise NotFound(f"run {run_dir.name} has no corpus; name a directory with --corpus")
-    return Path(given["path"])
+    return RunPaths(run_dir).find(given["path"])
 
 
 def _of_corpus(path: Path) -> CorpusTexts:

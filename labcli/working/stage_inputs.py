@@ -45,9 +45,7 @@ def _from_this_run(paths: RunPaths, name: str, producer: str) -> Input:
     made = facts.artifacts.get(name.partition(":")[0])
     if made is None:
         raise NotFound(f"stage {producer} of this run has not made {name!r}; run it first")
-    # An absolute path stays as it is.
-    path = paths.run_dir / str(made["path"])
-    return _existing(path, str(made.get("sha256", "")), name)
+    return _existing(paths.find(str(made["path"])), str(made.get("sha256", "")), name)
 
 
 def _given_at_launch(paths: RunPaths, record: RunRecord, name: str, stage: str) -> Input:
@@ -58,8 +56,7 @@ def _given_at_launch(paths: RunPaths, record: RunRecord, name: str, stage: str) 
             f"stage {stage} needs {name!r}, which no stage of this run makes; "
             "start the run again with --from RUN"
         )
-    # An absolute path stays as it is.
-    return _existing(paths.run_dir / given["path"], given.get("sha256", ""), name)
+    return _existing(paths.find(given["path"]), given.get("sha256", ""), name)
 
 
 def _existing(path: Path, sha256: str, name: str) -> Input:

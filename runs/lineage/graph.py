@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from runs.errors import LabError
-from runs.lineage.made import CHECKPOINT, Condition, Made, StageLog, condition, find, stage_log
+from runs.lineage.made import CHECKPOINT, Condition, Made, StageLog, condition, stage_log
 from runs.paths import LabHome, RunPaths
 from runs.record import RunRecord, load_record
 from runs.views.checkpoints import newest
@@ -195,7 +195,7 @@ class _Lab:
         given = record.inputs.get(name)
         if given is None:
             return None
-        path = find(run_dir, run_dir / given["path"])
+        path = RunPaths(run_dir).find(given["path"])
         sha256 = given.get("sha256", "")
         label = _checkpoint_label(name, path)
         state = condition(path, sha256, deep=deep)

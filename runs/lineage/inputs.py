@@ -8,7 +8,7 @@ from typing import Any
 
 from runs.errors import LabError, NotFound, UsageError, nearest
 from runs.files import sha256_file
-from runs.paths import LabHome
+from runs.paths import LabHome, RunPaths
 from runs.record import RunRecord, load_record
 from runs.refs import (
     Ref,
@@ -170,7 +170,7 @@ def _artifact(run_dir: Path, record: RunRecord, name: str, producer: str) -> dic
             f"stage {producer} of run {record.slug} has not made {name} yet; "
             f"finish it first: labcli runs resume {record.slug}"
         )
-    path = run_dir / str(made["path"])
+    path = RunPaths(run_dir).find(str(made["path"]))
     if not path.exists():
         raise NotFound(f"{name} of run {record.slug} is gone: {path} does not exist")
     sha256 = str(made.get("sha256", ""))

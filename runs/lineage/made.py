@@ -84,20 +84,6 @@ def stage_log(run_dir: Path, stage: str) -> StageLog:
     return StageLog(made=tuple(made), started_s=started_s)
 
 
-def find(run_dir: Path, path: Path) -> Path:
-    """Return where a recorded path lies now: a lab home may have been copied or moved."""
-    if path.exists():
-        return path
-    home = RunPaths(run_dir).home
-    for anchor, root in (("data", home.data_dir), ("runs", home.runs_dir)):
-        if anchor in path.parts:
-            place = len(path.parts) - 1 - path.parts[::-1].index(anchor)
-            moved = root.joinpath(*path.parts[place + 1 :])
-            if moved.exists():
-                return moved
-    return path
-
-
 def content_hash(path: Path) -> str | None:
     """Return the hash that names what lies at a path, or None when nothing readable does."""
     try:
@@ -169,8 +155,7 @@ def _made(run_dir: Path, record: EventRecord) -> Made | None:
     size = data.get("bytes")
     return Made(
         name=name,
-        # An absolute path stays as it is.
-        path=find(run_dir, run_dir / path),
+        path=RunPaths(run_dir).find(path),
         sha256=str(data.get("sha256") or ""),
         num_bytes=size if isinstance(size, int) else None,
         t=record.t,

@@ -11,8 +11,8 @@ from typing import Any
 
 from runs.errors import LabError
 from runs.files import sha256_file
-from runs.lineage.made import CHECKPOINT, find
-from runs.paths import LabHome
+from runs.lineage.made import CHECKPOINT
+from runs.paths import LabHome, RunPaths
 from runs.record import RunRecord, load_record
 from runs.views.checkpoints import step_of
 from runs.views.query import load_run, run_dirs
@@ -92,7 +92,7 @@ def needs(home: LabHome, trash: Path) -> Needs:
         for name, given in record.inputs.items():
             sha256, why = given.get("sha256", ""), f"run {record.slug}"
             if name.partition(":")[0] == CHECKPOINT:
-                paths[find(run_dir, Path(given["path"]))] = why
+                paths[RunPaths(run_dir).find(given["path"])] = why
                 hashes[sha256] = why
             elif name.partition(":")[0] == "tokenizer":
                 tokenizers.add(sha256)

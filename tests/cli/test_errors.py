@@ -77,10 +77,13 @@ def test_unknown_stage_of_a_run_is_named_with_those_it_has(labcli: Labcli, home:
     assert "base" in result.err
 
 
-def test_missing_checkpoint_of_the_parent_is_not_found(labcli: Labcli, home: LabHome) -> None:
+@pytest.mark.parametrize("how", ["--detach", "--dry-run"])
+def test_missing_checkpoint_of_the_parent_is_not_found(
+    labcli: Labcli, home: LabHome, how: str
+) -> None:
     build_finished_run(home)
-    result = labcli("run", "sft", "--from", "last:mid@7", "--detach")
-    assert result.code == ExitCode.NOT_FOUND
+    result = labcli("run", "sft", "--from", "last:mid@7", how)
+    assert (result.code, result.out) == (ExitCode.NOT_FOUND, "")
     assert result.err.splitlines()[-1].startswith("labcli: error: ")
 
 

@@ -262,6 +262,28 @@ def test_inputs_of_other_runs_come_from_the_launch(home: LabHome, tmp_path: Path
         resolve_inputs(paths, load_record(paths.run_dir), "report")
 
 
+def test_inputs_are_found_in_a_lab_home_that_was_moved(home: LabHome, tmp_path: Path) -> None:
+    kept = {
+        "checkpoint": home.runs_dir / "parent" / "checkpoints" / "base" / "step_7",
+        "tokenizer": home.tokenizers_dir / "mine.json",
+    }
+    corpus = home.data_dir / "c0ffee"
+    for path in (*kept.values(), corpus):
+        path.mkdir(parents=True)
+    given = {name: {"path": str(path), "sha256": "x"} for name, path in kept.items()}
+    wanted = {"corpus": "tok", **dict.fromkeys(kept, "elsewhere")}
+    paths = run_with_inputs(home, wanted, inputs=given)
+    write_events(paths, "tok", 1, Artifact(name="corpus", path=str(corpus), bytes=0, sha256="c"))
+    root = tmp_path / "a bigger disk"
+    home.root.rename(root)
+    paths = RunPaths(root / paths.run_dir.relative_to(home.root))
+    found = resolve_inputs(paths, load_record(paths.run_dir), "report")
+    assert {name: one.path for name, one in found.items()} == {
+        name: root / path.relative_to(home.root)
+        for name, path in {"corpus": corpus, **kept}.items()
+    }
+
+
 def test_missing_input_says_what_to_do(home: LabHome) -> None:
     paths = run_with_inputs(home, {"corpus": "data"})
     with pytest.raises(NotFound, match="--from RUN"):

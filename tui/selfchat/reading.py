@@ -49,7 +49,8 @@ def selfchats(views: Sequence[RunView]) -> tuple[RunView, ...]:
 def tokenizer_of(run_dir: Path) -> Tokenizer | None:
     """Return the tokenizer of a self-chat's first model; its models share one."""
     given = load_record(run_dir).inputs
-    paths = [Path(entry["path"]) for name, entry in given.items() if name.startswith("tokenizer:")]
+    found = RunPaths(run_dir).find
+    paths = [found(entry["path"]) for name, entry in given.items() if name.startswith("tokenizer:")]
     return Tokenizer.from_file(paths[0]) if paths and paths[0].is_file() else None
 
 
