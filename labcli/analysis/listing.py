@@ -41,11 +41,13 @@ def flat_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, **row.get("columns", {})} for row in rows]
 
 
-def columns_table(cards: Sequence[RunCard], columns: Sequence[Key]) -> str:
+def columns_table(
+    cards: Sequence[RunCard], columns: Sequence[Key], *, width: int | None = None
+) -> str:
     """Return the table of runs with the columns that were asked for."""
     marks = _marks(cards)
     cells = [_cells(card, columns, marks) for card in cards]
-    table = render(_header(columns), cells, right=_right(cards, columns))
+    table = render(_header(columns), cells, right=_right(cards, columns), width=width)
     return _with_note(table, marks, columns)
 
 

@@ -38,9 +38,12 @@ def corpus_row(path: Path, manifest: Manifest) -> dict[str, Any]:
 
 
 def list_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) -> str:
-    """Return corpora as a table, how complete they are broken to a width if one is given."""
-    return render(
-        ("NAME", "CORPUS", "SHARDS", "DOCUMENTS", "CHARACTERS", "SIZE", "STATE"),
+    """Return corpora as a table of a width if one is given, and how to get those of which one can.
+
+    The commands stand below it, on lines of their own, to be copied.
+    """
+    table = render(
+        ("NAME", "CORPUS", "SHARDS", "DOCS", "CHARS", "SIZE", "STATE"),
         [
             [
                 row["name"],
@@ -56,6 +59,8 @@ def list_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) ->
         right="llrrrrl",
         width=width,
     )
+    gettable = [row["name"] for row in rows if row["kind"] == "download"]
+    return "\n".join([table, "", *(f"labcli data get {name}" for name in gettable)]).rstrip()
 
 
 def facts_text(facts: Mapping[str, str]) -> str:

@@ -20,7 +20,9 @@ def choice_object(choice: Choice, removed: Removed | None) -> dict[str, Any]:
     }
 
 
-def choice_text(choice: Choice, removed: Removed | None, *, now_s: float) -> str:
+def choice_text(
+    choice: Choice, removed: Removed | None, *, now_s: float, width: int | None = None
+) -> str:
     """Return what goes, and what is kept although the rules would let it go."""
     left = {} if removed is None else {item.path: why for item, why in removed.left}
     blocks = []
@@ -31,10 +33,10 @@ def choice_text(choice: Choice, removed: Removed | None, *, now_s: float) -> str
         if left:
             header.append("NOT REMOVED")
         shown = [row[: len(header)] for row in rows]
-        blocks.append(render(header, shown, right="lllrr"))
+        blocks.append(render(header, shown, right="lllrr", width=width))
     if choice.kept:
         rows = [[*_cells(kept.item, now_s)[1:4], kept.why] for kept in choice.kept]
-        blocks.append(render(("KEPT", "WHAT", "SIZE", "NEEDED BY"), rows, right="llr"))
+        blocks.append(render(("KEPT", "WHAT", "SIZE", "NEEDED BY"), rows, right="llr", width=width))
     return "\n\n".join(blocks)
 
 

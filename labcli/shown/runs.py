@@ -66,7 +66,7 @@ def _stage_object(stage: StageView) -> dict[str, Any]:
     return {spec.name: getattr(stage, spec.name) for spec in fields(stage) if spec.name != "stage"}
 
 
-def list_table(views: Sequence[RunView]) -> str:
+def list_table(views: Sequence[RunView], *, width: int | None = None) -> str:
     """Return the table of `runs list`; figures over other validation texts are marked."""
     if not views:
         return "no runs yet; start one with: labcli run speedrun"
@@ -85,7 +85,7 @@ def list_table(views: Sequence[RunView]) -> str:
         for view, mark, num in zip(views, marks, num_alerts, strict=True)
     ]
     header = ("RUN", "STATE", "STAGE", "VAL BPB", "PRESET", "CREATED", "TAGS")
-    table = render(header, rows, right="lllr")
+    table = render(header, rows, right="lllr", width=width)
     notes = [NOT_COMPARABLE] if any(marks) else []
     if any(num_alerts):
         notes.append(HAS_ALERTS)

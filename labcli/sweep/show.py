@@ -244,7 +244,9 @@ def list_row(sweep: Sweep, views: Sequence[VariantView]) -> dict[str, Any]:
     }
 
 
-def list_table(pairs: Sequence[tuple[Sweep, Sequence[VariantView]]]) -> str:
+def list_table(
+    pairs: Sequence[tuple[Sweep, Sequence[VariantView]]], *, width: int | None = None
+) -> str:
     """Return the table of `sweep list`."""
     if not pairs:
         return "no sweeps yet; start one with: labcli sweep create base --grid base.depth=2,4"
@@ -262,7 +264,9 @@ def list_table(pairs: Sequence[tuple[Sweep, Sequence[VariantView]]]) -> str:
                 when(sweep.created_s),
             ]
         )
-    return render(("SWEEP", "STATE", "DONE", "BEST BPB", "CREATED"), rows, right="llrr")
+    return render(
+        ("SWEEP", "STATE", "DONE", "BEST BPB", "CREATED"), rows, right="llrr", width=width
+    )
 
 
 def sweep_state(views: Sequence[VariantView]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
-from labcli.text.wrapping import hung
+from labcli.text.wrapping import LEAST_COLUMN, wrapped
 from tui.shell.format import duration
 
 ABSENT = "-"
+GAP = "  "
 
 
 def render(
@@ -21,19 +24,66 @@ def render(
     """Return a table with two spaces between columns.
 
     right: one letter per column; "r" aligns that column to the right.
-    width: the columns to which the text of the last one is broken; None leaves it whole.
+    width: the columns of a terminal. A table that is wider loses columns that hold nothing, and
+        texts are broken between words, those of the last column first. None leaves all whole, as
+        does a terminal that is too narrow for the words.
     """
-    cells = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    columns = [
+        _Column(name, texts, max(map(len, (name, *texts))), right[place : place + 1] == "r")
+        for place, (name, *texts) in enumerate(zip(header, *rows, strict=True))
+    ]
+    if width is not None and _width(columns) > width:
+        columns = _narrowed([column for column in columns if column.holds_something], width)
     lines = []
-    for row in cells:
-        parts = [
-            text.rjust(room) if right[column : column + 1] == "r" else text.ljust(room)
-            for column, (text, room) in enumerate(zip(row, widths, strict=True))
-        ]
-        start = "".join(f"{part}  " for part in parts[:-1])
-        lines += hung(start, parts[-1].rstrip(), width)
+    for row in zip(*((column.name, *column.texts) for column in columns), strict=True):
+        broken = [column.broken(text) for column, text in zip(columns, row, strict=True)]
+        for parts in zip_longest(*broken, fillvalue=""):
+            placed = [column.placed(part) for column, part in zip(columns, parts, strict=True)]
+            lines.append(GAP.join(placed).rstrip())
     return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    texts: Sequence[str]
+    width: int
+    is_right: bool
+
+    @property
+    def holds_something(self) -> bool:
+        return any(self.texts) or not self.texts
+
+    def broken(self, text: str) -> list[str]:
+        return [text] if len(text) <= self.width else wrapped(text, self.width)
+
+    def placed(self, part: str) -> str:
+        return part.rjust(self.width) if self.is_right else part.ljust(self.width)
+
+    def narrowed(self, excess: int, *, is_last: bool) -> _Column:
+        """Return it narrower by `excess`, or by as much as its words allow; numbers stay whole."""
+        if self.is_right or excess <= 0:
+            return self
+        # A longer word of the last column may stand out.
+        words = () if is_last else (word for text in self.texts for word in text.split())
+        least = max(map(len, (self.name, *words)))
+        if is_last:
+            least = min(max(least, LEAST_COLUMN), self.width)
+        return replace(self, width=max(least, self.width - excess))
+
+
+def _width(columns: Sequence[_Column]) -> int:
+    return sum(column.width for column in columns) + len(GAP) * (len(columns) - 1)
+
+
+def _narrowed(columns: list[_Column], width: int) -> list[_Column]:
+    """Return columns that fit into a width, or as they are where their words do not."""
+    last = len(columns) - 1
+    found = list(columns)
+    for place in sorted(range(len(found)), key=lambda at: (at != last, -columns[at].width)):
+        excess = _width(found) - width
+        found[place] = found[place].narrowed(excess, is_last=place == last)
+    return found if _width(found) <= width else columns
 
 
 def seconds(value: float | None) -> str:

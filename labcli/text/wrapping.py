@@ -8,7 +8,7 @@ import textwrap
 LEAST_COLUMN = 20
 
 
-def wrapped(text: str, width: int, *, start: str, hang: str) -> list[str]:
+def wrapped(text: str, width: int, *, start: str = "", hang: str = "") -> list[str]:
     """Return lines of at most `width`, the first after `start`, the others after `hang`.
 
     Words stay whole, so that a path can be copied; one that is wider is a line of its own.

@@ -60,3 +60,24 @@ def test_a_table_breaks_its_last_column_where_the_terminal_is_too_narrow_for_it(
         "                  times of what it was before",
     ]
     assert len(render(("WHERE", "SEVERITY", "WHAT"), rows).splitlines()) == 2
+
+
+def test_a_table_breaks_names_too_and_drops_what_holds_nothing_but_never_a_word() -> None:
+    header = ("RUN", "STEPS", "CREATED", "TAGS")
+    rows = [["base-quiet-tapir (a-name)", "150", "2025-11-21 01:53", ""]]
+    assert render(header, rows, right="lr", width=45).splitlines() == [
+        "RUN                   STEPS  CREATED",
+        "base-quiet-tapir        150  2025-11-21 01:53",
+        "(a-name)",
+    ]
+    assert render(header, rows, right="lr", width=20) == render(
+        header[:3], [rows[0][:3]], right="lr"
+    )
+    assert render(header, [], width=10) == "RUN  STEPS  CREATED  TAGS"
+
+
+def test_no_line_of_a_table_is_wider_than_a_terminal_that_its_words_fit() -> None:
+    rows = [[f"run-{'x' * num} (the {num}th)", str(10**num), "two words"] for num in range(8)]
+    for width in range(40, 60):
+        table = render(("RUN", "STEPS", "WHAT"), rows, right="lr", width=width)
+        assert max(map(len, table.splitlines())) <= width

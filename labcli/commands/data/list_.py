@@ -64,5 +64,5 @@ def _downloads(lab: LabHome) -> Iterator[dict[str, Any]]:
             "num_chars": None,
             "bytes": sum(path.stat().st_size for path in here),
             "about": corpus.about,
-            "state": f"{len(here)} of {corpus.num_shards:,} shards: labcli data get {corpus.name}",
+            "state": f"{len(here)} of {corpus.num_shards:,} shards",
         }

@@ -9,7 +9,7 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
-from labcli.output import emit, emit_json
+from labcli.output import emit, emit_json, stdout_columns
 from labcli.shown.gc import choice_object, choice_text
 from labcli.text.tables import size
 from runs.errors import ExitCode, UsageError
@@ -75,7 +75,7 @@ def gc(
     if json:
         emit_json(choice_object(choice, removed))
     elif choice.going or choice.kept:
-        emit(choice_text(choice, removed, now_s=time.time()))
+        emit(choice_text(choice, removed, now_s=time.time(), width=stdout_columns()))
     if removed is None:
         diagnostics.say(
             f"{size(choice.num_bytes)} would be freed; to remove it add --yes"

@@ -25,7 +25,7 @@ from labcli.options import (
     home_of,
     pick_format,
 )
-from labcli.output import Format, emit, emit_json, emit_json_line, emit_rows
+from labcli.output import Format, emit, emit_json, emit_json_line, emit_rows, stdout_columns
 from labcli.shown.runs import LIST_COLUMNS, list_table
 from runs.errors import UsageError
 from runs.registry.collecting import uncollected
@@ -138,7 +138,10 @@ def _emit_runs(
 def _table(cards: list[RunCard], keys: tuple[Key, ...], *, is_filtered: bool) -> str:
     if not cards and is_filtered:
         return "no run passes this filter"
-    return columns_table(cards, keys) if keys else list_table([card.view for card in cards])
+    width = stdout_columns()
+    if keys:
+        return columns_table(cards, keys, width=width)
+    return list_table([card.view for card in cards], width=width)
 
 
 def _emit_groups(cards: list[RunCard], by: Key, keys: tuple[Key, ...], form: Format) -> None:

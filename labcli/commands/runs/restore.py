@@ -9,7 +9,7 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
-from labcli.output import emit, emit_json
+from labcli.output import emit, emit_json, stdout_columns
 from labcli.text.tables import render, size, when
 from runs.lineage.trash import Trashed, list_trash
 from runs.lineage.trash import restore as restore_run
@@ -54,7 +54,9 @@ def _list(trashed: Sequence[Trashed], *, json: bool) -> None:
             [row["slug"], row["state"], size(row["disk_bytes"]), when(row["deleted_s"])]
             for row in rows
         ]
-        emit(render(("RUN", "STATE", "SIZE", "DELETED"), cells, right="llr"))
+        emit(
+            render(("RUN", "STATE", "SIZE", "DELETED"), cells, right="llr", width=stdout_columns())
+        )
     else:
         diagnostics.say("the trash is empty")
 

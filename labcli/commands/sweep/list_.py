@@ -14,7 +14,7 @@ from labcli.options import (
     lone_command,
     pick_format,
 )
-from labcli.output import emit_rows
+from labcli.output import emit_rows, stdout_columns
 from labcli.sweep.show import LIST_COLUMNS, list_row, list_table
 from runs.scheduling.sweep import load_sweep, sweep_dirs
 from runs.scheduling.sweeping import variant_views
@@ -37,4 +37,4 @@ def list_(
     sweeps = [load_sweep(path) for path in sweep_dirs(lab)]
     pairs = [(sweep, variant_views(lab, sweep)) for sweep in sweeps]
     rows = [list_row(sweep, views) for sweep, views in pairs]
-    emit_rows(rows, form, table=list_table(pairs), columns=LIST_COLUMNS)
+    emit_rows(rows, form, table=list_table(pairs, width=stdout_columns()), columns=LIST_COLUMNS)
