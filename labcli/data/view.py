@@ -63,12 +63,6 @@ def list_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) ->
     return "\n".join([table, "", *(f"labcli data get {name}" for name in gettable)]).rstrip()
 
 
-def facts_text(facts: Mapping[str, str]) -> str:
-    """Return named facts, one on a line; empty ones are left out."""
-    width = max(map(len, facts))
-    return "\n".join(f"{key.ljust(width)}  {value}" for key, value in facts.items() if value)
-
-
 def corpus_facts(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the figures of a corpus in words."""
     sources = ", ".join(f"{name} {version}" for name, version in row["sources"].items())

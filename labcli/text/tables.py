@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from labcli.text.wrapping import LEAST_COLUMN, wrapped
+from labcli.text.wrapping import LEAST_COLUMN, hung, wrapped
 from tui.shell.format import duration
 
 ABSENT = "-"
@@ -84,6 +84,16 @@ def _narrowed(columns: list[_Column], width: int) -> list[_Column]:
         excess = _width(found) - width
         found[place] = found[place].narrowed(excess, is_last=place == last)
     return found if _width(found) <= width else columns
+
+
+def named(facts: Mapping[str, str], *, width: int | None = None) -> str:
+    """Return facts below one another, each behind its name; empty ones are left out.
+
+    width: the columns of a terminal, to which a fact is broken between words.
+    """
+    room = max(map(len, facts))
+    lines = (hung(f"{name:{room}}{GAP}", fact, width) for name, fact in facts.items() if fact)
+    return "\n".join(line for block in lines for line in block)
 
 
 def seconds(value: float | None) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
-from labcli.output import emit, emit_json
-from labcli.text.tables import render, size
+from labcli.output import emit, emit_json, stdout_columns
+from labcli.text.tables import named, render, size
 
 app = lone_command()
 
@@ -44,7 +44,7 @@ def describe(
 
     from core.data.catalogue import find_named
     from core.data.shards import load_manifest
-    from labcli.data.view import corpus_facts, corpus_row, facts_text
+    from labcli.data.view import corpus_facts, corpus_row
 
     found = find_named(home_of(ctx, home).data_dir, corpus)
     manifest = load_manifest(found.path, verify=verify)
@@ -72,7 +72,8 @@ def describe(
     facts["tokenized"] = ", ".join(
         f"{cache['tokenizer']} ({size(cache['bytes'])})" for cache in row["token_caches"]
     )
-    emit("\n\n".join([facts_text(facts), _shards_text(row["shards"]), *row["samples"]]))
+    shown = named(facts, width=stdout_columns())
+    emit("\n\n".join([shown, _shards_text(row["shards"]), *row["samples"]]))
 
 
 def _any_text(path: Path) -> Iterator[str]:

@@ -9,7 +9,8 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
-from labcli.output import emit, emit_json
+from labcli.output import emit, emit_json, stdout_columns
+from labcli.text.tables import named
 from runs.errors import Busy, ExitCode
 from runs.paths import LabHome
 
@@ -79,10 +80,10 @@ def get(
     if made is None:
         diagnostics.say("stopped; run the same command again to go on")
         raise typer.Exit(ExitCode.INTERRUPTED)
-    from labcli.data.view import corpus_facts, corpus_row, facts_text
+    from labcli.data.view import corpus_facts, corpus_row
 
     row = corpus_row(made.path, made.manifest)
-    emit_json(row) if json else emit(facts_text(corpus_facts(row)))
+    emit_json(row) if json else emit(named(corpus_facts(row), width=stdout_columns()))
 
 
 def _get(

@@ -9,7 +9,8 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
-from labcli.output import emit, emit_json
+from labcli.output import emit, emit_json, stdout_columns
+from labcli.text.tables import named
 from runs.errors import ExitCode
 from runs.paths import LabHome
 
@@ -68,7 +69,7 @@ def prepare(
     """
     from core.data.catalogue import corpus_name
     from core.data.own.prepare import Preparation, find_prepared, prepared_files
-    from labcli.data.view import corpus_facts, corpus_row, facts_text
+    from labcli.data.view import corpus_facts, corpus_row
 
     lab = home_of(ctx, home)
     files = prepared_files(sources)
@@ -91,7 +92,7 @@ def prepare(
     if known_as != how.name:
         diagnostics.say(f"the same text is here already: it is called {known_as}")
     row = corpus_row(made.path, made.manifest)
-    emit_json(row) if json else emit(facts_text(corpus_facts(row)))
+    emit_json(row) if json else emit(named(corpus_facts(row), width=stdout_columns()))
 
 
 def _prepare(lab: LabHome, files: list[DocumentFile], how: Preparation) -> Corpus | None:

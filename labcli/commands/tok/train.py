@@ -11,8 +11,8 @@ import typer
 
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
-from labcli.output import emit, emit_json
-from labcli.text.tables import seconds, size
+from labcli.output import emit, emit_json, stdout_columns
+from labcli.text.tables import named, seconds, size
 from labcli.tok.written import ForceOption, save_tokenizer
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
@@ -175,7 +175,7 @@ def _row(trained: Trained, path: Path, label: str, wall_s: float) -> dict[str, A
 
 
 def _text(row: dict[str, Any]) -> str:
-    shown = {
+    facts = {
         "name": row["name"],
         "size": f"{row['vocab_size']:,} ids",
         "pattern": row["pattern"],
@@ -188,5 +188,4 @@ def _text(row: dict[str, Any]) -> str:
         "sha256": row["merges_sha256"],
         "file": row["path"],
     }
-    width = max(map(len, shown))
-    return "\n".join(f"{key.ljust(width)}  {value}" for key, value in shown.items() if value)
+    return named(facts, width=stdout_columns())
