@@ -33,7 +33,6 @@ def worker_argv(record: RunRecord, stage: StagePlan, run_dir: Path, attempt: int
         "--standalone",
         "--nproc-per-node", str(nproc),
         "--max-restarts", "0",
-        "--shutdown-timeout", str(STOP_GRACE_S),
         "--log-dir", str(log_dir),
         "-r", "3",
         # torchrun copies the output of rank 0 to its own, which is the log of the attempt.
@@ -73,6 +72,9 @@ def worker_env(
     nproc = num_processes(record, stage)
     if nproc > 1:
         env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // nproc))
+        # A variable, not an option: torch 2.11 knows neither, and refuses an option. Its ranks have
+        # the 30 s that torchrun gives.
+        env["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(STOP_GRACE_S)
     else:
         env["TORCHELASTIC_ERROR_FILE"] = str(error_file(run_dir, stage.stage, attempt))
     return env

@@ -108,16 +108,15 @@ def parse(text: str) -> Expression:
 
 def tokens(text: str) -> Iterator[Token]:
     """Yield the tokens of a text; a character that starts none raises UsageError."""
-    starts_term, wants_value = True, False
+    wants_value = False
     for found in _TOKENS.finditer(text):
         kind, piece = str(found.lastgroup), found[0]
         start, end = found.span()
         if kind == "space":
-            starts_term = not wants_value
             continue
         if kind == "bad":
             raise _error(text, start, _complaint(piece))
-        if kind == "word" and starts_term and piece.startswith("-"):
+        if kind == "word" and not wants_value and piece.startswith("-"):
             while piece.startswith("-"):
                 yield Token(kind="minus", text="-", start=start, end=start + 1)
                 piece, start = piece[1:], start + 1
@@ -125,8 +124,8 @@ def tokens(text: str) -> Iterator[Token]:
                 continue
         if kind == "quoted":
             piece = _ESCAPE.sub(r"\1", piece[1:-1])
-        # After an operator a minus is a sign; after a parenthesis it negates.
-        starts_term, wants_value = kind == "open", kind == "operator"
+        # After an operator a minus is a sign; anywhere else it negates.
+        wants_value = kind == "operator"
         yield Token(kind=kind, text=piece, start=start, end=end)  # type: ignore[arg-type]
 
 

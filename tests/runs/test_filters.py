@@ -192,6 +192,11 @@ def test_rendered_filter_parses_to_the_same_tree(tree: Expression) -> None:
     assert parse(render(tree)) == tree
 
 
+@pytest.mark.parametrize("text", ["(1)-:1", '"a"-:1', "(a)-tag:b", "a=-1 -b"])
+def test_minus_negates_behind_parentheses_and_quotes_too(text: str) -> None:
+    assert parse(render(parse(text))) == parse(text)
+
+
 @given(st.text(alphabet="ab12 ()\"'\\:=<>!~-.@*[ortand\n\x00\u00e9", max_size=40))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_a_filter_or_one_clear_line(text: str) -> None:

@@ -8,7 +8,7 @@ import signal
 from runs.events import read_events
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record
-from runs.supervision.command import worker_argv, worker_env
+from runs.supervision.command import STOP_GRACE_S, worker_argv, worker_env
 from runs.supervision.policy import Policy
 from runs.supervision.process import find_family
 from runs.supervision.requests import adopt, request_stop
@@ -41,6 +41,17 @@ def test_single_rank_is_plain_python_with_its_threads_untouched(home: LabHome) -
     assert "OMP_NUM_THREADS" not in env
     assert env["LABCLI_HOME"] == str(home.root) and env["LABCLI_RUN"] == record.run_id
     assert "OMP_NUM_THREADS" in worker_env(record, record.stage("base"), paths.run_dir, 1, {})
+
+
+def test_torchrun_is_asked_for_nothing_that_the_oldest_torch_refuses(home: LabHome) -> None:
+    paths = make_run(home, nproc=2)
+    record = load_record(paths.run_dir)
+    known = {"--standalone", "--nproc-per-node", "--max-restarts", "--log-dir", "-r", "-t"}
+    argv = worker_argv(record, record.stage("base"), paths.run_dir, 1)
+    options = argv[argv.index("torch.distributed.run") + 1 : -len(record.worker) - 3]
+    assert {word for word in options if word.startswith("-")} == known
+    env = worker_env(record, record.stage("base"), paths.run_dir, 1, {})
+    assert env["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == str(STOP_GRACE_S)
 
 
 def test_stage_on_two_ranks_finishes_and_stops_gracefully(home: LabHome) -> None:

@@ -200,7 +200,11 @@ def test_several_answers_stand_side_by_side_and_one_is_gone_on_with(chat: Chat) 
     assistant = chat.kept()[0]["turns"][1]
     assert assistant["chosen"] == 1
     chosen = "".join(part["text"] for part in assistant["answers"][1]["parts"])
-    assert sent["messages"][1] == {"role": "assistant", "content": chosen}
+    told = sent["messages"][1]
+    # An untrained model may call a tool, too: then what it said is sent back in its parts.
+    parts = told["content"]
+    text = parts if isinstance(parts, str) else "".join(part["text"] for part in parts)
+    assert (told["role"], text) == ("assistant", chosen)
 
 
 def test_model_picker_changes_who_answers(chat: Chat) -> None:
