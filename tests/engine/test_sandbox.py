@@ -171,7 +171,9 @@ def test_many_files_stop_at_the_same_limit() -> None:
     assert done.error == "OSError: [Errno 28] No space left on device"
 
 
-@pytest.mark.parametrize("given", ["", "some\nlines\n", "x" * 1_000_000])
+@pytest.mark.parametrize(
+    "given", ["", "some\nlines\n", "x" * 1_000_000], ids=["nothing", "lines", "a-megabyte"]
+)
 def test_reading_all_input_meets_its_end(given: str, namespaces: bool) -> None:
     code = "import sys; print(len(sys.stdin.read())); print(repr(sys.stdin.read()))"
     done = run_code(code, stdin=given, limits=PATIENT, use_namespaces=namespaces)
