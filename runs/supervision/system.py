@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -60,12 +61,16 @@ def reap() -> None:
 
 
 def rank_signal(log: Path) -> int | None:
-    """Return the signal that killed a rank, as torchrun reports it in its log, or None."""
+    """Return the signal that killed a rank, as torchrun reports it in its log, or None.
+
+    torchrun itself ends the others by SIGTERM, and may name one of them first.
+    """
     try:
-        found = _RANK_SIGNAL.search(log.read_bytes()[-20_000:])
+        found = _RANK_SIGNAL.findall(log.read_bytes()[-20_000:])
     except OSError:
         return None
-    return int(found[1]) if found else None
+    signals = [int(number) for number in found]
+    return next((one for one in signals if one != signal.SIGTERM), signals[0] if signals else None)
 
 
 def last_words(log_dir: Path, log: Path | None) -> str | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+
+import pytest
 
 from runs.events import read_events
 from runs.paths import LabHome, RunPaths
@@ -12,6 +15,7 @@ from runs.supervision.command import STOP_GRACE_S, worker_argv, worker_env
 from runs.supervision.policy import Policy
 from runs.supervision.process import find_family
 from runs.supervision.requests import adopt, request_stop
+from runs.supervision.system import rank_signal
 from runs.views.query import load_run
 from tests.runs.builders import (
     make_run,
@@ -41,6 +45,17 @@ def test_single_rank_is_plain_python_with_its_threads_untouched(home: LabHome) -
     assert "OMP_NUM_THREADS" not in env
     assert env["LABCLI_HOME"] == str(home.root) and env["LABCLI_RUN"] == record.run_id
     assert "OMP_NUM_THREADS" in worker_env(record, record.stage("base"), paths.run_dir, 1, {})
+
+
+@pytest.mark.parametrize(
+    ("codes", "found"), [([-15, -9, -15], 9), ([-9], 9), ([-15], 15), ([1, 1], None)]
+)
+def test_the_signal_of_a_rank_is_that_of_the_one_that_torchrun_did_not_end(
+    tmp_path: Path, codes: list[int], found: int | None
+) -> None:
+    log = tmp_path / "a1.log"
+    log.write_text("".join(f"  exitcode  : {code} (pid: 7)\n" for code in codes))
+    assert rank_signal(log) == found
 
 
 def test_torchrun_is_asked_for_nothing_that_the_oldest_torch_refuses(home: LabHome) -> None:
