@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from labcli.text.cells import cut
-from labcli.text.tables import ABSENT, render
+from labcli.text.figures import ABSENT
+from labcli.text.tables import render
 from runs.analysis.diff import Changed, CodeChange
 from runs.views.card import RunCard
 from tui.analysis.differences import code_lines, one_line_per_stage

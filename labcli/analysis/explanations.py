@@ -9,7 +9,8 @@ from typing import Any
 from labcli.analysis.comparisons import wrapped
 from labcli.analysis.diffs import run_object
 from labcli.text.cells import cut
-from labcli.text.tables import ABSENT, render
+from labcli.text.figures import ABSENT
+from labcli.text.tables import render
 from runs.analysis.reasons import Reason
 from runs.analysis.why import Why
 from runs.views.card import RunCard

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labcli.shown.runs import NOT_COMPARABLE, list_row, validation_marks
-from labcli.text.tables import ABSENT, render, seconds, when
+from labcli.text.figures import ABSENT, seconds, when
+from labcli.text.tables import render
 from runs.views.card import RunCard
 from runs.views.columns import Group, summary_of, value_of, values
 from runs.views.run_keys import Key, Value, kind_of, text_of

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from labcli.analysis.comparisons import wrapped
-from labcli.text.tables import ABSENT, render, seconds
+from labcli.text.figures import ABSENT, seconds
+from labcli.text.tables import render
 from runs.analysis.forecast import Crossing, Forecast
 from runs.analysis.isoflop import Parabola
 from runs.analysis.power_law import PowerLaw

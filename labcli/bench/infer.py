@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from labcli.bench.infer_model import prompts_of
 from labcli.bench.infer_peaks import find_peaks, forget_peak, peak_bytes
 from labcli.bench.infer_timing import Timing, time_engine, time_plain
-from labcli.text.tables import ABSENT, figure, render, size
+from labcli.text.figures import ABSENT, figure, size
+from labcli.text.tables import render
 from runs.errors import UsageError
 
 if TYPE_CHECKING:

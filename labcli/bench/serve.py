@@ -24,7 +24,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcli.text.tables import figure, percent, render
+from labcli.text.figures import figure, percent
+from labcli.text.tables import render
 from runs.errors import LabError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labcli.text.tables import ABSENT, figure, render, size
+from labcli.text.figures import ABSENT, figure, size
+from labcli.text.tables import render
 
 HEADER = (
     "TASK", "TOOL", "VERSION", "PASS", "CPU S", "WALL S", "MB/S", "PEAK", "NET", "CPU X", "WALL X",

@@ -27,7 +27,8 @@ from typing import Any
 
 from labcli.bench.train_job import Ready, Request, Side, StepCost, TrainJob
 from labcli.diagnostics import StatusLine
-from labcli.text.tables import figure, percent, render, seconds, size
+from labcli.text.figures import figure, percent, seconds, size
+from labcli.text.tables import render
 from runs.errors import ExitCode, LabError, UsageError
 
 NUM_SEEDS = 3

@@ -21,7 +21,7 @@ from labcli.options import HomeOption, JsonOption, home_of, optional
 from labcli.output import emit, emit_json
 from labcli.selfchat.given import topics_of, valid_text
 from labcli.selfchat.show import check_export, export_result, show_result
-from labcli.text.tables import seconds
+from labcli.text.figures import seconds
 from runs.errors import UsageError
 from runs.paths import LabHome, RunPaths
 from runs.refs import resolve_run

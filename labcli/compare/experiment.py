@@ -16,7 +16,7 @@ from labcli.compare.columns import label_of
 from labcli.options import optional
 from labcli.output import emit, emit_json
 from labcli.text.cells import grid
-from labcli.text.tables import ABSENT
+from labcli.text.figures import ABSENT
 from runs.errors import Corrupt, ExitCode, NotFound, UsageError
 from runs.paths import LabHome, RunPaths
 from runs.record import load_record

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import TypeVar
 
 from labcli import diagnostics
-from labcli.text.tables import seconds, size
+from labcli.text.figures import seconds, size
 from runs.events import Progress
 
 Result = TypeVar("Result")

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labcli.text.tables import ABSENT, render, size
+from labcli.text.figures import ABSENT, size
+from labcli.text.tables import render
 from tui.analysis.words import short_count
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def corpus_row(path: Path, manifest: Manifest) -> dict[str, Any]:
 
 
 def list_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) -> str:
-    """Return corpora as a table of a width if one is given, and how to get those of which one can.
+    """Return corpora as a table, and below it the commands that download one, to be copied.
 
-    The commands stand below it, on lines of their own, to be copied.
+    width: the columns of a terminal, to which the table is fitted.
     """
     table = render(
         ("NAME", "CORPUS", "SHARDS", "DOCS", "CHARS", "SIZE", "STATE"),

@@ -12,7 +12,7 @@ from labcli import diagnostics
 from labcli.following.watch import Watch, Watched
 from labcli.output import emit, emit_json
 from labcli.shown.runs import skills_table, stage_table, total_time_s
-from labcli.text.tables import seconds
+from labcli.text.figures import seconds
 from runs.errors import ExitCode
 from runs.paths import LabHome, RunPaths
 from runs.record import EXPERIMENTS

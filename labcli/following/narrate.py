@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labcli.following.feed import FeedItem
-from labcli.text.tables import figure, percent, seconds, size
+from labcli.text.figures import figure, percent, seconds, size
 from runs.errors import LabError
 from runs.events import VERSION, number
 from runs.record import EXPERIMENTS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labcli.text.tables import ABSENT, render, seconds, size
+from labcli.text.figures import ABSENT, seconds, size
+from labcli.text.tables import render
 from labcli.text.wrapping import hung
 from tui.analysis.words import short_count
 

@@ -9,7 +9,7 @@ from core.plan import Plan
 from core.planning.disk import how_to_fit
 from core.settings.text import DataConfig
 from core.settings.training import TrainConfig
-from labcli.text.tables import size
+from labcli.text.figures import size
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
 

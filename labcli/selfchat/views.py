@@ -22,8 +22,8 @@ from core.experiments.report.strips import turn_means_bits, turn_scale_bits
 from core.experiments.selfchat.transcript import Conversation, Experiment
 from labcli.selfchat.look import Look, plain
 from labcli.text.cells import cut, width
+from labcli.text.figures import figure
 from labcli.text.styled import Style
-from labcli.text.tables import figure
 
 MAX_COMPARISONS = 20
 MAX_LISTED = 40

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labcli.text.tables import ABSENT, render, when
+from labcli.text.figures import ABSENT, when
+from labcli.text.tables import render
 from runs.alerting.host_alerts import RunAlert
 
 COLUMNS = ("t", "run", "stage", "attempt", "step", "severity", "code", "message")

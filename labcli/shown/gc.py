@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labcli.text.tables import ABSENT, render, seconds, size
+from labcli.text.figures import ABSENT, seconds, size
+from labcli.text.tables import render
 from runs.lineage.gc import Removed
 from runs.lineage.retention import Choice, Item
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labcli.text.tables import ABSENT, render, size
+from labcli.text.figures import ABSENT, size
+from labcli.text.tables import render
 from runs.lineage.graph import Lineage, Output, StageNode, Use
 from tui.analysis.lineage_tree import TreeRow, rebuild_commands, tree_rows, why_stale
 from tui.analysis.words import HASH_CHARS

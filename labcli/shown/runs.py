@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from labcli.shown.alerts import alert_line, alert_object
-from labcli.text.tables import ABSENT, figure, percent, render, seconds, when
+from labcli.text.figures import ABSENT, figure, percent, seconds, when
+from labcli.text.tables import render
 from runs.record import RunRecord
 from runs.scheduling.budget import dollars
 from runs.scheduling.snapshot import describe

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labcli.shown.runs import MODEL_STAGES, stage_time_s, total_time_s
-from labcli.text.tables import ABSENT, figure, percent, seconds, when
+from labcli.text.figures import ABSENT, figure, percent, seconds, when
 from runs.export import describe
 from runs.record import RunRecord
 from runs.views.run_view import RunView

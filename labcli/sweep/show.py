@@ -10,7 +10,8 @@ from typing import Any
 from labcli.shown.runs import stage_time_s
 from labcli.sweep.axes import SEED
 from labcli.sweep.planning import Planned, Totals
-from labcli.text.tables import ABSENT, figure, render, seconds, size, when
+from labcli.text.figures import ABSENT, figure, seconds, size, when
+from labcli.text.tables import render
 from runs.scheduling.budget import Budget, dollars
 from runs.scheduling.sweep import Sweep
 from runs.scheduling.sweeping import VariantView, count_states

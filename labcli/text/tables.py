@@ -1,16 +1,13 @@
-"""Plain text tables and the readable forms of numbers, times and sizes. Pure functions."""
+"""Plain text tables, and facts below one another, fitted to a terminal. Pure functions."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from labcli.text.wrapping import LEAST_COLUMN, hung, wrapped
-from tui.shell.format import duration
 
-ABSENT = "-"
 GAP = "  "
 
 
@@ -86,7 +83,7 @@ def _narrowed(columns: list[_Column], width: int) -> list[_Column]:
     return found if _width(found) <= width else columns
 
 
-def named(facts: Mapping[str, str], *, width: int | None = None) -> str:
+def render_facts(facts: Mapping[str, str], *, width: int | None = None) -> str:
     """Return facts below one another, each behind its name; empty ones are left out.
 
     width: the columns of a terminal, to which a fact is broken between words.
@@ -94,37 +91,3 @@ def named(facts: Mapping[str, str], *, width: int | None = None) -> str:
     room = max(map(len, facts))
     lines = (hung(f"{name:{room}}{GAP}", fact, width) for name, fact in facts.items() if fact)
     return "\n".join(line for block in lines for line in block)
-
-
-def seconds(value: float | None) -> str:
-    """Return a duration: 4.2s, 3m12s, 2h05m, 1d04h."""
-    return duration(value, ABSENT)
-
-
-def size(num_bytes: float | None) -> str:
-    """Return a size in binary units: 512 B, 1.5 MiB, 12 GiB."""
-    if num_bytes is None:
-        return ABSENT
-    value, unit = float(num_bytes), "B"
-    for bigger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, bigger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
-
-
-def figure(value: float | None, digits: int = 4) -> str:
-    """Return a measured number with fixed digits, or a dash when there is none."""
-    return ABSENT if value is None else f"{value:.{digits}f}"
-
-
-def percent(share: float | None) -> str:
-    """Return a share as a percentage with one digit."""
-    return ABSENT if share is None else f"{100 * share:.1f}%"
-
-
-def when(stamp_s: float | None) -> str:
-    """Return a moment in local time, to the minute."""
-    if stamp_s is None:
-        return ABSENT
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp_s))

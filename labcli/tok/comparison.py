@@ -13,7 +13,7 @@ from core.inspection.explained import Explained
 from core.inspection.visible import visible
 from core.tokenizer import Tokenizer
 from labcli.text.cells import cut, grid
-from labcli.text.tables import ABSENT, figure, percent
+from labcli.text.figures import ABSENT, figure, percent
 from labcli.tok.views import SEPARATOR
 
 if TYPE_CHECKING:

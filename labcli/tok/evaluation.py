@@ -11,7 +11,7 @@ from core.inspection.evaluation import Evaluation, TextSet
 from core.inspection.visible import quoted
 from core.tokenizer import Tokenizer
 from labcli.text.cells import grid
-from labcli.text.tables import ABSENT, figure, percent
+from labcli.text.figures import ABSENT, figure, percent
 
 NUM_EXAMPLES = 8
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labcli.shown.runs import validation_marks
-from labcli.text.tables import percent, render, seconds, size
+from labcli.text.figures import percent, seconds, size
+from labcli.text.tables import render
 from tui.analysis.words import short_count
 
 

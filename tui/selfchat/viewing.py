@@ -173,11 +173,16 @@ class Viewing:
             pieces.append(Piece(f"  {summary_words(self.held.experiment)}", "quiet"))
         return ToneLine(tuple(pieces))
 
+    def _not_read(self, width: int) -> tuple[ToneLine, ...]:
+        """Return why there is nothing to show, over as many rows as that takes."""
+        rows = textwrap.wrap(self.problem or "Reading ...", max(width, 1))
+        return tuple(ToneLine((Piece(row, "quiet"),)) for row in rows)
+
     def talk_lines(self, width: int) -> tuple[ToneLine, ...]:
         """Return the list of conversations."""
         held = self.held
         if held is None:
-            return (ToneLine((Piece(self.problem or "Reading ...", "quiet"),)),)
+            return self._not_read(width)
         columns = talk_columns(held.experiment, self._names, width)
         known, self._lines = self._lines, {}
         for one in self.listed:
@@ -192,8 +197,7 @@ class Viewing:
         """Return what is known of the conversation as a whole."""
         talk, held = self.talk, self.held
         if talk is None or held is None:
-            rows = textwrap.wrap(self.problem or "Reading ...", width)
-            return tuple(ToneLine((Piece(row, "quiet"),)) for row in rows)
+            return self._not_read(width)
         setting = self._settings[talk.setting]
         words = f"  {setting.label}  seed {talk.seed}  {len(talk.turns)} turns"
         lines = [ToneLine((Piece(f"#{talk.number}", "active"), Piece(words, "quiet")))]
@@ -238,7 +242,7 @@ class Viewing:
     def finding_lines(self, width: int) -> tuple[ToneLine, ...]:
         """Return what was found."""
         if self.held is None:
-            return (ToneLine((Piece(self.problem or "Reading ...", "quiet"),)),)
+            return self._not_read(width)
         findings = self.held.findings
         if findings is None:
             text = "Findings come with the end of the self-chat; curves grow as it talks."

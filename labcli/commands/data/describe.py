@@ -10,7 +10,8 @@ import typer
 
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json, stdout_columns
-from labcli.text.tables import named, render, size
+from labcli.text.figures import size
+from labcli.text.tables import render, render_facts
 
 app = lone_command()
 
@@ -72,7 +73,7 @@ def describe(
     facts["tokenized"] = ", ".join(
         f"{cache['tokenizer']} ({size(cache['bytes'])})" for cache in row["token_caches"]
     )
-    shown = named(facts, width=stdout_columns())
+    shown = render_facts(facts, width=stdout_columns())
     emit("\n\n".join([shown, _shards_text(row["shards"]), *row["samples"]]))
 
 

@@ -10,7 +10,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json, stdout_columns
-from labcli.text.tables import named
+from labcli.text.tables import render_facts
 from runs.errors import Busy, ExitCode
 from runs.paths import LabHome
 
@@ -83,7 +83,7 @@ def get(
     from labcli.data.view import corpus_facts, corpus_row
 
     row = corpus_row(made.path, made.manifest)
-    emit_json(row) if json else emit(named(corpus_facts(row), width=stdout_columns()))
+    emit_json(row) if json else emit(render_facts(corpus_facts(row), width=stdout_columns()))
 
 
 def _get(

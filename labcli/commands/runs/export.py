@@ -12,7 +12,7 @@ from labcli import diagnostics
 from labcli.options import HomeOption, home_of, lone_command, optional
 from labcli.output import emit_bytes, emit_part
 from labcli.shown.sharing import card
-from labcli.text.tables import size
+from labcli.text.figures import size
 from runs.errors import UsageError
 from runs.export import (
     Form,

@@ -11,7 +11,7 @@ from labcli import diagnostics
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json, stdout_columns
 from labcli.shown.gc import choice_object, choice_text
-from labcli.text.tables import size
+from labcli.text.figures import size
 from runs.errors import ExitCode, UsageError
 from runs.lineage.gc import plan_removal, remove
 from runs.lineage.retention import KeepRules, parse_age, parse_size

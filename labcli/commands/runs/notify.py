@@ -11,7 +11,8 @@ import typer
 from labcli import diagnostics
 from labcli.options import HELP_NAMES, HomeOption, JsonOption, home_of
 from labcli.output import emit, emit_json
-from labcli.text.tables import ABSENT, render
+from labcli.text.figures import ABSENT
+from labcli.text.tables import render
 from runs.alerting.notify import TARGETS, Message, address, post
 from runs.errors import ExitCode, UsageError
 from runs.settings import FILE_NAME, NotifySettings, load_settings

@@ -10,7 +10,8 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json, stdout_columns
-from labcli.text.tables import render, size, when
+from labcli.text.figures import size, when
+from labcli.text.tables import render
 from runs.lineage.trash import Trashed, list_trash
 from runs.lineage.trash import restore as restore_run
 from runs.views.query import load_run

@@ -11,7 +11,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command
 from labcli.output import emit, emit_json
-from labcli.text.tables import size
+from labcli.text.figures import size
 from runs.errors import NotFound, UsageError
 from runs.lineage.trash import children, disk_bytes, purge, trash, trash_home
 from runs.paths import LabHome

@@ -18,7 +18,8 @@ from labcli.options import (
     pick_format,
 )
 from labcli.output import emit, emit_json, emit_rows
-from labcli.text.tables import ABSENT, render
+from labcli.text.figures import ABSENT
+from labcli.text.tables import render
 from runs.errors import UsageError
 from runs.registry.sql import LIMIT_S, MAX_ROWS, ask, schema_columns, schema_text
 

@@ -11,7 +11,7 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json
-from labcli.text.tables import size
+from labcli.text.figures import size
 from labcli.tok.written import ForceOption, write_files
 
 if TYPE_CHECKING:

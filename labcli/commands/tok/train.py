@@ -12,7 +12,8 @@ import typer
 from labcli import diagnostics
 from labcli.options import HomeOption, JsonOption, home_of, lone_command, optional
 from labcli.output import emit, emit_json, stdout_columns
-from labcli.text.tables import named, seconds, size
+from labcli.text.figures import seconds, size
+from labcli.text.tables import render_facts
 from labcli.tok.written import ForceOption, save_tokenizer
 from runs.errors import LabError, UsageError
 from runs.paths import LabHome
@@ -188,4 +189,4 @@ def _text(row: dict[str, Any]) -> str:
         "sha256": row["merges_sha256"],
         "file": row["path"],
     }
-    return named(facts, width=stdout_columns())
+    return render_facts(facts, width=stdout_columns())
